@@ -1,0 +1,119 @@
+//! What a runner tells the Worker, signed (see [`crate::signature`]).
+//!
+//! Reports of one sandbox epoch are numbered 1, 2, 3… and sent in batches. The session takes the
+//! next number only: what it has is dropped, what leaves a gap is refused, and the answer says up
+//! to where it holds everything. So a report is sent at least once and logged exactly once.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{FileChange, PartBody, PartOutcome, Repository, Step};
+use crate::id::{Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, SessionId};
+
+/// Most bytes of one tool's input or output in the log; more is cut in the middle and marked.
+pub const MAX_TEXT: usize = 64 * 1024;
+
+/// Most reports in one batch, so that a batch is one short transaction.
+pub const MAX_BATCH: usize = 200;
+
+/// `POST /runner/callbacks/{session}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    pub sandbox: SandboxId,
+    pub epoch: Epoch,
+    /// Number of the first report here; the others follow it.
+    pub first: u64,
+    pub reports: Vec<Report>,
+}
+
+/// The answer to a batch, also to one that leaves a gap (409).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// Everything up to this number is held for good.
+    pub received: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Report {
+    Step { step: Step },
+    /// The agent answers; prompts may come.
+    Ready { image: Option<ImageId>, commit: String },
+    PartStarted { part: PartId, prompt: PromptId, body: PartBody },
+    /// `offset` counts UTF-16 code units of the part's text before `text`.
+    Delta { part: PartId, offset: u64, text: String },
+    PartFinished {
+        part: PartId,
+        prompt: PromptId,
+        length: u64,
+        /// Present when the final text is not what the deltas add up to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+        outcome: PartOutcome,
+    },
+    Pushed {
+        prompt: PromptId,
+        branch: String,
+        commit: String,
+        files: Vec<FileChange>,
+        /// The agent's last words on it: what changed and why.
+        summary: String,
+    },
+    PromptFinished { prompt: PromptId, result: PromptResult },
+    Notice { message: String },
+    /// The sandbox could not be started, or is gone.
+    Lost { reason: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum PromptResult {
+    Completed,
+    Stopped,
+    Failed { message: String },
+}
+
+/// `POST /runner/register`: a runner offers itself, and again every [`REGISTRATION_MS`] / 3.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Register {
+    pub runner: RunnerId,
+    /// Where commands are sent to.
+    pub url: String,
+    /// Sandboxes it can hold.
+    pub capacity: u32,
+    /// Sandboxes it holds.
+    pub sandboxes: Vec<SandboxId>,
+    /// [`crate::VERSION`] of the runner.
+    pub version: String,
+}
+
+/// How long a runner counts as present after it registered.
+pub const REGISTRATION_MS: i64 = 60_000;
+
+/// `POST /runner/credentials`: a git token for one repository, for the gateway only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialsRequest {
+    pub repository: Repository,
+    pub purpose: Purpose,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Purpose {
+    /// Cloning for an image: read only.
+    Image,
+    /// The work of a session, which must be of this repository: read and write.
+    Session { session: SessionId },
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    pub username: String,
+    pub password: String,
+    pub expires_at: Millis,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Credentials").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}

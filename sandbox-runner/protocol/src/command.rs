@@ -1,0 +1,92 @@
+//! What the Worker tells a runner: `POST /commands`, signed (see [`crate::signature`]).
+//!
+//! A command is accepted (202) once it will be carried out even if the runner dies; its result
+//! comes back as callbacks. Each is idempotent by the identifiers that it names.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Mode, Repository};
+use crate::id::{Epoch, Millis, PartId, PromptId, SandboxId, SessionId};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Command {
+    Start(Start),
+    Prompt(SendPrompt),
+    /// Ends the running prompt, with everything that it started.
+    Stop { sandbox: SandboxId, prompt: PromptId },
+    /// Ends the sandbox.
+    End { sandbox: SandboxId },
+    /// Makes the image of a branch, unless there is one of its newest commit.
+    BuildImage { repository: Repository, branch: String },
+}
+
+/// Starts a sandbox from the newest image, which is built first when there is none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    pub session: SessionId,
+    pub sandbox: SandboxId,
+    pub epoch: Epoch,
+    pub repository: Repository,
+    /// Where the work starts from.
+    pub branch: String,
+    /// Where the work goes; the gateway lets this sandbox push nowhere else.
+    pub work_branch: String,
+    pub model: Model,
+    /// The first part number that is free in this session.
+    pub first_part: PartId,
+    /// Absolute URL that callbacks of this sandbox are sent to.
+    pub callback_url: String,
+}
+
+/// A model by the provider that serves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Model {
+    pub provider: Provider,
+    pub name: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum Provider {
+    Anthropic,
+    Openai,
+}
+
+impl Provider {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Anthropic => "anthropic",
+            Self::Openai => "openai",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SendPrompt {
+    pub sandbox: SandboxId,
+    pub prompt: PromptId,
+    pub text: String,
+    pub mode: Mode,
+    /// When the person sent it: the waterfall's zero.
+    pub sent_at: Millis,
+    /// Who the commit belongs to.
+    pub author: GitIdentity,
+    /// Who else prompted since the last commit.
+    pub co_authors: Vec<GitIdentity>,
+}
+
+/// A name and address as git writes them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitIdentity {
+    pub name: String,
+    pub email: String,
+}
+
+/// The answer to an accepted command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    pub accepted: bool,
+}

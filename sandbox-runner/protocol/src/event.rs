@@ -1,0 +1,254 @@
+//! The ordered log of a session: every durable fact, each with its place.
+//!
+//! A client that holds everything up to `seq` asks for what follows and can prove that it missed
+//! nothing, since numbers have no gaps. Live text is not in the log while it grows: it travels as
+//! deltas (see [`crate::frame`]), and [`Fact::PartFinished`] closes it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Epoch, ImageId, Millis, PartId, PromptId, SandboxId, Seq, UserId};
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Event {
+    pub seq: Seq,
+    pub at: Millis,
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum Fact {
+    SessionCreated { repository: Repository, branch: String, by: Person },
+    /// The list shows this instead of the first prompt.
+    SessionTitled { title: String },
+    SessionArchived { by: Person },
+    PromptQueued { prompt: Prompt },
+    PromptEdited { prompt: PromptId, text: String, by: Person },
+    PromptCancelled { prompt: PromptId, by: Person },
+    PromptStarted { prompt: PromptId },
+    PromptFinished { prompt: PromptId, outcome: Outcome },
+    SandboxStarting { sandbox: SandboxId, epoch: Epoch },
+    SandboxReady { sandbox: SandboxId, epoch: Epoch, image: Option<ImageId>, commit: String },
+    /// The sandbox is gone; the next prompt starts another.
+    SandboxLost { sandbox: SandboxId, epoch: Epoch, reason: String },
+    /// One bar of the waterfall.
+    Step { step: Step },
+    PartStarted { part: PartId, prompt: PromptId, body: PartBody },
+    PartFinished {
+        part: PartId,
+        prompt: PromptId,
+        /// UTF-16 code units of the final text, so that a browser can compare with `length`.
+        length: u64,
+        /// Absent for whoever received every delta of this part: the deltas are the text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        text: Option<String>,
+        outcome: PartOutcome,
+    },
+    /// Work of one prompt is a commit on the session's branch at the forge.
+    Pushed { prompt: PromptId, branch: String, commit: String, files: Vec<FileChange> },
+    PullRequestOpened { prompt: PromptId, number: u64, url: String, title: String, by: Opener },
+    /// Something a person should know that ends nothing.
+    Notice { message: String },
+}
+
+/// A repository as people name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(as = "String"))]
+pub struct Repository {
+    owner: String,
+    name: String,
+}
+
+/// A repository name that the forge could not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a repository is named owner/name")]
+pub struct InvalidRepository;
+
+impl Repository {
+    pub fn new(owner: &str, name: &str) -> Result<Self, InvalidRepository> {
+        // GitHub's own limits: 39 characters for an owner, 100 for a name. A leading dot or dash
+        // would be read as a path or an option by git.
+        let fits = |part: &str, longest: usize| {
+            (1..=longest).contains(&part.len())
+                && !part.starts_with(['.', '-'])
+                && part.bytes().all(|byte| {
+                    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+                })
+        };
+        if fits(owner, 39) && fits(name, 100) {
+            Ok(Self { owner: owner.to_owned(), name: name.to_owned() })
+        } else {
+            Err(InvalidRepository)
+        }
+    }
+
+    pub fn parse(text: &str) -> Result<Self, InvalidRepository> {
+        let (owner, name) = text.split_once('/').ok_or(InvalidRepository)?;
+        Self::new(owner, name)
+    }
+
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl TryFrom<String> for Repository {
+    type Error = InvalidRepository;
+
+    fn try_from(text: String) -> Result<Self, InvalidRepository> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Repository> for String {
+    fn from(repository: Repository) -> String {
+        repository.to_string()
+    }
+}
+
+impl std::fmt::Display for Repository {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}", self.owner, self.name)
+    }
+}
+
+/// Whoever takes part, as shown and as credited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Person {
+    pub id: UserId,
+    pub login: String,
+    pub name: String,
+    pub avatar: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Prompt {
+    pub id: PromptId,
+    pub author: Person,
+    pub text: String,
+    pub source: Source,
+    pub mode: Mode,
+}
+
+/// Where a prompt came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum Source {
+    Web,
+    Api,
+}
+
+/// When the agent reads a prompt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum Mode {
+    /// After everything before it is done.
+    #[default]
+    Queue,
+    /// At the running prompt's next step.
+    Insert,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum Outcome {
+    Completed,
+    Stopped { by: Person },
+    Failed { message: String },
+}
+
+/// One bar of the waterfall: what was waited for, from when, how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Step {
+    pub name: StepName,
+    pub started_at: Millis,
+    pub ms: u64,
+    /// Why it took what it took, for people: "no image yet", "built for commit 1a2b3c".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub detail: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum StepName {
+    /// Choosing a runner.
+    Claim,
+    /// Building the image, when there was none.
+    Image,
+    /// Mounting the image and starting the process tree.
+    Restore,
+    /// Bringing the workspace to the branch's newest commit.
+    Sync,
+    /// Until the agent server answers.
+    AgentUp,
+    /// From the prompt's arrival to its first token.
+    FirstToken,
+    /// From the prompt's start to its end.
+    Run,
+    /// Committing and pushing.
+    Push,
+    PullRequest,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum PartBody {
+    Text,
+    Reasoning,
+    /// Deltas of a tool part are its live output.
+    Tool {
+        tool: String,
+        title: String,
+        /// The arguments as JSON text, cut at [`crate::callback::MAX_TEXT`].
+        input: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum PartOutcome {
+    Completed {
+        /// A better title than the one the part started with, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        title: Option<String>,
+    },
+    Failed { message: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct FileChange {
+    pub path: String,
+    /// Absent for binary files.
+    pub additions: Option<u32>,
+    pub deletions: Option<u32>,
+}
+
+/// Whose token opened a pull request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum Opener {
+    User { person: Person },
+}

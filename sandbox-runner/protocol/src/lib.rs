@@ -1,0 +1,34 @@
+//! The wire types that the Worker, the runner and the clients share.
+//!
+//! There is no I/O here, no clock and no randomness: whoever needs those passes them in, so the
+//! same code runs natively, on wasm and in property tests.
+//!
+//! # Layout
+//!
+//! - [`id`]: every identifier is a type of its own.
+//! - [`event`]: the ordered log of a session, which is what every client reads.
+//! - [`frame`]: what travels on a client's WebSocket.
+//! - [`api`]: bodies of the HTTP surface.
+//! - [`command`] and [`callback`]: what the Worker tells a runner, and what a runner reports.
+//! - [`signature`]: how the last two prove who sent them.
+//!
+//! Every message is a contract with peers of another version: new fields get `#[serde(default)]`,
+//! nothing is renamed, and `tests/golden` holds one example of each.
+
+pub mod api;
+pub mod callback;
+pub mod command;
+pub mod event;
+pub mod frame;
+pub mod id;
+pub mod signature;
+#[cfg(test)]
+mod typescript;
+
+pub use event::{Event, Fact};
+pub use id::{
+    Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, Seq, SessionId, UserId,
+};
+
+/// Version of these messages. A runner of another major version is not placed on.
+pub const VERSION: &str = "1.0";

@@ -1,0 +1,47 @@
+//! Writes the browser's types from these ones, and fails when the written ones are stale.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p protocol` writes them anew.
+
+use ts_rs::{Config, TS};
+
+use crate::{api, command, event, frame, id};
+
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/ui/src/protocol.ts");
+
+macro_rules! declarations {
+    ($config:expr; $($type:ty),+ $(,)?) => {{
+        let mut text = String::from(
+            "// Generated from sandbox-runner/protocol. Do not edit:\n\
+             // UPDATE_GOLDEN=1 cargo test -p protocol\n",
+        );
+        $(
+            let docs = <$type as TS>::docs().unwrap_or_default();
+            text.push_str(&format!("\n{docs}export {}\n", <$type as TS>::decl(&$config)));
+        )+
+        text
+    }};
+}
+
+#[test]
+fn the_browser_types_are_generated_from_these_ones() {
+    // Every number here fits a double: none exceeds 2^53.
+    let config = Config::new().with_large_int("number");
+    let text = declarations!(config;
+        id::SessionId, id::PromptId, id::SandboxId, id::ImageId, id::Seq, id::PartId, id::Epoch,
+        id::UserId, id::Millis,
+        event::Event, event::Fact, event::Repository, event::Person, event::Prompt, event::Source,
+        event::Mode, event::Outcome, event::Step, event::StepName, event::PartBody,
+        event::PartOutcome, event::FileChange, event::Opener,
+        command::Model, command::Provider,
+        frame::ClientFrame, frame::ServerFrame, frame::Participant,
+        api::Me, api::CreateSession, api::CreatedSession, api::SessionSummary, api::SessionState,
+        api::PullRequest, api::SessionList, api::CreatePrompt, api::CreatedPrompt, api::EditPrompt,
+        api::EventPage, api::Ticket, api::Waterfall, api::RepositoryList, api::RepositorySummary,
+        api::ErrorBody, api::ErrorDetail,
+    );
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(PATH, &text).unwrap();
+    }
+    let written = std::fs::read_to_string(PATH).unwrap_or_default();
+    assert!(written == text, "{PATH} is stale: UPDATE_GOLDEN=1 cargo test -p protocol");
+}

@@ -1,0 +1,220 @@
+// Generated from sandbox-runner/protocol. Do not edit:
+// UPDATE_GOLDEN=1 cargo test -p protocol
+
+/**
+ * A session: one task, one log, one Durable Object.
+ */
+export type SessionId = string;
+
+/**
+ * One request of one person inside a session.
+ */
+export type PromptId = string;
+
+/**
+ * An isolated process tree with a workspace; a session may go through several.
+ */
+export type SandboxId = string;
+
+/**
+ * A repository at a commit with its caches, from which sandboxes start.
+ */
+export type ImageId = string;
+
+/**
+ * Place of an event in its session's log: 1, 2, 3…, no gaps. 0 is "before the first".
+ */
+export type Seq = number;
+
+/**
+ * A text or tool call inside a session, numbered upwards over all its sandboxes.
+ */
+export type PartId = number;
+
+/**
+ * How many sandboxes the session has had: reports of an earlier one are void.
+ */
+export type Epoch = number;
+
+/**
+ * GitHub's numeric user id: logins can be reassigned, this cannot.
+ */
+export type UserId = number;
+
+/**
+ * Milliseconds since 1970-01-01 UTC.
+ */
+export type Millis = number;
+
+/**
+ * One entry of the log.
+ */
+export type Event = { seq: Seq, at: Millis, } & ({ "type": "session_created", repository: Repository, branch: string, by: Person, } | { "type": "session_titled", title: string, } | { "type": "session_archived", by: Person, } | { "type": "prompt_queued", prompt: Prompt, } | { "type": "prompt_edited", prompt: PromptId, text: string, by: Person, } | { "type": "prompt_cancelled", prompt: PromptId, by: Person, } | { "type": "prompt_started", prompt: PromptId, } | { "type": "prompt_finished", prompt: PromptId, outcome: Outcome, } | { "type": "sandbox_starting", sandbox: SandboxId, epoch: Epoch, } | { "type": "sandbox_ready", sandbox: SandboxId, epoch: Epoch, image: ImageId | null, commit: string, } | { "type": "sandbox_lost", sandbox: SandboxId, epoch: Epoch, reason: string, } | { "type": "step", step: Step, } | { "type": "part_started", part: PartId, prompt: PromptId, body: PartBody, } | { "type": "part_finished", part: PartId, prompt: PromptId, 
+/**
+ * UTF-16 code units of the final text, so that a browser can compare with `length`.
+ */
+length: number, 
+/**
+ * Absent for whoever received every delta of this part: the deltas are the text.
+ */
+text?: string, outcome: PartOutcome, } | { "type": "pushed", prompt: PromptId, branch: string, commit: string, files: Array<FileChange>, } | { "type": "pull_request_opened", prompt: PromptId, number: number, url: string, title: string, by: Opener, } | { "type": "notice", message: string, });
+
+export type Fact = { "type": "session_created", repository: Repository, branch: string, by: Person, } | { "type": "session_titled", title: string, } | { "type": "session_archived", by: Person, } | { "type": "prompt_queued", prompt: Prompt, } | { "type": "prompt_edited", prompt: PromptId, text: string, by: Person, } | { "type": "prompt_cancelled", prompt: PromptId, by: Person, } | { "type": "prompt_started", prompt: PromptId, } | { "type": "prompt_finished", prompt: PromptId, outcome: Outcome, } | { "type": "sandbox_starting", sandbox: SandboxId, epoch: Epoch, } | { "type": "sandbox_ready", sandbox: SandboxId, epoch: Epoch, image: ImageId | null, commit: string, } | { "type": "sandbox_lost", sandbox: SandboxId, epoch: Epoch, reason: string, } | { "type": "step", step: Step, } | { "type": "part_started", part: PartId, prompt: PromptId, body: PartBody, } | { "type": "part_finished", part: PartId, prompt: PromptId, 
+/**
+ * UTF-16 code units of the final text, so that a browser can compare with `length`.
+ */
+length: number, 
+/**
+ * Absent for whoever received every delta of this part: the deltas are the text.
+ */
+text?: string, outcome: PartOutcome, } | { "type": "pushed", prompt: PromptId, branch: string, commit: string, files: Array<FileChange>, } | { "type": "pull_request_opened", prompt: PromptId, number: number, url: string, title: string, by: Opener, } | { "type": "notice", message: string, };
+
+/**
+ * A repository as people name it.
+ */
+export type Repository = string;
+
+/**
+ * Whoever takes part, as shown and as credited.
+ */
+export type Person = { id: UserId, login: string, name: string, avatar: string, };
+
+export type Prompt = { id: PromptId, author: Person, text: string, source: Source, mode: Mode, };
+
+/**
+ * Where a prompt came from.
+ */
+export type Source = "web" | "api";
+
+/**
+ * When the agent reads a prompt.
+ */
+export type Mode = "queue" | "insert";
+
+export type Outcome = { "result": "completed" } | { "result": "stopped", by: Person, } | { "result": "failed", message: string, };
+
+/**
+ * One bar of the waterfall: what was waited for, from when, how long.
+ */
+export type Step = { name: StepName, started_at: Millis, ms: number, 
+/**
+ * Why it took what it took, for people: "no image yet", "built for commit 1a2b3c".
+ */
+detail?: string, };
+
+export type StepName = "claim" | "image" | "restore" | "sync" | "agent_up" | "first_token" | "run" | "push" | "pull_request";
+
+export type PartBody = { "kind": "text" } | { "kind": "reasoning" } | { "kind": "tool", tool: string, title: string, 
+/**
+ * The arguments as JSON text, cut at [`crate::callback::MAX_TEXT`].
+ */
+input: string, };
+
+export type PartOutcome = { "result": "completed", 
+/**
+ * A better title than the one the part started with, if there is one.
+ */
+title?: string, } | { "result": "failed", message: string, };
+
+export type FileChange = { path: string, 
+/**
+ * Absent for binary files.
+ */
+additions: number | null, deletions: number | null, };
+
+/**
+ * Whose token opened a pull request.
+ */
+export type Opener = { "kind": "user", person: Person, };
+
+/**
+ * A model by the provider that serves it.
+ */
+export type Model = { provider: Provider, name: string, };
+
+export type Provider = "anthropic" | "openai";
+
+export type ClientFrame = { "type": "subscribe", since: Seq, } | { "type": "prompt", text: string, mode?: Mode, client_request_id?: string, } | { "type": "edit_prompt", prompt: PromptId, text: string, } | { "type": "cancel_prompt", prompt: PromptId, } | { "type": "stop", } | { "type": "typing", } | { "type": "presence", active: boolean, } | { "type": "ping", };
+
+export type ServerFrame = { "type": "welcome", session: SessionSummary, participants: Array<Participant>, queue: Array<Prompt>, head_seq: Seq, } | { "type": "events", events: Array<Event>, } | { "type": "delta", part: PartId, offset: number, text: string, } | { "type": "presence", participants: Array<Participant>, } | { "type": "typing", person: Person, } | { "type": "error", code: string, message: string, client_request_id?: string, } | { "type": "pong" };
+
+export type Participant = { person: Person, active: boolean, };
+
+/**
+ * `GET /api/me`.
+ */
+export type Me = { person: Person, };
+
+/**
+ * `POST /api/sessions`.
+ */
+export type CreateSession = { repository: Repository, branch?: string, 
+/**
+ * Without one, the session only warms.
+ */
+prompt?: string, model?: Model, client_request_id?: string, };
+
+export type CreatedSession = { id: SessionId, url: string, };
+
+/**
+ * A session as lists show it.
+ */
+export type SessionSummary = { id: SessionId, repository: Repository, branch: string, title: string, state: SessionState, created_by: Person, created_at: Millis, updated_at: Millis, pull_request: PullRequest | null, };
+
+export type SessionState = "warming" | "working" | "idle" | "failed" | "archived";
+
+export type PullRequest = { number: number, url: string, title: string, };
+
+/**
+ * `GET /api/sessions`.
+ */
+export type SessionList = { sessions: Array<SessionSummary>, 
+/**
+ * Ask with `?cursor=` for what is older; absent at the end.
+ */
+cursor?: string, };
+
+/**
+ * `POST /api/sessions/{id}/prompts`.
+ */
+export type CreatePrompt = { text: string, mode?: Mode, client_request_id?: string, };
+
+export type CreatedPrompt = { id: PromptId, };
+
+/**
+ * `PATCH /api/sessions/{id}/prompts/{prompt}`.
+ */
+export type EditPrompt = { text: string, };
+
+/**
+ * `GET /api/sessions/{id}/events?since=&limit=`.
+ */
+export type EventPage = { events: Array<Event>, head_seq: Seq, };
+
+/**
+ * `POST /api/sessions/{id}/ws-ticket`.
+ */
+export type Ticket = { ticket: string, };
+
+/**
+ * `GET /api/sessions/{id}/waterfall`.
+ */
+export type Waterfall = { steps: Array<Step>, };
+
+/**
+ * `GET /api/repositories`.
+ */
+export type RepositoryList = { repositories: Array<RepositorySummary>, };
+
+export type RepositorySummary = { repository: Repository, default_branch: string, private: boolean, };
+
+/**
+ * Every answer that is not a success.
+ */
+export type ErrorBody = { error: ErrorDetail, };
+
+export type ErrorDetail = { code: string, 
+/**
+ * What happened and what to do.
+ */
+message: string, };
