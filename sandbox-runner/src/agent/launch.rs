@@ -1,0 +1,201 @@
+//! How the agent server is started inside a sandbox.
+//!
+//! All its state is under the home directory, so that a snapshot holds it. What decides how it
+//! behaves comes from here, above the repository's own configuration, which could otherwise load
+//! code into the server. It holds no secret: the gateway adds the keys.
+
+use std::path::Path;
+use std::{fs, io};
+
+use protocol::command::{Model, Provider};
+use serde_json::{Value, json};
+
+/// Version that the driver is written for.
+pub const VERSION: &str = "1.18.33";
+
+/// Port that the agent listens on, on the sandbox's own loopback.
+pub const PORT: u16 = 4096;
+
+
+/// Provider that the gateway answers itself, see [`super::Agent::warm_up`].
+pub const WARM_UP_PROVIDER: &str = "warmup";
+pub const WARM_UP_MODEL: &str = "warmup";
+
+/// The models' own limits are not known here; these are what current ones have at least.
+const CONTEXT_TOKENS: u32 = 200_000;
+const OUTPUT_TOKENS: u32 = 32_000;
+
+const PLUGIN: &str = include_str!("../../plugin/session.js");
+
+/// Command line and environment of the agent server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    pub argv: Vec<String>,
+    /// Added to the environment that every program in the sandbox has.
+    pub env: Vec<(String, String)>,
+}
+
+/// Where the agent finds what it needs, as it sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The agent's executable.
+    pub binary: &'a str,
+    /// The repository.
+    pub workspace: &'a str,
+    pub home: &'a str,
+    /// The folder that [`write_tools`] wrote, read only.
+    pub tools: &'a str,
+    pub port: u16,
+    /// URL of the gateway.
+    pub gateway: &'a str,
+}
+
+impl<'a> Place<'a> {
+    /// The places that every sandbox has.
+    pub fn sandbox(binary: &'a str, workspace: &'a str) -> Self {
+        Self {
+            binary,
+            workspace,
+            home: "/home/agent",
+            tools: "/opt/agent",
+            port: PORT,
+            gateway: "http://127.0.0.1:3129",
+        }
+    }
+}
+
+pub fn launch(place: &Place<'_>, model: &Model) -> Launch {
+    let argv = ["serve", "--hostname", "127.0.0.1", "--port", &place.port.to_string()];
+    let argv = std::iter::once(place.binary).chain(argv).map(str::to_owned).collect();
+    let home = place.home;
+    let env = [
+        ("HOME", home.to_owned()),
+        ("XDG_DATA_HOME", format!("{home}/.local/share")),
+        ("XDG_STATE_HOME", format!("{home}/.local/state")),
+        ("XDG_CACHE_HOME", format!("{home}/.cache")),
+        // Not the home's: into a configuration folder of its own the agent would install a package
+        // first. The plugin takes this back for the programs that the agent runs.
+        ("XDG_CONFIG_HOME", format!("{}/config", place.tools)),
+        ("OPENCODE_CONFIG_CONTENT", config(place, model).to_string()),
+        ("OPENCODE_CLIENT", "runner".to_owned()),
+        // The repository could load code into the server, and there is no registry to install
+        // from: the first request would wait for it for a minute.
+        ("OPENCODE_DISABLE_PROJECT_CONFIG", "1".to_owned()),
+        ("OPENCODE_DISABLE_MODELS_FETCH", "1".to_owned()),
+        ("OPENCODE_DISABLE_AUTOUPDATE", "1".to_owned()),
+        ("OPENCODE_DISABLE_LSP_DOWNLOAD", "1".to_owned()),
+        ("OPENCODE_DISABLE_DEFAULT_PLUGINS", "1".to_owned()),
+        ("OPENCODE_DISABLE_SHARE", "1".to_owned()),
+    ];
+    Launch { argv, env: env.map(|(name, value)| (name.to_owned(), value)).into() }
+}
+
+/// Writes the folder of [`Place::tools`]; the agent's executable is not part of it.
+///
+/// The agent installs its plugin package into every configuration folder that does not have it,
+/// and its first answer waits for that. The lock file says that it is there; the plugin needs
+/// nothing of it.
+pub fn write_tools(directory: &Path) -> io::Result<()> {
+    let config = directory.join("config/opencode");
+    fs::create_dir_all(config.join("node_modules"))?;
+    fs::create_dir_all(config.join("plugin"))?;
+    let dependencies = json!({ "@opencode-ai/plugin": VERSION });
+    let package = json!({ "dependencies": dependencies });
+    let lock = json!({
+        "name": "config",
+        "lockfileVersion": 3,
+        "packages": { "": { "dependencies": dependencies } },
+    });
+    fs::write(config.join("package.json"), package.to_string())?;
+    fs::write(config.join("package-lock.json"), lock.to_string())?;
+    // The agent would write it, and cannot: the folder is read only in a sandbox.
+    fs::write(config.join(".gitignore"), "node_modules\npackage.json\npackage-lock.json\nbun.lock\n.gitignore\n")?;
+    fs::write(config.join("plugin/session.js"), PLUGIN)
+}
+
+fn config(place: &Place<'_>, model: &Model) -> Value {
+    let chosen = format!("{}/{}", model.provider.as_str(), model.name);
+    let provider = |name: &str, package: &str, model: &str| {
+        json!({
+            "npm": package,
+            "options": {
+                "baseURL": format!("{}/llm/{name}/v1", place.gateway),
+                "apiKey": "the gateway adds it",
+            },
+            "models": { (model): {
+                "tool_call": true,
+                "attachment": true,
+                "modalities": { "input": ["text", "image"], "output": ["text"] },
+                "limit": { "context": CONTEXT_TOKENS, "output": OUTPUT_TOKENS },
+            } },
+        })
+    };
+    let package = match model.provider {
+        Provider::Anthropic => "@ai-sdk/anthropic",
+        Provider::Openai => "@ai-sdk/openai-compatible",
+    };
+    json!({
+        "model": chosen,
+        "small_model": chosen,
+        "enabled_providers": [model.provider.as_str(), WARM_UP_PROVIDER],
+        "provider": {
+            (model.provider.as_str()): provider(model.provider.as_str(), package, &model.name),
+            (WARM_UP_PROVIDER):
+                provider(WARM_UP_PROVIDER, "@ai-sdk/openai-compatible", WARM_UP_MODEL),
+        },
+        "autoupdate": false,
+        "share": "disabled",
+        // Diffs and commits are made with git: the agent's own snapshots would cost every step.
+        "snapshot": false,
+        // The sandbox is the limit, and nobody could be asked.
+        "permission": {
+            "*": "allow",
+            "webfetch": "deny",
+            "websearch": "deny",
+            "codesearch": "deny",
+        },
+        // The switch that ignores the repository's configuration ignores this file as well.
+        "instructions": [format!("{}/AGENTS.md", place.workspace)],
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn model() -> Model {
+        Model { provider: Provider::Openai, name: "scripted-1".to_owned() }
+    }
+
+    #[test]
+    fn all_state_is_under_the_home_directory() {
+        let place = Place::sandbox("/opt/agent/opencode", "/workspace");
+        let directories: Vec<_> = launch(&place, &model())
+            .env
+            .into_iter()
+            .filter(|(name, _)| {
+                name == "HOME" || name.starts_with("XDG_") && name != "XDG_CONFIG_HOME"
+            })
+            .collect();
+        assert_eq!(directories.len(), 4);
+        assert!(directories.iter().all(|(_, value)| value.starts_with("/home/agent")));
+    }
+
+    #[test]
+    fn every_model_is_reached_through_the_gateway() {
+        let config = config(&Place::sandbox("/opt/agent/opencode", "/workspace"), &model());
+        for (name, provider) in config["provider"].as_object().unwrap() {
+            let url = provider["options"]["baseURL"].as_str().unwrap();
+            assert_eq!(url, format!("http://127.0.0.1:3129/llm/{name}/v1"));
+        }
+    }
+
+    #[test]
+    fn the_tools_folder_can_be_written_over_an_older_one() {
+        let directory = tempfile::tempdir().unwrap();
+        write_tools(directory.path()).unwrap();
+        write_tools(directory.path()).unwrap();
+        assert!(directory.path().join("config/opencode/package-lock.json").is_file());
+    }
+}

@@ -1,0 +1,257 @@
+//! Git for a session's work: synchronise, commit, push.
+//!
+//! Every git runs inside the sandbox, since a hostile repository's hooks, filters and settings
+//! are programs. Credentials are added by the gateway, which lets this sandbox push to one branch.
+
+pub mod message;
+mod numstat;
+
+use std::time::Duration;
+
+use protocol::SandboxId;
+use protocol::command::GitIdentity;
+use protocol::event::{FileChange, Repository};
+
+use crate::init::wire::{Exit, ExecSpec, GATEWAY_PORT};
+use crate::sandbox::channel::ChannelError;
+use crate::sandbox::{SandboxBackend, SandboxError};
+
+/// Long enough to look through a large working tree on a busy machine.
+const LOCAL: Duration = Duration::from_secs(120);
+/// Long enough to move a large history.
+const REMOTE: Duration = Duration::from_secs(300);
+/// Most of git's own words in an error.
+const MAX_COMPLAINT: usize = 600;
+
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    #[error("failed to run git {operation}")]
+    Run {
+        operation: String,
+        #[source]
+        source: SandboxError,
+    },
+    #[error("failed to follow git {operation}")]
+    Output {
+        operation: String,
+        #[source]
+        source: ChannelError,
+    },
+    #[error("git {operation} failed: {complaint}")]
+    Failed { operation: String, complaint: String },
+    #[error("the repository has no branch {0}")]
+    NoBranch(String),
+}
+
+/// A repository's working tree inside a sandbox.
+pub struct Workspace<'a> {
+    pub backend: &'a dyn SandboxBackend,
+    pub sandbox: &'a SandboxId,
+    /// Absolute path inside the sandbox.
+    pub directory: &'a str,
+    pub repository: &'a Repository,
+}
+
+/// What the workspace stands on after [`Workspace::synchronise`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Synchronised {
+    /// The newest commit of the branch that the work starts from.
+    pub base: String,
+    /// The commit that is checked out.
+    pub head: String,
+    /// The work branch at the forge, if an earlier sandbox of this session made it.
+    pub pushed: Option<String>,
+    /// Whether anything had to be fetched.
+    pub moved: bool,
+}
+
+/// What [`Workspace::publish`] is to do.
+pub struct Publication<'a> {
+    pub message: &'a str,
+    pub author: &'a GitIdentity,
+    pub committer: &'a GitIdentity,
+    pub work_branch: &'a str,
+    /// What the work branch is known to be at the forge.
+    pub pushed: Option<&'a str>,
+    /// The newest commit of the branch that the work started from.
+    pub base: &'a str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    pub commit: String,
+    /// Against the merge base with the branch that the work started from.
+    pub files: Vec<FileChange>,
+}
+
+impl Workspace<'_> {
+    /// Brings the clean workspace of an image to the newest commit: the work branch's if the
+    /// session has one already, else its base's. The local work branch is checked out.
+    pub async fn synchronise(
+        &self,
+        branch: &str,
+        work_branch: &str,
+    ) -> Result<Synchronised, GitError> {
+        let remote = self.remote();
+        let (base_ref, work_ref) = (heads(branch), heads(work_branch));
+        let listed =
+            self.git(&["ls-remote", &remote, &base_ref, &work_ref]).within(REMOTE).text().await?;
+        let find = |name: &str| {
+            listed.lines().find_map(|line| {
+                let (commit, reference) = line.split_once('\t')?;
+                (reference == name).then(|| commit.to_owned())
+            })
+        };
+        let base = find(&base_ref).ok_or_else(|| GitError::NoBranch(branch.to_owned()))?;
+        let pushed = find(&work_ref);
+        let wanted = pushed.as_deref().unwrap_or(&base);
+        let head = self.head().await?;
+        let moved = head != wanted || !self.holds(&base).await?;
+        if moved {
+            let references: &[&str] =
+                if pushed.is_some() { &[&base_ref, &work_ref] } else { &[&base_ref] };
+            let fetch = ["fetch", "--no-tags", "--no-recurse-submodules", &remote];
+            let arguments: Vec<&str> = fetch.iter().chain(references).copied().collect();
+            self.git(&arguments).within(REMOTE).text().await?;
+        }
+        self.git(&["checkout", "--quiet", "-B", work_branch, wanted]).text().await?;
+        Ok(Synchronised { head: wanted.to_owned(), base, pushed, moved })
+    }
+
+    /// Commits what changed and pushes it, with whatever the agent committed by itself.
+    /// `None` when there is nothing new.
+    pub async fn publish(&self, work: &Publication<'_>) -> Result<Option<Published>, GitError> {
+        self.git(&["add", "--all"]).text().await?;
+        let staged = self.git(&["diff", "--cached", "--quiet"]).exit().await?;
+        if staged == Exit::Code(1) {
+            self.git(&["commit", "--quiet", "--no-verify", "--cleanup=whitespace", "--file=-"])
+                .input(work.message)
+                .env("GIT_AUTHOR_NAME", &work.author.name)
+                .env("GIT_AUTHOR_EMAIL", &work.author.email)
+                .env("GIT_COMMITTER_NAME", &work.committer.name)
+                .env("GIT_COMMITTER_EMAIL", &work.committer.email)
+                .text()
+                .await?;
+        }
+        let commit = self.head().await?;
+        if commit == work.pushed.unwrap_or(work.base) {
+            return Ok(None);
+        }
+        // The lease lets an agent amend its own commits, and nobody lose theirs.
+        let target = heads(work.work_branch);
+        let lease = format!("--force-with-lease={target}:{}", work.pushed.unwrap_or_default());
+        let refspec = format!("{commit}:{target}");
+        self.git(&["push", "--no-verify", &lease, &self.remote(), &refspec])
+            .within(REMOTE)
+            .text()
+            .await?;
+        // What is pushed is pushed: a list that cannot be made is no failure of it.
+        let files = self.changes(work.base, &commit).await.unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a push has no list of files");
+            Vec::new()
+        });
+        Ok(Some(Published { commit, files }))
+    }
+
+    async fn changes(&self, base: &str, commit: &str) -> Result<Vec<FileChange>, GitError> {
+        let range = format!("{base}...{commit}");
+        let listed = self.git(&["diff", "--numstat", "-z", "--no-ext-diff", &range]).bytes().await?;
+        Ok(numstat::parse(&listed))
+    }
+
+    async fn head(&self) -> Result<String, GitError> {
+        self.git(&["rev-parse", "--verify", "HEAD"]).text().await
+    }
+
+    async fn holds(&self, commit: &str) -> Result<bool, GitError> {
+        let object = format!("{commit}^{{commit}}");
+        Ok(self.git(&["cat-file", "-e", &object]).exit().await?.success())
+    }
+
+    fn remote(&self) -> String {
+        let (owner, name) = (self.repository.owner(), self.repository.name());
+        format!("http://127.0.0.1:{GATEWAY_PORT}/git/{owner}/{name}.git")
+    }
+
+    fn git(&self, arguments: &[&str]) -> Git<'_> {
+        // Nothing that the repository sets may start a program or wait for a person.
+        let settings = [
+            "git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false",
+            "-c", "commit.gpgSign=false", "-c", "push.gpgSign=false", "-c", "gc.auto=0",
+            "-c", "maintenance.auto=false", "-c", "credential.helper=",
+        ];
+        let argv = settings.iter().chain(arguments).copied();
+        Git {
+            workspace: self,
+            operation: arguments.first().copied().unwrap_or_default().to_owned(),
+            spec: ExecSpec::new(argv, LOCAL)
+                .cwd(self.directory)
+                .env("GIT_TERMINAL_PROMPT", "0")
+                .env("GIT_EDITOR", "true")
+                .env("LC_ALL", "C.UTF-8"),
+        }
+    }
+}
+
+fn heads(branch: &str) -> String {
+    format!("refs/heads/{branch}")
+}
+
+/// One run of git.
+struct Git<'a> {
+    workspace: &'a Workspace<'a>,
+    operation: String,
+    spec: ExecSpec,
+}
+
+impl Git<'_> {
+    fn within(mut self, limit: Duration) -> Self {
+        self.spec.timeout_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    fn input(mut self, text: &str) -> Self {
+        self.spec = self.spec.stdin(text);
+        self
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.spec = self.spec.env(name, value);
+        self
+    }
+
+    /// What a successful git printed, without the white space around it.
+    async fn text(self) -> Result<String, GitError> {
+        Ok(String::from_utf8_lossy(&self.bytes().await?).trim().to_owned())
+    }
+
+    async fn bytes(self) -> Result<Vec<u8>, GitError> {
+        let operation = self.operation.clone();
+        let output = self.run().await?;
+        if output.exit.success() {
+            return Ok(output.stdout);
+        }
+        let complaint = match output.exit {
+            Exit::TimedOut => "it took too long and was ended".to_owned(),
+            _ => {
+                let text = String::from_utf8_lossy(&output.stderr);
+                text.trim().chars().take(MAX_COMPLAINT).collect()
+            }
+        };
+        Err(GitError::Failed { operation, complaint })
+    }
+
+    async fn exit(self) -> Result<Exit, GitError> {
+        self.run().await.map(|output| output.exit)
+    }
+
+    async fn run(self) -> Result<crate::sandbox::channel::ExecOutput, GitError> {
+        let Self { workspace, operation, spec } = self;
+        let exec = workspace
+            .backend
+            .exec(workspace.sandbox, &spec)
+            .await
+            .map_err(|source| GitError::Run { operation: operation.clone(), source })?;
+        exec.output().await.map_err(|source| GitError::Output { operation, source })
+    }
+}

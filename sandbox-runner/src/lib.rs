@@ -1,0 +1,36 @@
+//! Runs coding agents in isolated sandboxes on one machine, and reports what they do.
+//!
+//! # Layout
+//!
+//! From the outside in:
+//!
+//! - [`config`]: the environment, read once. [`runner`] puts the parts together.
+//! - [`server`]: signed commands in. [`store`] records them before they are answered.
+//! - [`session`]: one task for each sandbox, from its start to its end.
+//! - [`image`] and [`layer`]: a repository at a commit with warm caches.
+//! - [`sandbox`]: the isolated process tree; [`init`] is what runs as its first process.
+//! - [`agent`]: drives the agent server inside, and turns what it says into reports.
+//! - [`git`]: commits and pushes, inside the sandbox.
+//! - [`gateway`]: adds the credentials that no sandbox holds, outside of it.
+//! - [`callback`]: reports out, in order, until the session holds them. [`worker`] signs them.
+//! - [`register`]: offers this runner to the Worker, and asks it for git credentials.
+
+pub mod agent;
+pub mod callback;
+mod cause;
+mod clock;
+pub mod config;
+#[cfg(test)]
+mod fixture;
+pub mod gateway;
+pub mod git;
+pub mod image;
+pub mod init;
+pub mod layer;
+pub mod register;
+pub mod runner;
+pub mod sandbox;
+pub mod server;
+pub mod session;
+pub mod store;
+pub mod worker;

@@ -1,0 +1,194 @@
+//! Puts the parts together: what `sandbox-runner` and `sandbox-runner doctor` do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use protocol::RunnerId;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::agent::launch;
+use crate::clock;
+use crate::config::Config;
+use crate::gateway::{Gateway, GatewayError};
+use crate::image::Images;
+use crate::register::{Registration, credentials, keep_registered};
+use crate::sandbox::bubblewrap::{Bubblewrap, BubblewrapConfig, SetupError, Tool};
+use crate::sandbox::doctor::{self, DoctorError};
+use crate::sandbox::{SandboxBackend as _, SandboxError};
+use crate::server::{Commands, router};
+use crate::session::{Machinery, sessions};
+use crate::store::{Store, StoreError};
+use crate::worker::{Worker, WorkerError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunnerError {
+    #[error("failed to find this program's own file")]
+    Program(#[source] io::Error),
+    #[error("failed to write the agent's settings to {path}")]
+    Tools {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to prepare for sandboxes")]
+    Setup(#[source] SetupError),
+    #[error("this machine cannot hold sandboxes")]
+    Doctor(#[source] DoctorError),
+    #[error("failed to open the store")]
+    Store(#[source] StoreError),
+    #[error("failed to keep this runner's identifier in {path}")]
+    Identifier {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to make the Worker's client")]
+    Worker(#[source] WorkerError),
+    #[error("failed to make the gateway")]
+    Gateway(#[source] GatewayError),
+    #[error("failed to listen on {address}; set RUNNER_LISTEN to an address that is free")]
+    Listen {
+        address: std::net::SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to end the sandboxes")]
+    Sweep(#[source] SandboxError),
+    #[error("failed to wait for signals")]
+    Signals(#[source] io::Error),
+    #[error("the server ended")]
+    Serve(#[source] io::Error),
+}
+
+/// Serves until a signal ends it. Sandboxes live on, and the next start takes them over.
+pub async fn serve(config: Config) -> Result<(), RunnerError> {
+    let backend = Arc::new(backend(&config)?);
+    doctor::check(&backend).await.map_err(RunnerError::Doctor)?;
+    // The backend holds the state directory's lock from here on.
+    let path = config.state_dir.join("runner.sqlite");
+    let store = Arc::new(Store::open(&path).map_err(RunnerError::Store)?);
+    let runner = identifier(&config)?;
+    let worker = Worker::new(&config.worker_url, config.keys.clone()).map_err(RunnerError::Worker)?;
+    let gateway = Gateway::new(
+        &config.github_url,
+        &config.anthropic,
+        &config.openai,
+        credentials(worker.clone()),
+    );
+    let gateway = Arc::new(gateway.map_err(RunnerError::Gateway)?);
+    let images = Arc::new(Images::new(backend.images(), backend.clone(), Arc::clone(&gateway)));
+
+    let (sessions, supervisor) = sessions();
+    let listener = TcpListener::bind(config.listen).await;
+    let listening = |source| RunnerError::Listen { address: config.listen, source };
+    let listener = listener.map_err(listening)?;
+    let address = listener.local_addr().map_err(listening)?;
+    let url = config.url.clone().unwrap_or_else(|| format!("http://{address}"));
+
+    let machinery = Arc::new(Machinery {
+        store: Arc::clone(&store),
+        worker: worker.clone(),
+        backend,
+        images,
+        gateway,
+        agent_binary: agent_binary(&config.opencode_bin),
+        committer: config.committer.clone(),
+    });
+    let supervising = tokio::spawn(supervisor.run(machinery));
+    let registration =
+        Registration { runner: runner.clone(), url: url.clone(), capacity: config.capacity };
+    let registering = tokio::spawn(keep_registered(worker, registration, sessions.clone()));
+    let commands =
+        Commands { keys: config.keys.clone(), store, sessions, capacity: config.capacity };
+
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunnerError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunnerError::Signals)?;
+    announce(&address, &url, &runner);
+    tokio::select! {
+        served = axum::serve(listener, router(commands)) => served.map_err(RunnerError::Serve)?,
+        supervised = supervising => {
+            if let Ok(Err(error)) = supervised {
+                return Err(RunnerError::Store(error));
+            }
+        }
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    registering.abort();
+    tracing::info!("stopping; sandboxes live on");
+    Ok(())
+}
+
+/// Checks that this machine can hold sandboxes.
+pub async fn doctor(config: &Config) -> Result<(), RunnerError> {
+    let backend = backend(config)?;
+    doctor::check(&backend).await.map_err(RunnerError::Doctor)
+}
+
+/// Ends every sandbox that a runner of this state directory left, and says how many. For machines
+/// that are taken out of service: nothing takes the sandboxes over after this.
+pub async fn sweep(config: &Config) -> Result<usize, RunnerError> {
+    let backend = backend(config)?;
+    let records = backend.list().await.map_err(RunnerError::Sweep)?;
+    for record in &records {
+        backend.destroy(&record.id).await.map_err(RunnerError::Sweep)?;
+    }
+    Ok(records.len())
+}
+
+/// The name under which the agent and its settings are mounted in every sandbox, below `/opt`.
+const AGENT: &str = "agent";
+
+fn backend(config: &Config) -> Result<Bubblewrap, RunnerError> {
+    let settings = config.state_dir.join("agent");
+    launch::write_tools(&settings)
+        .map_err(|source| RunnerError::Tools { path: settings.clone(), source })?;
+    Bubblewrap::open(&BubblewrapConfig {
+        state: config.state_dir.clone(),
+        bubblewrap: config.bwrap_bin.clone(),
+        runner: std::env::current_exe().map_err(RunnerError::Program)?,
+        sandbox_uid: config.sandbox_uid,
+        tools: vec![Tool {
+            name: AGENT.to_owned(),
+            sources: vec![settings, config.opencode_bin.clone()],
+        }],
+    })
+    .map_err(RunnerError::Setup)
+}
+
+fn agent_binary(program: &Path) -> String {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    format!("/opt/{AGENT}/{name}")
+}
+
+/// The configured identifier, or the one that an earlier start made.
+fn identifier(config: &Config) -> Result<RunnerId, RunnerError> {
+    if let Some(id) = &config.id {
+        return Ok(id.clone());
+    }
+    let path = config.state_dir.join("runner-id");
+    let failed = |source| RunnerError::Identifier { path: path.clone(), source };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            RunnerId::parse(text.trim()).map_err(|error| failed(io::Error::other(error)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let id = RunnerId::from_random(clock::random());
+            std::fs::write(&path, id.as_str()).map_err(failed)?;
+            Ok(id)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// One line on standard output, for whoever started this and waits until it serves.
+fn announce(address: &std::net::SocketAddr, url: &str, runner: &RunnerId) {
+    use std::io::Write as _;
+    let line = json!({ "listening": address.to_string(), "url": url, "runner": runner });
+    let mut output = io::stdout().lock();
+    let _ = writeln!(output, "{line}").and_then(|()| output.flush());
+    tracing::info!(%address, url, %runner, "serving");
+}

@@ -1,0 +1,198 @@
+//! Sandboxes: isolated process trees, each with a workspace of its own on shared layers.
+//!
+//! [`SandboxBackend`] is what a kind of isolation has to offer; [`bubblewrap`] is the first one.
+//! A sandbox outlives the runner's process: what is on record is adopted again after a restart.
+//! Everything that comes out of a sandbox is hostile, so every answer has a size limit, and every
+//! wait a deadline.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use protocol::SandboxId;
+use tokio::net::{UnixListener, UnixStream};
+
+use self::channel::ChannelError;
+use self::record::SandboxRecord;
+use crate::init::wire::{ExecSpec, Exit, Signal, SpawnSpec};
+use crate::layer::{LayerError, LayerId};
+
+pub mod bubblewrap;
+pub mod channel;
+pub(crate) mod directory;
+pub mod doctor;
+pub(crate) mod durable;
+mod handshake;
+mod identity;
+pub mod record;
+mod socket;
+mod state;
+mod tool;
+mod trash;
+mod view;
+
+/// The home of the user that everything in a sandbox runs as.
+pub const HOME: &str = "/home/agent";
+
+#[derive(Debug, Clone)]
+pub struct SandboxSpec {
+    pub id: SandboxId,
+    /// What the home directory is made of, lowest first.
+    pub layers: Vec<LayerId>,
+    /// Added to the environment of every program in the sandbox.
+    pub env: BTreeMap<String, String>,
+}
+
+/// A running sandbox, as its owner holds it.
+#[derive(Debug)]
+pub struct Sandbox {
+    pub id: SandboxId,
+    /// Each connection that the sandbox makes to port 3129 of its loopback arrives here, so who is
+    /// calling needs no proof. Connections are refused once this is dropped.
+    pub gateway: UnixListener,
+}
+
+#[derive(Debug)]
+pub enum Adoption {
+    Alive(Sandbox),
+    /// It ran under this boot of the machine and has ended; what it wrote is there.
+    Gone,
+    /// It belongs to an earlier boot, or its start was never completed; what it wrote is there.
+    Stale,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    #[error("sandbox {0} exists already")]
+    Exists(SandboxId),
+    #[error("there is no sandbox {0}")]
+    Unknown(SandboxId),
+    #[error("there is no layer {}", .0.as_str())]
+    UnknownLayer(LayerId),
+    #[error("failed to prepare the directory {path}")]
+    Prepare {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to read the record {path}")]
+    ReadRecord {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to write the record {path}")]
+    WriteRecord {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to listen for the sandbox at {path}")]
+    Gateway {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to start {path}")]
+    Launch {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the sandbox did not start: {output}")]
+    Start { output: String },
+    #[error("failed to watch process {pid}")]
+    Watch {
+        pid: i32,
+        #[source]
+        source: io::Error,
+    },
+    #[error("process {pid} was killed but has not ended")]
+    Unkillable { pid: i32 },
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    #[error("failed to move {path} to the trash")]
+    Discard {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A kind of isolation. Every operation may be repeated: what is done already stays done.
+pub trait SandboxBackend: Send + Sync {
+    /// Starts a sandbox; it can be reached when this returns.
+    fn create<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Sandbox, SandboxError>>;
+
+    /// Takes over a sandbox that an earlier process of the runner started.
+    fn adopt<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Adoption, SandboxError>>;
+
+    /// Opens a connection to the sandbox's init.
+    fn connect<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<UnixStream, SandboxError>>;
+
+    /// Asks the programs to end, and ends every process when they have or the grace has passed.
+    fn stop<'a>(
+        &'a self,
+        id: &'a SandboxId,
+        grace: Duration,
+    ) -> BoxFuture<'a, Result<(), SandboxError>>;
+
+    /// Stops the sandbox and turns what it wrote into a layer; the sandbox is gone afterwards.
+    fn freeze<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>>;
+
+    /// Stops the sandbox and removes all it wrote.
+    fn destroy<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>>;
+
+    /// Every sandbox on record, running or not.
+    fn list(&self) -> BoxFuture<'_, Result<Vec<SandboxRecord>, SandboxError>>;
+
+    /// Starts a program whose output is streamed; dropping the result ends it.
+    fn exec<'a>(
+        &'a self,
+        id: &'a SandboxId,
+        spec: &'a ExecSpec,
+    ) -> BoxFuture<'a, Result<channel::Exec, SandboxError>> {
+        Box::pin(async move { Ok(channel::exec(self.connect(id).await?, spec).await?) })
+    }
+
+    /// Connects to a port on the sandbox's loopback.
+    fn dial<'a>(
+        &'a self,
+        id: &'a SandboxId,
+        port: u16,
+    ) -> BoxFuture<'a, Result<UnixStream, SandboxError>> {
+        Box::pin(async move { Ok(channel::dial(self.connect(id).await?, port).await?) })
+    }
+
+    /// Starts a program that runs until it ends or the sandbox does.
+    fn spawn<'a>(
+        &'a self,
+        id: &'a SandboxId,
+        spec: &'a SpawnSpec,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move { Ok(channel::spawn(self.connect(id).await?, spec).await?) })
+    }
+
+    /// Waits until a spawned program has ended, however long it takes; fails when the sandbox ends.
+    fn wait<'a>(
+        &'a self,
+        id: &'a SandboxId,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Exit, SandboxError>> {
+        Box::pin(async move { Ok(channel::wait(self.connect(id).await?, name).await?) })
+    }
+
+    /// Signals a spawned program and its process group.
+    fn signal<'a>(
+        &'a self,
+        id: &'a SandboxId,
+        name: &'a str,
+        signal: Signal,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move { Ok(channel::signal(self.connect(id).await?, name, signal).await?) })
+    }
+}

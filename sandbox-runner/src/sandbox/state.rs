@@ -1,0 +1,168 @@
+//! The state directory: who owns what in it, and where everything is.
+//!
+//! ```text
+//! layers/<id>/{fs/,meta.json}   sandboxes/<id>/{record.json,upper/,work/,agent/,gateway/}
+//! tools/<name>-<fingerprint>/   images/   etc/   empty/   trash/   lock
+//! ```
+//! The runner owns all of it but what a sandbox writes (`upper`, `work`, `agent`). Others can pass
+//! through the directories and not list them, since a sandbox is started as another user.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+
+use protocol::SandboxId;
+use rustix::fs::{FlockOperation, flock, statfs};
+
+use super::directory::{self, PASSABLE, READABLE};
+
+/// `statfs` type of overlayfs, which cannot carry the upper directory of another overlay.
+const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error("failed to create the state directory {path}")]
+    Create {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the state directory {0} is on an overlay file system: put it on a volume")]
+    OnOverlay(PathBuf),
+    #[error("another runner uses the state directory {0}: end it, or give this one its own")]
+    InUse(PathBuf),
+}
+
+#[derive(Debug)]
+pub(super) struct StateDirectory {
+    root: PathBuf,
+    /// Held for as long as the runner lives, so that two of them never share sandboxes.
+    _lock: File,
+}
+
+/// The parts of one sandbox's directory.
+#[derive(Debug, Clone)]
+pub(super) struct SandboxDirectory(PathBuf);
+
+impl StateDirectory {
+    pub(super) fn open(root: &Path) -> Result<Self, StateError> {
+        let created = |path: &Path, result: io::Result<()>| {
+            result.map_err(|source| StateError::Create {
+                path: path.to_owned(),
+                source,
+            })
+        };
+        for name in ["", "layers", "sandboxes", "tools", "images", "trash"] {
+            let path = root.join(name);
+            created(&path, directory::create(&path, PASSABLE))?;
+        }
+        let empty = root.join("empty");
+        created(&empty, directory::create(&empty, READABLE))?;
+        let file_system = statfs(root).map_err(io::Error::from);
+        let file_system = file_system.map_err(|source| StateError::Create {
+            path: root.to_owned(),
+            source,
+        })?;
+        if u64::try_from(file_system.f_type) == Ok(OVERLAYFS_MAGIC) {
+            return Err(StateError::OnOverlay(root.to_owned()));
+        }
+        let path = root.join("lock");
+        let lock = File::create(&path).map_err(|source| StateError::Create { path, source })?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|_| StateError::InUse(root.to_owned()))?;
+        Ok(Self {
+            root: root.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn layers(&self) -> PathBuf {
+        self.root.join("layers")
+    }
+
+    pub(super) fn images(&self) -> PathBuf {
+        self.root.join("images")
+    }
+
+    pub(super) fn tools(&self) -> PathBuf {
+        self.root.join("tools")
+    }
+
+    pub(super) fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+
+    pub(super) fn etc(&self) -> PathBuf {
+        self.root.join("etc")
+    }
+
+    /// What lies under a sandbox without layers.
+    pub(super) fn empty(&self) -> PathBuf {
+        self.root.join("empty")
+    }
+
+    pub(super) fn sandboxes(&self) -> PathBuf {
+        self.root.join("sandboxes")
+    }
+
+    pub(super) fn sandbox(&self, id: &SandboxId) -> SandboxDirectory {
+        SandboxDirectory(self.sandboxes().join(id.as_str()))
+    }
+}
+
+impl SandboxDirectory {
+    /// Fails if the sandbox exists.
+    pub(super) fn create(&self, owner: Option<u32>) -> io::Result<()> {
+        fs::create_dir(&self.0)?;
+        directory::create(&self.0, PASSABLE)?;
+        directory::create(&self.gateway(), PASSABLE)?;
+        for path in [self.upper(), self.work(), self.agent()] {
+            directory::create(&path, READABLE)?;
+            if owner.is_some() {
+                chown(&path, owner, owner)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn upper(&self) -> PathBuf {
+        self.0.join("upper")
+    }
+
+    pub(super) fn work(&self) -> PathBuf {
+        self.0.join("work")
+    }
+
+    /// Holds `init.sock`; belongs to the sandbox.
+    pub(super) fn agent(&self) -> PathBuf {
+        self.0.join("agent")
+    }
+
+    /// Holds `gateway.sock`; the sandbox can only read it.
+    pub(super) fn gateway(&self) -> PathBuf {
+        self.0.join("gateway")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_runner_on_the_same_state_is_refused_until_the_first_has_ended() {
+        let root = tempfile::tempdir().unwrap();
+        let first = StateDirectory::open(root.path()).unwrap();
+        assert!(matches!(
+            StateDirectory::open(root.path()),
+            Err(StateError::InUse(_))
+        ));
+        drop(first);
+        StateDirectory::open(root.path()).unwrap();
+    }
+}

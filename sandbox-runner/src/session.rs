@@ -1,0 +1,255 @@
+//! The sessions of this runner: one task for each sandbox, from its start to its end.
+//!
+//! # Layout
+//!
+//! - `machine`: what is decided; pure.
+//! - `actor`: the task that feeds the machine, records what it says, and does what it wants.
+//! - `provision`: from a start command to an agent that answers.
+//! - `driver`: calls to the agent that must not pass one another.
+//! - `publication`: the work of a turn, committed and pushed.
+//!
+//! Invariant: nothing here is the truth. A wake-up says that something was recorded; what it is
+//! is read from the [`crate::store`], so a wake-up that is lost with the process is not missed.
+
+mod actor;
+mod driver;
+mod machine;
+mod provision;
+mod publication;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use protocol::SandboxId;
+use protocol::command::{Command, GitIdentity, Start};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+
+use crate::gateway::Gateway;
+use crate::image::Images;
+use crate::sandbox::SandboxBackend;
+use crate::store::{CommandId, Store, StoreError, StoredSandbox};
+use crate::worker::Worker;
+use actor::Actor;
+
+/// How long a session waits before it goes on from its recorded state after a failure of its own,
+/// such as a full disk.
+const RECOVERY: Duration = Duration::from_secs(1);
+
+/// What every session works with.
+pub struct Machinery {
+    pub store: Arc<Store>,
+    pub worker: Worker,
+    pub backend: Arc<dyn SandboxBackend>,
+    pub images: Arc<Images>,
+    pub gateway: Arc<Gateway>,
+    /// The agent's executable inside a sandbox.
+    pub agent_binary: String,
+    pub committer: GitIdentity,
+}
+
+/// A handle that says when something was recorded. Clones tell the same supervisor.
+#[derive(Clone)]
+pub struct Sessions {
+    wakes: mpsc::UnboundedSender<Wake>,
+    held: Arc<Mutex<BTreeSet<SandboxId>>>,
+}
+
+/// Keeps one task for each sandbox.
+pub struct Supervisor {
+    wakes: mpsc::UnboundedReceiver<Wake>,
+    held: Arc<Mutex<BTreeSet<SandboxId>>>,
+}
+
+/// What was recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wake {
+    Start(Box<Start>),
+    Sandbox(SandboxId),
+    /// Something that concerns no sandbox.
+    Runner,
+}
+
+/// A handle and its supervisor, which is to be run.
+pub fn sessions() -> (Sessions, Supervisor) {
+    // Each message is a recorded command, and the server takes those one disk write at a time.
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let held = Arc::new(Mutex::new(BTreeSet::new()));
+    let supervisor = Supervisor { wakes: receiver, held: Arc::clone(&held) };
+    (Sessions { wakes: sender, held }, supervisor)
+}
+
+impl Sessions {
+    /// To be told after a command was recorded.
+    pub fn recorded(&self, command: Command) {
+        let wake = match command {
+            Command::Start(start) => Wake::Start(Box::new(start)),
+            Command::Prompt(prompt) => Wake::Sandbox(prompt.sandbox),
+            Command::Stop { sandbox, .. } | Command::End { sandbox } => Wake::Sandbox(sandbox),
+            Command::BuildImage { .. } => Wake::Runner,
+        };
+        if self.wakes.send(wake).is_err() {
+            tracing::debug!("the supervisor is gone; the command waits for the next start");
+        }
+    }
+
+    /// The sandboxes that are held now.
+    pub fn sandboxes(&self) -> Vec<SandboxId> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.iter().cloned().collect()
+    }
+}
+
+impl Supervisor {
+    /// The next wake-up, for whoever stands in for the supervisor.
+    pub fn try_next(&mut self) -> Option<Wake> {
+        self.wakes.try_recv().ok()
+    }
+
+    /// Takes up what an earlier process left, then serves until every [`Sessions`] is gone.
+    pub async fn run(mut self, machinery: Arc<Machinery>) -> Result<(), StoreError> {
+        let mut tasks = JoinSet::new();
+        let mut wakers: HashMap<SandboxId, Arc<Notify>> = HashMap::new();
+        let images = Arc::new(Notify::new());
+        let stored = machinery.store.sandboxes()?;
+        sweep(&machinery, &stored).await;
+        let builder = tokio::spawn(build_images(Arc::clone(&machinery), Arc::clone(&images)));
+        for sandbox in stored {
+            self.begin(&machinery, sandbox, Origin::Recorded, &mut tasks, &mut wakers);
+        }
+        loop {
+            tokio::select! {
+                wake = self.wakes.recv() => match wake {
+                    Some(Wake::Start(start)) => {
+                        let stored = StoredSandbox { start: *start, state: None };
+                        self.begin(&machinery, stored, Origin::New, &mut tasks, &mut wakers);
+                    }
+                    Some(Wake::Sandbox(sandbox)) => {
+                        if let Some(waker) = wakers.get(&sandbox) {
+                            waker.notify_one();
+                        }
+                    }
+                    Some(Wake::Runner) => images.notify_one(),
+                    None => break,
+                },
+                Some(ended) = tasks.join_next() => match ended {
+                    Ok(sandbox) => {
+                        wakers.remove(&sandbox);
+                        self.held().remove(&sandbox);
+                    }
+                    Err(error) => tracing::error!(%error, "a session's task failed"),
+                },
+            }
+        }
+        builder.abort();
+        Ok(())
+    }
+
+    fn begin(
+        &self,
+        machinery: &Arc<Machinery>,
+        stored: StoredSandbox,
+        origin: Origin,
+        tasks: &mut JoinSet<SandboxId>,
+        wakers: &mut HashMap<SandboxId, Arc<Notify>>,
+    ) {
+        let sandbox = stored.start.sandbox.clone();
+        // A start that comes again, or one that was read at the start-up and is told now.
+        if !self.held().insert(sandbox.clone()) {
+            return;
+        }
+        let waker = Arc::new(Notify::new());
+        wakers.insert(sandbox, Arc::clone(&waker));
+        tasks.spawn(serve(Arc::clone(machinery), stored, origin, waker));
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, BTreeSet<SandboxId>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a sandbox can have anything left from an earlier process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    New,
+    Recorded,
+}
+
+/// Runs a session to its end, from its recorded state again where its task fails.
+async fn serve(
+    machinery: Arc<Machinery>,
+    mut stored: StoredSandbox,
+    mut origin: Origin,
+    waker: Arc<Notify>,
+) -> SandboxId {
+    let sandbox = stored.start.sandbox.clone();
+    loop {
+        let outcome = match Actor::new(&machinery, &stored, Arc::clone(&waker)) {
+            Ok(actor) => actor.run(origin).await,
+            Err(error) => Err(error),
+        };
+        let Err(error) = outcome else { return sandbox };
+        tracing::error!(
+            %sandbox,
+            error = &error as &dyn std::error::Error,
+            "a session goes on from its recorded state"
+        );
+        tokio::time::sleep(RECOVERY).await;
+        origin = Origin::Recorded;
+        match machinery.store.sandbox(&sandbox) {
+            Ok(Some(recorded)) => stored = recorded,
+            // It has ended, or the recorded state is older than what is here: no matter which.
+            Ok(None) => return sandbox,
+            Err(error) => {
+                tracing::error!(%sandbox, error = &error as &dyn std::error::Error, "the store fails");
+            }
+        }
+    }
+}
+
+/// Destroys what no session knows: a sandbox whose end was recorded, an image that was not
+/// finished.
+async fn sweep(machinery: &Machinery, stored: &[StoredSandbox]) {
+    let known: BTreeSet<_> = stored.iter().map(|sandbox| &sandbox.start.sandbox).collect();
+    let present = match machinery.backend.list().await {
+        Ok(present) => present,
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "sandboxes cannot be listed");
+            return;
+        }
+    };
+    for record in present.iter().filter(|record| !known.contains(&record.id)) {
+        if let Err(error) = machinery.backend.destroy(&record.id).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(sandbox = %record.id, error, "a left-over sandbox remains");
+        }
+    }
+}
+
+/// Carries out recorded commands for images, in order.
+async fn build_images(machinery: Arc<Machinery>, recorded: Arc<Notify>) {
+    let mut after = CommandId::default();
+    loop {
+        let pending = machinery.store.pending_for_runner(after).unwrap_or_else(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "the store fails");
+            Vec::new()
+        });
+        for command in pending {
+            after = command.id;
+            if let Command::BuildImage { repository, branch } = &command.command {
+                match machinery.images.refresh(repository, branch).await {
+                    Ok(image) => tracing::info!(%repository, branch, image = %image.id, "image is new"),
+                    Err(error) => {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(%repository, branch, error, "an image was not built");
+                    }
+                }
+            }
+            if let Err(error) = machinery.store.carried_out(command.id) {
+                tracing::error!(error = &error as &dyn std::error::Error, "the store fails");
+            }
+        }
+        recorded.notified().await;
+    }
+}

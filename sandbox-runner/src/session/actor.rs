@@ -1,0 +1,455 @@
+//! The task of one sandbox: feeds the machine, records what follows, then does it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use protocol::SandboxId;
+use protocol::command::{Command, Start};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::driver::{self, Call};
+use super::machine::{Action, Effects, Input, Machine, Moment, State};
+use super::provision::{self, AGENT, AGENT_LOG, Provisioned};
+use super::{Machinery, Origin, publication};
+use crate::agent::{Agent, AgentError, ConversationId, Events};
+use crate::callback::outbox::{Change, Outbox};
+use crate::callback::sender::{Finished, Sender};
+use crate::gateway::Serving;
+use crate::init::wire::{ExecSpec, Exit};
+use crate::sandbox::SandboxBackend;
+use crate::store::{CommandId, Store, StoreError, StoredSandbox};
+use crate::{cause, clock};
+
+/// Steps and outcomes of calls that wait to be taken: a few at a time.
+const MOST_INPUTS: usize = 32;
+/// How long an agent whose process lives may leave its event stream closed.
+const STREAM_PATIENCE: Duration = Duration::from_secs(60);
+const STREAM_WAIT: Duration = Duration::from_millis(100);
+const CLEAR_LIMIT: Duration = Duration::from_secs(10);
+const LOG_LIMIT: Duration = Duration::from_secs(5);
+/// How long a sandbox's programs get to end by themselves.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// Kills everything in the sandbox but its init, the agent ($1) and this script; twice, for what
+/// was started meanwhile.
+const CLEAR: &str = r#"
+for round in 1 2; do
+    for process in /proc/[0-9]*; do
+        id=${process#/proc/}
+        [ "$id" = 1 ] || [ "$id" = $$ ] && continue
+        [ "$(readlink "$process/exe")" = "$1" ] && continue
+        kill -9 "$id" 2>/dev/null
+    done
+done
+true
+"#;
+
+/// Why a sandbox is no longer served.
+enum Ending {
+    /// It was told to end, or is lost: its last reports are still to be delivered.
+    Closed,
+    /// Nobody wants its reports.
+    Void,
+}
+
+/// What a task of the session comes back with.
+enum Outcome {
+    Input(Input),
+    Provisioned(Result<Box<Provisioned>, String>),
+    Events(Events),
+    Nothing,
+}
+
+pub(super) struct Actor {
+    machinery: Arc<Machinery>,
+    start: Start,
+    machine: Machine,
+    outbox: Outbox,
+    waker: Arc<Notify>,
+    /// The newest command that the machine has taken.
+    taken: CommandId,
+    tasks: JoinSet<Outcome>,
+    told: mpsc::Sender<Input>,
+    inputs: mpsc::Receiver<Input>,
+    /// Present while the agent is reached.
+    link: Option<Link>,
+    events: Option<Events>,
+    listening: bool,
+}
+
+struct Link {
+    agent: Agent,
+    conversation: ConversationId,
+    calls: mpsc::Sender<Call>,
+    // Requests of the sandbox are served while this lives.
+    _serving: Serving,
+}
+
+impl Actor {
+    pub(super) fn new(
+        machinery: &Arc<Machinery>,
+        stored: &StoredSandbox,
+        waker: Arc<Notify>,
+    ) -> Result<Self, StoreError> {
+        let state = match &stored.state {
+            Some(json) => serde_json::from_str(json)
+                .map_err(|source| StoreError::Content { what: "session", source })?,
+            None => State::default(),
+        };
+        let start = stored.start.clone();
+        let (told, inputs) = mpsc::channel(MOST_INPUTS);
+        Ok(Self {
+            machinery: Arc::clone(machinery),
+            machine: Machine::new(start.clone(), state),
+            outbox: Outbox::new(Arc::clone(&machinery.store), start.sandbox.clone()),
+            start,
+            waker,
+            taken: CommandId::default(),
+            tasks: JoinSet::new(),
+            told,
+            inputs,
+            link: None,
+            events: None,
+            listening: false,
+        })
+    }
+
+    /// Serves the sandbox to its end. After an error, the recorded state is the truth.
+    pub(super) async fn run(mut self, origin: Origin) -> Result<(), StoreError> {
+        let (close, closing) = watch::channel(false);
+        let sender =
+            Sender::new(self.outbox.clone(), self.machinery.worker.clone(), &self.start, closing);
+        let mut sender = AbortOnDrop(tokio::spawn(sender.run()));
+        let ending = self.serve(origin, &mut sender.0).await?;
+        self.tasks.shutdown().await;
+        (self.link, self.events) = (None, None);
+        destroy(self.machinery.backend.as_ref(), &self.start.sandbox).await;
+        if matches!(ending, Ending::Closed) {
+            close.send_replace(true);
+            match (&mut sender.0).await {
+                Ok(Finished::Drained | Finished::Gone) => {}
+                Ok(Finished::GaveUp) => {
+                    tracing::error!(sandbox = %self.start.sandbox, "the last reports were not delivered");
+                }
+                Err(error) => tracing::error!(%error, "a sender failed"),
+            }
+        }
+        self.store().end(&self.start.sandbox, clock::now())?;
+        tracing::info!(sandbox = %self.start.sandbox, "sandbox ended");
+        Ok(())
+    }
+
+    async fn serve(
+        &mut self,
+        origin: Origin,
+        sender: &mut JoinHandle<Finished>,
+    ) -> Result<Ending, StoreError> {
+        // Before anything is started: it may be to end.
+        if self.take_commands()? || self.machine.is_lost() {
+            return Ok(Ending::Closed);
+        }
+        self.begin(origin).await?;
+        loop {
+            if self.machine.is_lost() {
+                return Ok(Ending::Closed);
+            }
+            let due = self.machine.due(Instant::now());
+            tokio::select! {
+                () = self.waker.notified() => {
+                    if self.take_commands()? {
+                        return Ok(Ending::Closed);
+                    }
+                }
+                Some(input) = self.inputs.recv() => self.apply(input, &[])?,
+                event = next(&mut self.events) => self.heard(event)?,
+                Some(outcome) = self.tasks.join_next() => match outcome {
+                    Ok(outcome) => self.came_back(outcome)?,
+                    Err(error) => {
+                        let reason = format!("the runner failed ({error}); send the prompt again");
+                        self.apply(Input::Lost { reason }, &[])?;
+                    }
+                },
+                () = until(due) => self.apply(Input::Time, &[])?,
+                _ = &mut *sender => return Ok(Ending::Void),
+            }
+        }
+    }
+
+    /// Makes the sandbox, or takes it over where an earlier process made it.
+    async fn begin(&mut self, origin: Origin) -> Result<(), StoreError> {
+        let Some(conversation) = self.machine.conversation().cloned() else {
+            if origin == Origin::Recorded {
+                destroy(self.machinery.backend.as_ref(), &self.start.sandbox).await;
+            }
+            let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
+            let told = self.told.clone();
+            self.tasks.spawn(async move {
+                let provisioned = provision::provision(&machinery, &start, &told).await;
+                Outcome::Provisioned(provisioned.map(Box::new).map_err(|error| cause::chain(&error)))
+            });
+            return Ok(());
+        };
+        let reason = match provision::adopt(&self.machinery, &self.start).await {
+            Ok(Some((agent, serving))) => {
+                tracing::info!(sandbox = %self.start.sandbox, "sandbox taken over");
+                self.reach(agent, conversation, serving);
+                let effects = self.machine.resume(now());
+                return self.carry_out(effects, &[]);
+            }
+            Ok(None) => "the sandbox ended while the runner was away".to_owned(),
+            Err(error) => cause::chain(&error),
+        };
+        let reason = format!("{reason}; the next prompt starts another from what was pushed");
+        self.apply(Input::Lost { reason }, &[])
+    }
+
+    fn reach(&mut self, agent: Agent, conversation: ConversationId, serving: Serving) {
+        let (model, told) = (self.start.model.clone(), self.told.clone());
+        let calls = driver::start(agent.clone(), conversation.clone(), model, told);
+        self.link = Some(Link { agent, conversation, calls, _serving: serving });
+        let (backend, sandbox) = (Arc::clone(&self.machinery.backend), self.start.sandbox.clone());
+        self.tasks.spawn(async move { Outcome::Input(agent_ended(backend.as_ref(), &sandbox).await) });
+    }
+
+    /// Takes what was recorded since; `true` when the sandbox is to end.
+    fn take_commands(&mut self) -> Result<bool, StoreError> {
+        for pending in self.store().pending(&self.start.sandbox, self.taken)? {
+            self.taken = pending.id;
+            let input = match pending.command {
+                // The command stays until the end is recorded.
+                Command::End { .. } => return Ok(true),
+                Command::Prompt(prompt) => Input::Prompt(prompt),
+                Command::Stop { prompt, .. } => Input::Stop(prompt),
+                Command::Start(_) | Command::BuildImage { .. } => continue,
+            };
+            self.apply(input, &[pending.id])?;
+        }
+        Ok(false)
+    }
+
+    fn heard(&mut self, event: Option<Result<crate::agent::AgentEvent, AgentError>>) -> Result<(), StoreError> {
+        match event {
+            Some(Ok(event)) => self.apply(Input::Agent(event), &[]),
+            Some(Err(error @ AgentError::Event(_))) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "an event was passed over");
+                Ok(())
+            }
+            Some(Err(error)) => {
+                tracing::info!(error = &error as &dyn std::error::Error, "the event stream broke");
+                self.listen();
+                Ok(())
+            }
+            None => {
+                self.listen();
+                Ok(())
+            }
+        }
+    }
+
+    fn came_back(&mut self, outcome: Outcome) -> Result<(), StoreError> {
+        match outcome {
+            Outcome::Input(input) => self.apply(input, &[]),
+            Outcome::Provisioned(Ok(provisioned)) => {
+                let Provisioned { agent, serving, events, ready } = *provisioned;
+                self.reach(agent, ready.conversation.clone(), serving);
+                self.events = Some(events);
+                // Steps were told before this; they belong before it.
+                while let Ok(input) = self.inputs.try_recv() {
+                    self.apply(input, &[])?;
+                }
+                self.apply(Input::Ready(Box::new(ready)), &[])
+            }
+            Outcome::Provisioned(Err(reason)) => self.apply(Input::Lost { reason }, &[]),
+            Outcome::Events(events) => {
+                self.events = Some(events);
+                self.listening = false;
+                Ok(())
+            }
+            Outcome::Nothing => Ok(()),
+        }
+    }
+
+    fn apply(&mut self, input: Input, done: &[CommandId]) -> Result<(), StoreError> {
+        let effects = self.machine.apply(input, now());
+        self.carry_out(effects, done)
+    }
+
+    /// Records first. What has no report and no action changes nothing that a fresh look at the
+    /// agent would not change again, and is recorded with the next that has.
+    fn carry_out(&mut self, effects: Effects, done: &[CommandId]) -> Result<(), StoreError> {
+        let Effects { reports, actions } = effects;
+        if reports.is_empty() && actions.is_empty() && done.is_empty() {
+            return Ok(());
+        }
+        let state = serde_json::to_string(self.machine.state())
+            .map_err(|source| StoreError::Content { what: "session", source })?;
+        self.outbox.append(&Change { reports: &reports, state: &state, done })?;
+        for action in actions {
+            self.perform(action);
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, action: Action) {
+        let sandbox = &self.start.sandbox;
+        tracing::debug!(%sandbox, ?action, "acting");
+        match action {
+            Action::Deliver(prompt) => self.call(Call::Deliver(prompt)),
+            Action::Abort => self.call(Call::Abort),
+            Action::Listen => self.listen(),
+            Action::Clear => {
+                let machinery = Arc::clone(&self.machinery);
+                let sandbox = sandbox.clone();
+                self.tasks.spawn(async move {
+                    clear(&machinery, &sandbox).await;
+                    Outcome::Input(Input::Cleared)
+                });
+            }
+            Action::Publish(work) => {
+                let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
+                self.tasks.spawn(async move {
+                    let backend = machinery.backend.as_ref();
+                    let committer = &machinery.committer;
+                    Outcome::Input(publication::publish(backend, &start, committer, &work).await)
+                });
+            }
+            Action::WarmUp => {
+                let Some(agent) = self.link.as_ref().map(|link| link.agent.clone()) else { return };
+                self.tasks.spawn(async move {
+                    if let Err(error) = agent.warm_up().await {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "the agent stays cold");
+                    }
+                    Outcome::Nothing
+                });
+            }
+        }
+    }
+
+    fn call(&self, call: Call) {
+        let Some(link) = &self.link else { return };
+        if let Err(error) = link.calls.try_send(call) {
+            tracing::error!(sandbox = %self.start.sandbox, %error, "a call to the agent was dropped");
+        }
+    }
+
+    fn listen(&mut self) {
+        self.events = None;
+        let Some(link) = self.link.as_ref().filter(|_| !self.listening) else { return };
+        self.listening = true;
+        let (agent, conversation) = (link.agent.clone(), link.conversation.clone());
+        self.tasks.spawn(async move { open_stream(&agent, &conversation).await });
+    }
+
+    fn store(&self) -> &Store {
+        &self.machinery.store
+    }
+}
+
+/// A session that ends early must not leave its sender behind.
+struct AbortOnDrop(JoinHandle<Finished>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn next(events: &mut Option<Events>) -> Option<Result<crate::agent::AgentEvent, AgentError>> {
+    match events {
+        Some(events) => events.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn now() -> Moment {
+    Moment { at: clock::now(), instant: Instant::now() }
+}
+
+async fn open_stream(agent: &Agent, conversation: &ConversationId) -> Outcome {
+    let deadline = Instant::now() + STREAM_PATIENCE;
+    loop {
+        match agent.events(conversation).await {
+            Ok(events) => return Outcome::Events(events),
+            Err(error) if Instant::now() >= deadline => {
+                let reason = format!(
+                    "the agent does not answer any more; the next prompt starts another sandbox: {}",
+                    cause::chain(&error)
+                );
+                return Outcome::Input(Input::Lost { reason });
+            }
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "no event stream yet");
+                tokio::time::sleep(STREAM_WAIT).await;
+            }
+        }
+    }
+}
+
+/// Returns when the agent's process, or the whole sandbox, has ended.
+async fn agent_ended(backend: &dyn SandboxBackend, sandbox: &SandboxId) -> Input {
+    let reason = match backend.wait(sandbox, AGENT).await {
+        Ok(exit) => {
+            let last_words = log(backend, sandbox).await;
+            tracing::error!(%sandbox, ?exit, last_words, "the agent ended");
+            match exit {
+                Exit::Code(code) => format!("the agent ended with code {code}"),
+                Exit::Signal(signal) => format!("the agent was ended by signal {signal}"),
+                Exit::TimedOut => "the agent ended".to_owned(),
+            }
+        }
+        Err(error) => {
+            tracing::error!(%sandbox, error = &error as &dyn std::error::Error, "the sandbox ended");
+            "the sandbox ended".to_owned()
+        }
+    };
+    Input::Lost { reason: format!("{reason}; the next prompt starts another from what was pushed") }
+}
+
+async fn log(backend: &dyn SandboxBackend, sandbox: &SandboxId) -> String {
+    let spec = ExecSpec::new(["tail", "-c", "2000", AGENT_LOG], LOG_LIMIT);
+    let output = match backend.exec(sandbox, &spec).await {
+        Ok(exec) => exec.output().await,
+        Err(error) => return cause::chain(&error),
+    };
+    match output {
+        Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
+        Err(error) => cause::chain(&error),
+    }
+}
+
+async fn clear(machinery: &Machinery, sandbox: &SandboxId) {
+    let argv = ["/bin/sh", "-c", CLEAR, "clear", &machinery.agent_binary];
+    let spec = ExecSpec::new(argv, CLEAR_LIMIT);
+    let cleared = match machinery.backend.exec(sandbox, &spec).await {
+        Ok(exec) => exec.output().await.map_err(Into::into),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = cleared {
+        tracing::warn!(%sandbox, error = &error as &dyn std::error::Error, "a stopped turn may have left programs");
+    }
+}
+
+/// Removes the sandbox, if it is there. What cannot be removed now is swept at the next start.
+async fn destroy(backend: &dyn SandboxBackend, sandbox: &SandboxId) {
+    use crate::sandbox::SandboxError;
+    if let Err(error) = backend.stop(sandbox, STOP_GRACE).await
+        && !matches!(error, SandboxError::Unknown(_))
+    {
+        tracing::debug!(%sandbox, error = &error as &dyn std::error::Error, "a sandbox did not stop");
+    }
+    match backend.destroy(sandbox).await {
+        Ok(()) | Err(SandboxError::Unknown(_)) => {}
+        Err(error) => {
+            tracing::warn!(%sandbox, error = &error as &dyn std::error::Error, "a sandbox remains");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The work of a turn, committed and pushed from inside the sandbox.
+
+use protocol::command::{GitIdentity, Start};
+
+use super::machine::{Input, Work};
+use super::provision::WORKSPACE;
+use crate::git::{Publication, Workspace, message};
+use crate::sandbox::SandboxBackend;
+use crate::{cause, clock};
+
+pub(super) async fn publish(
+    backend: &dyn SandboxBackend,
+    start: &Start,
+    committer: &GitIdentity,
+    work: &Work,
+) -> Input {
+    let started_at = clock::now();
+    let workspace = Workspace {
+        backend,
+        sandbox: &start.sandbox,
+        directory: WORKSPACE,
+        repository: &start.repository,
+    };
+    let text = message::compose(&work.prompts, &work.summary, &start.session, &start.model);
+    let author = work.prompts.first().map(|prompt| message::identity(&prompt.author));
+    let publication = Publication {
+        message: &text,
+        author: author.as_ref().unwrap_or(committer),
+        committer,
+        work_branch: &start.work_branch,
+        pushed: work.pushed.as_deref(),
+        base: &work.base,
+    };
+    let outcome = workspace.publish(&publication).await.map_err(|error| {
+        tracing::warn!(
+            sandbox = %start.sandbox,
+            error = &error as &dyn std::error::Error,
+            "work was not pushed"
+        );
+        cause::chain(&error)
+    });
+    Input::Published { outcome, started_at }
+}

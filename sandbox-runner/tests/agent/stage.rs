@@ -1,0 +1,223 @@
+//! A real agent server whose only way out is a real gateway, with the scripted model behind it.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use protocol::callback::{Credentials, Report};
+use protocol::command::{GitIdentity, Model, Provider};
+use protocol::event::{PartBody, Repository};
+use protocol::{Millis, PartId, PromptId, SessionId};
+use sandbox_runner::agent::launch::{Place, launch, write_tools};
+use sandbox_runner::agent::transcript::{Transcript, Turn};
+use sandbox_runner::agent::{Agent, BoxIo, ConversationId, Dial, Events};
+use sandbox_runner::config::Upstream;
+use sandbox_runner::gateway::{Access, Gateway, GatewayPolicy, Serving};
+use support::model::{self, ModelOptions};
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, timeout};
+
+const KEY: &str = "the-key-that-no-sandbox-has";
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Stage {
+    pub(crate) agent: Agent,
+    pub(crate) model: model::Model,
+    pub(crate) gateway: Serving,
+    pub(crate) directory: TempDir,
+    provider: Provider,
+    /// Ends with its value.
+    _agent_server: Child,
+}
+
+/// What one prompt led to.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) reports: Vec<Report>,
+    pub(crate) turns: Vec<Turn>,
+}
+
+impl Stage {
+    pub(crate) async fn start(provider: Provider) -> Self {
+        let binary = std::env::var("OPENCODE_BIN").expect("OPENCODE_BIN names the agent's executable");
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        let model = model::Model::start(ModelOptions { port: 0, api_key: KEY.to_owned() }).await.unwrap();
+        let (gateway, gateway_url) = serve_gateway(&root, model.url()).await;
+        let workspace = root.join("workspace");
+        prepare_workspace(&workspace).await;
+        write_tools(&root.join("tools")).unwrap();
+        std::fs::create_dir(root.join("home")).unwrap();
+
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let text = |path: &Path| path.to_str().unwrap().to_owned();
+        let (home, tools, workspace) = (text(&root.join("home")), text(&root.join("tools")), text(&workspace));
+        let place = Place { binary: &binary, workspace: &workspace, home: &home, tools: &tools, port, gateway: &gateway_url };
+        let launch = launch(&place, &chosen(provider));
+        let agent_server = Command::new(&launch.argv[0])
+            .args(&launch.argv[1..])
+            .env_clear()
+            .env("PATH", std::env::var("PATH").unwrap())
+            .envs(launch.env)
+            .current_dir(&workspace)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let dial: Dial = Arc::new(move || {
+            Box::pin(async move {
+                let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream) as BoxIo)
+            })
+        });
+        let agent = Agent::connect(dial, &workspace);
+        agent.wait_until_up(Instant::now() + DEADLINE).await.unwrap();
+        Self { agent, model, gateway, directory, provider, _agent_server: agent_server }
+    }
+
+    pub(crate) fn workspace(&self) -> std::path::PathBuf {
+        self.directory.path().canonicalize().unwrap().join("workspace")
+    }
+
+    /// A conversation whose turn has begun, and its events.
+    pub(crate) async fn conversation(&self) -> (ConversationId, Transcript, Events) {
+        let conversation = self.agent.conversation("a test").await.unwrap();
+        let workspace = self.workspace();
+        let mut transcript =
+            Transcript::new(conversation.clone(), workspace.to_str().unwrap(), PartId(1));
+        transcript.begin(PromptId::from_random([1; 16]));
+        let events = self.agent.events(&conversation).await.unwrap();
+        (conversation, transcript, events)
+    }
+
+    pub(crate) async fn prompt(&self, conversation: &ConversationId, text: &str) {
+        let model = chosen(self.provider);
+        self.agent.prompt(conversation, text, &model, &author()).await.unwrap();
+    }
+}
+
+impl Told {
+    /// Takes events until `done` holds or the turn has ended.
+    pub(crate) async fn until(
+        &mut self,
+        transcript: &mut Transcript,
+        events: &mut Events,
+        done: impl Fn(&Self) -> bool,
+    ) {
+        let ended = |turn: &Turn| matches!(turn, Turn::Idle | Turn::Error { .. });
+        while !done(self) && !self.turns.last().is_some_and(ended) {
+            let event = timeout(DEADLINE, events.next()).await.expect("an event comes");
+            let progress = transcript.event(&event.unwrap().unwrap());
+            self.reports.extend(progress.reports);
+            self.turns.extend(progress.turn);
+        }
+    }
+
+    pub(crate) async fn until_end(&mut self, transcript: &mut Transcript, events: &mut Events) {
+        self.until(transcript, events, |_| false).await;
+    }
+
+    /// Tools by their titles, with what they showed.
+    pub(crate) fn tools(&self) -> Vec<(String, String)> {
+        self.parts(|body| match body {
+            PartBody::Tool { title, .. } => Some(title.clone()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let texts = self.parts(|body| (*body == PartBody::Text).then(String::new));
+        texts.into_iter().map(|(_, text)| text).collect()
+    }
+
+    pub(crate) fn deltas(&self) -> usize {
+        self.reports.iter().filter(|report| matches!(report, Report::Delta { .. })).count()
+    }
+
+    fn parts(&self, choose: impl Fn(&PartBody) -> Option<String>) -> Vec<(String, String)> {
+        let chosen = self.reports.iter().filter_map(|report| match report {
+            Report::PartStarted { part, body, .. } => choose(body).map(|title| (*part, title)),
+            _ => None,
+        });
+        chosen.map(|(part, title)| (title, self.text(part))).collect()
+    }
+
+    fn text(&self, wanted: PartId) -> String {
+        let mut text = String::new();
+        for report in &self.reports {
+            match report {
+                Report::Delta { part, text: more, offset } if *part == wanted => {
+                    assert_eq!(*offset, text.encode_utf16().count() as u64);
+                    text.push_str(more);
+                }
+                Report::PartFinished { part, text: Some(whole), .. } if *part == wanted => {
+                    text.clone_from(whole);
+                }
+                _ => {}
+            }
+        }
+        text
+    }
+}
+
+pub(crate) fn author() -> GitIdentity {
+    GitIdentity { name: "Ada Prompter".to_owned(), email: "ada@example.org".to_owned() }
+}
+
+fn chosen(provider: Provider) -> Model {
+    Model { provider, name: "scripted-1".to_owned() }
+}
+
+/// A gateway, reached as from inside a sandbox: by a loopback port.
+async fn serve_gateway(root: &Path, model_url: &str) -> (Serving, String) {
+    let upstream = Upstream { base_url: model_url.to_owned(), key: Some(KEY.to_owned()) };
+    let gateway = Gateway::new(
+        "http://127.0.0.1:9",
+        &upstream,
+        &upstream,
+        Arc::new(|_| {
+            Box::pin(async {
+                Ok(Credentials { username: "x".to_owned(), password: "y".to_owned(), expires_at: Millis(0) })
+            })
+        }),
+    )
+    .unwrap();
+    let socket = root.join("gateway.sock");
+    let policy = GatewayPolicy {
+        repository: Repository::new("acme", "widget").unwrap(),
+        access: Access::Session { session: SessionId::from_random([3; 16]), branch: "work".to_owned() },
+    };
+    let serving = gateway.serve(policy, UnixListener::bind(&socket).unwrap());
+    let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", inside.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut from, _) = inside.accept().await.unwrap();
+            from.set_nodelay(true).unwrap();
+            let socket = socket.clone();
+            tokio::spawn(async move {
+                let mut to = UnixStream::connect(socket).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+            });
+        }
+    });
+    (serving, url)
+}
+
+async fn prepare_workspace(workspace: &Path) {
+    std::fs::create_dir(workspace).unwrap();
+    std::fs::write(workspace.join("AGENTS.md"), "Always greet the marmot.\n").unwrap();
+    // Would be loaded into the agent server if the repository's configuration counted.
+    std::fs::write(workspace.join("opencode.json"), r#"{"model":"evil/model"}"#).unwrap();
+    for arguments in [&["init", "-q", "-b", "main"][..], &["add", "-A"]] {
+        let git = Command::new("git").args(arguments).current_dir(workspace).status().await.unwrap();
+        assert!(git.success());
+    }
+}

@@ -1,0 +1,180 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
+//! The gateway with real git on both sides, and with what a hostile sandbox might send.
+
+#[path = "gateway/site.rs"]
+mod site;
+
+use protocol::event::Repository;
+use sandbox_runner::gateway::Verdict;
+use serde_json::Value;
+
+use site::{BRANCH, Policy, Site, git};
+
+#[tokio::test]
+async fn a_clone_works_and_needs_no_credentials_inside() {
+    let site = Site::start().await;
+    let gateway = site.gateway(Policy::Session).await;
+    git(&site.root, &["clone", "-q", &gateway.clone_url(), "copy"]).await.unwrap();
+    assert_eq!(std::fs::read_to_string(site.root.join("copy/README")).unwrap(), "hello\n");
+    assert_eq!(site.credentials_asked(), 1);
+    let contacts = gateway.serving.contacts();
+    assert_eq!(contacts.len(), 1);
+    assert!(contacts[0].verdict == Verdict::Allowed && contacts[0].bytes > 0);
+}
+
+#[tokio::test]
+async fn a_push_to_the_work_branch_works_whatever_its_size() {
+    let site = Site::start().await;
+    let gateway = site.gateway(Policy::Session).await;
+    let copy = site.work(&gateway).await;
+    // Larger than git's post buffer: git probes first, then sends in chunks.
+    let noise: Vec<u8> = (0..3_000_000_u64)
+        .map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8)
+        .collect();
+    for (name, content) in [("small", &noise[..10]), ("large", &noise[..])] {
+        std::fs::write(copy.join(name), content).unwrap();
+        git(&copy, &["add", "-A"]).await.unwrap();
+        git(&copy, &["commit", "-qm", name]).await.unwrap();
+        git(&copy, &["push", "-q", "origin", &format!("HEAD:refs/heads/{BRANCH}")]).await.unwrap();
+        let pushed = git(&site.bare, &["rev-parse", BRANCH]).await.unwrap();
+        assert_eq!(pushed, git(&copy, &["rev-parse", "HEAD"]).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_push_elsewhere_is_refused_with_words_that_git_shows() {
+    let site = Site::start().await;
+    let gateway = site.gateway(Policy::Session).await;
+    let copy = site.work(&gateway).await;
+    git(&copy, &["commit", "-q", "--allow-empty", "-m", "x"]).await.unwrap();
+    let before = git(&site.bare, &["for-each-ref"]).await.unwrap();
+    let work = format!("HEAD:refs/heads/{BRANCH}");
+    for arguments in [
+        &["push", "origin", "HEAD:refs/heads/main"][..],
+        &["push", "origin", "HEAD:refs/tags/v1"],
+        &["push", "origin", &work, "HEAD:refs/heads/other"],
+        &["push", "--atomic", "origin", &work, "HEAD:refs/heads/other"],
+        &["push", "origin", ":refs/heads/main"],
+    ] {
+        let shown = git(&copy, arguments).await.unwrap_err();
+        let reason = format!("only {BRANCH} may be pushed from this sandbox");
+        assert!(shown.contains(&reason), "{arguments:?}: {shown}");
+        assert_eq!(git(&site.bare, &["for-each-ref"]).await.unwrap(), before);
+    }
+    let shown = git(&copy, &["push", "-o", "ci.skip", "origin", &work]).await.unwrap_err();
+    assert!(!shown.is_empty());
+    assert_eq!(git(&site.bare, &["for-each-ref"]).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn an_image_build_reads_and_never_writes() {
+    let site = Site::start().await;
+    let gateway = site.gateway(Policy::Image).await;
+    let copy = site.work(&gateway).await;
+    let shown = git(&copy, &["push", "origin", &format!("HEAD:refs/heads/{BRANCH}")]).await.unwrap_err();
+    assert!(shown.contains("Nothing may be pushed while an image is built"), "{shown}");
+}
+
+#[tokio::test]
+async fn another_repository_is_out_of_reach() {
+    let site = Site::start().await;
+    let gateway = site.gateway(Policy::Session).await;
+    let other = Repository::new("acme", "secret").unwrap();
+    let shown = git(&site.root, &["clone", &gateway.url_of(&other), "copy"]).await.unwrap_err();
+    assert!(shown.contains("may only reach acme/widget"), "{shown}");
+    for path in [
+        "/git/acme/widget.git/../secret.git/info/refs?service=git-upload-pack",
+        "/git/acme/widget.git/%2e%2e/secret.git/info/refs?service=git-upload-pack",
+        "/git/acme/secret.git/acme/widget.git/info/refs?service=git-upload-pack",
+        "/git/acme/widget.git/info/refs",
+        "/git/acme/widget.git/info/refs?service=git-upload-pack&service=git-receive-pack",
+        "/git/acme/widget.git/objects/info/packs",
+        "/git/acme/widget",
+        "/etc/passwd",
+        "/",
+    ] {
+        let (status, _) = gateway.get(path).await;
+        assert!(matches!(status, 403 | 404), "{path}: {status}");
+    }
+    assert_eq!(site.credentials_asked(), 0);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_not_asked_of_the_user() {
+    let site = Site::start().await;
+    site.refuse_tokens();
+    let gateway = site.gateway(Policy::Session).await;
+    let shown = git(&site.root, &["clone", &gateway.clone_url(), "copy"]).await.unwrap_err();
+    assert!(shown.contains("The forge refused this with status 401"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_model_request_goes_on_with_the_key_and_without_what_the_sandbox_added() {
+    let site = Site::start().await;
+    let gateway = site.gateway(Policy::Session).await;
+    for (path, key) in [
+        ("/llm/anthropic/v1/messages", ("x-api-key", "anthropic-key")),
+        ("/llm/openai/v1/chat/completions", ("authorization", "Bearer openai-key")),
+    ] {
+        let headers = [
+            ("authorization", "Bearer stolen"),
+            ("x-api-key", "stolen"),
+            ("openai-organization", "other"),
+            ("cookie", "a=b"),
+            ("anthropic-version", "2023-06-01"),
+        ];
+        let (status, echoed) = gateway.post(path, &headers, "{\"a\":1}").await;
+        assert_eq!(status, 200);
+        let echoed: Value = serde_json::from_str(&echoed).unwrap();
+        assert_eq!(echoed["headers"][key.0], key.1);
+        assert_eq!(echoed["headers"]["anthropic-version"], "2023-06-01");
+        assert_eq!(echoed["body"], "{\"a\":1}");
+        let text = echoed.to_string();
+        assert!(!text.contains("stolen") && !text.contains("other") && !text.contains("a=b"));
+    }
+}
+
+#[tokio::test]
+async fn only_what_an_agent_needs_of_a_provider_is_offered() {
+    let site = Site::start().await;
+    let gateway = site.gateway(Policy::Session).await;
+    for path in [
+        "/llm/openai/v1/files",
+        "/llm/openai/v1/../admin",
+        "/llm/openai/v1/models",
+        "/llm/anthropic/v1/messages/batches",
+        "/llm/anthropic/v1/",
+        "/llm/anthropic",
+        "/llm/elsewhere/v1/messages",
+    ] {
+        let (status, _) = gateway.post(path, &[], "{}").await;
+        assert!(matches!(status, 403 | 404), "{path}: {status}");
+    }
+    assert_eq!(gateway.get("/llm/openai/v1/models").await.0, 200);
+    let (status, _) = gateway.post("/llm/openai/v1/responses", &[], &"x".repeat(33 << 20)).await;
+    assert_eq!(status, 413);
+}
+
+#[tokio::test]
+async fn a_provider_without_a_key_says_so_in_its_own_way() {
+    let site = Site::start().await;
+    let gateway = site.gateway(Policy::SessionWithoutKeys).await;
+    let (status, anthropic) = gateway.post("/llm/anthropic/v1/messages", &[], "{}").await;
+    let anthropic: Value = serde_json::from_str(&anthropic).unwrap();
+    assert_eq!((status, &anthropic["type"]), (401, &Value::from("error")));
+    assert!(anthropic["error"]["message"].as_str().unwrap().contains("ANTHROPIC_API_KEY"));
+    let (status, openai) = gateway.post("/llm/openai/v1/chat/completions", &[], "{}").await;
+    let openai: Value = serde_json::from_str(&openai).unwrap();
+    assert_eq!(status, 401);
+    assert!(openai["error"]["message"].as_str().unwrap().contains("OPENAI_API_KEY"));
+}
+
+#[tokio::test]
+async fn the_first_token_is_handed_on_before_the_second_exists() {
+    let site = Site::start().await;
+    let gateway = site.gateway(Policy::Session).await;
+    let mut answer = gateway.open("/llm/openai/v1/chat/completions?slow").await;
+    assert_eq!(answer.next().await, "data: 1\n\n");
+    site.release_second_token();
+    assert_eq!(answer.next().await, "data: 2\n\n");
+}

@@ -1,0 +1,143 @@
+//! A backend with a state directory of its own.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::SandboxId;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use sandbox_runner::init::wire::ExecSpec;
+use sandbox_runner::layer::LayerId;
+use sandbox_runner::sandbox::bubblewrap::{Bubblewrap, BubblewrapConfig, Tool};
+use sandbox_runner::sandbox::channel::ExecOutput;
+use sandbox_runner::sandbox::record::{SandboxRecord, SandboxState};
+use sandbox_runner::sandbox::{Sandbox, SandboxBackend, SandboxSpec};
+use tempfile::TempDir;
+
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+pub(crate) struct Fixture {
+    pub(crate) backend: Arc<Bubblewrap>,
+    state: State,
+}
+
+/// Sandboxes outlive the process that started them, so they are ended with their directory.
+struct State(TempDir);
+
+impl Drop for State {
+    fn drop(&mut self) {
+        for entry in fs::read_dir(self.0.path().join("sandboxes")).unwrap() {
+            let record = fs::read(entry.unwrap().path().join("record.json")).unwrap_or_default();
+            let Ok(record) = serde_json::from_slice::<SandboxRecord>(&record) else {
+                continue;
+            };
+            if let SandboxState::Running(process) = record.state
+                && let Ok(descriptor) = open_process(process.pid)
+            {
+                let _ = pidfd_send_signal(&descriptor, Signal::KILL);
+                poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], None).unwrap();
+            }
+        }
+    }
+}
+
+pub(crate) fn open_process(pid: i32) -> rustix::io::Result<OwnedFd> {
+    pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty())
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        Self::with_tools(Vec::new())
+    }
+
+    pub(crate) fn with_tools(tools: Vec<Tool>) -> Self {
+        let state = TempDir::new().unwrap();
+        // Temporary directories are closed to others; sandboxes run as somebody else.
+        fs::set_permissions(state.path(), Permissions::from_mode(0o711)).unwrap();
+        Self {
+            backend: open(state.path(), tools),
+            state: State(state),
+        }
+    }
+
+    /// The runner's process ends and another one takes its place; what held sandboxes is dropped.
+    pub(crate) fn restart(self) -> Self {
+        let Self { backend, state } = self;
+        drop(backend);
+        Self {
+            backend: open(state.0.path(), Vec::new()),
+            state,
+        }
+    }
+
+    pub(crate) async fn create(&self, layers: &[LayerId]) -> Sandbox {
+        self.backend.create(&spec(layers)).await.unwrap()
+    }
+
+    pub(crate) fn directory(&self, id: &SandboxId) -> PathBuf {
+        self.state.0.path().join("sandboxes").join(id.as_str())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.state.0.path()
+    }
+
+    /// Runs a shell script and returns all that it did.
+    pub(crate) async fn run(&self, id: &SandboxId, script: &str) -> ExecOutput {
+        let exec = ExecSpec::new(["/bin/sh", "-c", script], LIMIT);
+        self.backend
+            .exec(id, &exec)
+            .await
+            .unwrap()
+            .output()
+            .await
+            .unwrap()
+    }
+
+    /// Leaves a process behind that is in no process group of ours, as daemons are.
+    pub(crate) async fn detach(&self, id: &SandboxId, command: &str) {
+        let started = format!(
+            "setsid {command} > /dev/null 2>&1 & until grep -q sleep /proc/$!/comm; do :; done"
+        );
+        self.text(id, &started).await;
+    }
+
+    /// Runs a shell script that has to succeed and returns what it printed.
+    pub(crate) async fn text(&self, id: &SandboxId, script: &str) -> String {
+        let output = self.run(id, script).await;
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.exit.success(),
+            "{script}: {:?} {stderr}",
+            output.exit
+        );
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+pub(crate) fn spec(layers: &[LayerId]) -> SandboxSpec {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).unwrap();
+    SandboxSpec {
+        id: SandboxId::from_random(bytes),
+        layers: layers.to_vec(),
+        env: BTreeMap::from([("GIVEN".to_owned(), "to the sandbox".to_owned())]),
+    }
+}
+
+fn open(state: &Path, tools: Vec<Tool>) -> Arc<Bubblewrap> {
+    let bubblewrap = std::env::var_os("BWRAP_BIN").unwrap_or_else(|| "bwrap".into());
+    let backend = Bubblewrap::open(&BubblewrapConfig {
+        state: state.to_owned(),
+        bubblewrap: bubblewrap.into(),
+        runner: env!("CARGO_BIN_EXE_sandbox-runner").into(),
+        sandbox_uid: 20001,
+        tools,
+    });
+    Arc::new(backend.unwrap())
+}

@@ -1,0 +1,224 @@
+//! From the start of a sandbox to its end, over the death of the runner.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Signal, pidfd_send_signal};
+use sandbox_runner::init::wire::SpawnSpec;
+use sandbox_runner::layer::LayerId;
+use sandbox_runner::sandbox::record::SandboxState;
+use sandbox_runner::sandbox::{Adoption, SandboxBackend, SandboxError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::fixture::{Fixture, LIMIT, open_process, spec};
+
+/// Processes of the host that run this command line.
+fn processes(command: &str) -> usize {
+    let wanted = command.replace(' ', "\0") + "\0";
+    let directories = fs::read_dir("/proc").unwrap();
+    directories
+        .filter_map(|entry| fs::read(entry.unwrap().path().join("cmdline")).ok())
+        .filter(|line| line == wanted.as_bytes())
+        .count()
+}
+
+#[tokio::test]
+async fn what_a_sandbox_writes_is_in_its_upper_directory() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    fixture
+        .text(&id, "mkdir -p src && echo text > src/file")
+        .await;
+    let written = fixture.directory(&id).join("upper/src/file");
+    assert_eq!(fs::read_to_string(written).unwrap(), "text\n");
+}
+
+#[tokio::test]
+async fn a_sandbox_on_a_frozen_one_sees_its_files_and_leaves_them_as_they_are() {
+    let fixture = Fixture::new();
+    let first = fixture.create(&[]).await.id;
+    fixture
+        .text(
+            &first,
+            "echo one > kept; echo one > changed; echo one > removed",
+        )
+        .await;
+    let lower = fixture.backend.freeze(&first).await.unwrap();
+
+    let second = fixture.create(std::slice::from_ref(&lower)).await.id;
+    fixture
+        .text(&second, "echo two > changed; rm removed")
+        .await;
+    let upper = fixture.backend.freeze(&second).await.unwrap();
+
+    let third = fixture.create(&[lower.clone(), upper]).await.id;
+    assert_eq!(
+        fixture.text(&third, "cat kept changed; ls").await,
+        "one\ntwo\nchanged\nkept"
+    );
+    let again = fixture.create(&[lower]).await.id;
+    assert_eq!(
+        fixture.text(&again, "cat kept changed removed").await,
+        "one\none\none"
+    );
+}
+
+#[tokio::test]
+async fn a_frozen_sandbox_is_gone_and_freezing_it_again_gives_the_same_layer() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    let layer = fixture.backend.freeze(&id).await.unwrap();
+    assert!(fixture.backend.list().await.unwrap().is_empty());
+    assert_eq!(fixture.backend.freeze(&id).await.unwrap(), layer);
+}
+
+#[tokio::test]
+async fn stopping_ends_every_process_and_may_be_repeated() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    let command = format!("sleep 1000.{}", std::process::id());
+    fixture.detach(&id, &command).await;
+    assert_eq!(processes(&command), 1);
+    for _ in 0..2 {
+        fixture
+            .backend
+            .stop(&id, Duration::from_secs(1))
+            .await
+            .unwrap();
+        assert_eq!(processes(&command), 0);
+    }
+    assert!(matches!(
+        fixture.backend.connect(&id).await,
+        Err(SandboxError::Channel(_))
+    ));
+}
+
+#[tokio::test]
+async fn programs_may_finish_their_work_when_the_sandbox_is_stopped() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    let script =
+        "trap 'echo saved > file; exit' TERM; echo up > ready; while :; do sleep 0.01; done";
+    let service = SpawnSpec {
+        name: "agent".to_owned(),
+        argv: vec!["/bin/bash".to_owned(), "-c".to_owned(), script.to_owned()],
+        env: [].into(),
+        cwd: None,
+        log: None,
+    };
+    fixture.backend.spawn(&id, &service).await.unwrap();
+    fixture
+        .text(&id, "until [ -e ready ]; do sleep 0.01; done")
+        .await;
+    fixture.backend.stop(&id, LIMIT).await.unwrap();
+    let saved = fixture.directory(&id).join("upper/file");
+    assert_eq!(fs::read_to_string(saved).unwrap(), "saved\n");
+}
+
+#[tokio::test]
+async fn a_sandbox_outlives_the_runner_and_is_adopted_with_its_gateway() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    fixture.text(&id, "echo before > file").await;
+
+    let fixture = fixture.restart();
+    let Adoption::Alive(sandbox) = fixture.backend.adopt(&id).await.unwrap() else {
+        panic!("the sandbox should be alive");
+    };
+    assert_eq!(fixture.text(&id, "cat file").await, "before");
+    let answer = async {
+        let (mut stream, _) = sandbox.gateway.accept().await.unwrap();
+        let mut request = [0; 5];
+        stream.read_exact(&mut request).await.unwrap();
+        stream.write_all(b"answer").await.unwrap();
+        request
+    };
+    let script = "bash -c 'exec 3<>/dev/tcp/127.0.0.1/3129; printf hello >&3; head -c 6 <&3'";
+    let (request, printed) = tokio::join!(answer, fixture.text(&id, script));
+    assert_eq!((&request, printed.as_str()), (b"hello", "answer"));
+}
+
+#[tokio::test]
+async fn a_sandbox_that_ended_while_no_runner_watched_is_gone_and_can_be_frozen() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    fixture.text(&id, "echo work > file").await;
+    let SandboxState::Running(process) = record(&fixture).await else {
+        panic!("the sandbox should be running");
+    };
+    let process = open_process(process.pid).unwrap();
+    pidfd_send_signal(&process, Signal::KILL).unwrap();
+    poll(&mut [PollFd::new(&process, PollFlags::IN)], None).unwrap();
+
+    let fixture = fixture.restart();
+    assert!(matches!(
+        fixture.backend.adopt(&id).await.unwrap(),
+        Adoption::Gone
+    ));
+    let layer = fixture.backend.freeze(&id).await.unwrap();
+    let next = fixture.create(&[layer]).await.id;
+    assert_eq!(fixture.text(&next, "cat file").await, "work");
+}
+
+#[tokio::test]
+async fn a_sandbox_of_an_earlier_boot_or_an_incomplete_start_is_stale() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    let path = fixture.directory(&id).join("record.json");
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let running = record["state"].clone();
+    record["state"]["running"]["boot_id"] = "another".into();
+    fs::write(&path, record.to_string()).unwrap();
+    assert!(matches!(
+        fixture.backend.adopt(&id).await.unwrap(),
+        Adoption::Stale
+    ));
+    record["state"] = "starting".into();
+    fs::write(&path, record.to_string()).unwrap();
+    assert!(matches!(
+        fixture.backend.adopt(&id).await.unwrap(),
+        Adoption::Stale
+    ));
+    record["state"] = running;
+    fs::write(&path, record.to_string()).unwrap();
+}
+
+#[tokio::test]
+async fn a_destroyed_sandbox_leaves_no_process_and_no_file() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    let command = format!("sleep 2000.{}", std::process::id());
+    fixture.detach(&id, &command).await;
+    for _ in 0..2 {
+        fixture.backend.destroy(&id).await.unwrap();
+        assert_eq!(processes(&command), 0);
+        assert!(!fixture.directory(&id).exists());
+    }
+}
+
+#[tokio::test]
+async fn a_sandbox_cannot_be_created_twice_or_on_a_layer_that_is_not_there() {
+    let fixture = Fixture::new();
+    let spec_once = spec(&[]);
+    let sandbox = fixture.backend.create(&spec_once).await.unwrap();
+    fixture.text(&sandbox.id, "echo kept > file").await;
+    let again = fixture.backend.create(&spec_once).await;
+    assert!(matches!(again, Err(SandboxError::Exists(_))), "{again:?}");
+    assert_eq!(fixture.text(&sandbox.id, "cat file").await, "kept");
+
+    let unknown = fixture
+        .backend
+        .create(&spec(&[LayerId::of(&sandbox.id)]))
+        .await;
+    assert!(
+        matches!(unknown, Err(SandboxError::UnknownLayer(_))),
+        "{unknown:?}"
+    );
+    assert_eq!(fixture.backend.list().await.unwrap().len(), 1);
+}
+
+async fn record(fixture: &Fixture) -> SandboxState {
+    let records = fixture.backend.list().await.unwrap();
+    records.into_iter().next().unwrap().state
+}

@@ -1,0 +1,17 @@
+//! Sandboxes as they are: every test starts real ones, so it needs bubblewrap (`BWRAP_BIN`) and
+//! root or user namespaces.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod fixture;
+mod forge;
+mod images;
+mod isolation;
+mod lifecycle;
+mod programs;
+mod timing;

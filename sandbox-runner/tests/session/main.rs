@@ -1,0 +1,202 @@
+//! The life of a session on a real runner: see [`stage`] for what is real. Needs the tools that
+//! `.ci/env` names.
+
+#![allow(
+    clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod stage;
+
+use axum::http::StatusCode;
+use protocol::callback::{PromptResult, Report};
+use protocol::command::Command;
+use protocol::event::{Mode, StepName};
+use protocol::{PromptId, SandboxId};
+
+use stage::Stage;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prompt_becomes_a_pushed_commit() {
+    let stage = Stage::start().await;
+    let start = stage.open(1).await;
+    // Before the sandbox is there: it waits.
+    let text = r#"add a note. [[write path="note.txt" content="hello\n"]] [[say text="I added the note."]]"#;
+    let prompt = stage.prompt(&start, 1, text).await;
+    assert_eq!(stage.finished(&start, &prompt).await, PromptResult::Completed);
+
+    let commit = stage.git(&["rev-parse", "agent/work"]);
+    let reports = stage.reports(&start);
+    let pushed = reports.iter().find_map(|report| match report {
+        Report::Pushed { commit, files, summary, branch, .. } => {
+            Some((commit.clone(), files.clone(), summary.clone(), branch.clone()))
+        }
+        _ => None,
+    });
+    let (pushed, files, summary, branch) = pushed.expect("nothing was pushed");
+    assert_eq!((pushed.as_str(), branch.as_str()), (commit.as_str(), "agent/work"));
+    assert_eq!(summary, "I added the note.");
+    assert_eq!(files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["note.txt"]);
+    assert_eq!(files[0].additions, Some(1));
+    let people = stage.git(&["log", "-1", "--format=%an <%ae> %cn <%ce>", "agent/work"]);
+    assert_eq!(people, "Ada Prompter <ada@example.com> the-bot <bot@example.com>");
+    let message = stage.git(&["log", "-1", "--format=%B", "agent/work"]);
+    assert!(message.starts_with("Add a note\n\nI added the note.\n\n"), "{message}");
+    for trailer in [
+        format!("Session-Id: {}", start.session),
+        format!("Prompt-Id: {prompt}"),
+        "Model: openai/scripted-1".to_owned(),
+        "Co-authored-by: Bob <bob@example.com>".to_owned(),
+    ] {
+        assert!(message.contains(&trailer), "{message}");
+    }
+    assert_eq!(stage.texts(&start).last().map(String::as_str), Some("I added the note."));
+    let mut steps = stage.steps(&start);
+    // The agent starts while the workspace is synchronised: either may be first.
+    steps.sort_by_key(|step| *step as u8);
+    let expected = [
+        StepName::Image, StepName::Restore, StepName::Sync, StepName::AgentUp,
+        StepName::FirstToken, StepName::Run, StepName::Push,
+    ];
+    assert_eq!(steps, expected);
+
+    // A second prompt in the same sandbox: only what it changed is new.
+    let prompt = stage.prompt(&start, 2, r#"[[say text="Nothing to do."]]"#).await;
+    assert_eq!(stage.finished(&start, &prompt).await, PromptResult::Completed);
+    assert_eq!(stage.git(&["rev-parse", "agent/work"]), commit);
+
+    // The next sandbox of the session goes on from what was pushed.
+    stage.accept(&Command::End { sandbox: start.sandbox.clone() }).await;
+    let second = stage.open(2).await;
+    let text = r#"[[bash command="cat note.txt"]] [[write path="more.txt" content="x"]] [[say text="More."]]"#;
+    let prompt = stage.prompt(&second, 3, text).await;
+    assert_eq!(stage.finished(&second, &prompt).await, PromptResult::Completed);
+    assert!(stage.texts(&second).iter().any(|text| text.contains("hello")), "{:?}", stage.texts(&second));
+    assert_eq!(stage.git(&["rev-parse", "agent/work~1"]), commit);
+    assert!(!stage.steps(&second).contains(&StepName::Image));
+    stage.worker.assert_faultless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_that_is_killed_goes_on_where_it_was() {
+    let mut stage = Stage::start().await;
+    let start = stage.open(1).await;
+    stage.ready(&start).await;
+    let prompt = stage.prompt(&start, 1, r#"[[stream tokens=400 rate=100]] [[write path="a.txt" content="a"]] [[say text="Done."]]"#).await;
+    stage
+        .until(&start, "streamed text", |reports| {
+            (reports.iter().filter(|report| matches!(report, Report::Delta { .. })).count() > 5).then_some(())
+        })
+        .await;
+    // The session hears nothing for a while, so the outbox holds something when the runner dies.
+    stage.worker.set_deaf(true);
+    stage.model.wait_for_requests(1, stage::LIMIT).await.unwrap();
+    stage.kill_runner().await;
+    stage.worker.set_deaf(false);
+    stage.start_runner().await;
+    assert_eq!(stage.finished(&start, &prompt).await, PromptResult::Completed);
+
+    let expected = support::model::prose(400);
+    let texts = stage.texts(&start);
+    assert!(texts.contains(&expected), "{texts:#?}");
+    assert_eq!(texts.last().map(String::as_str), Some("Done."));
+    let finished = stage.reports(&start);
+    let finished = finished.iter().filter(|report| matches!(report, Report::PromptFinished { .. }));
+    assert_eq!(finished.count(), 1);
+    assert_eq!(stage.git(&["show", "agent/work:a.txt"]), "a");
+    let pushes = stage.reports(&start);
+    assert_eq!(pushes.iter().filter(|report| matches!(report, Report::Pushed { .. })).count(), 1);
+    stage.worker.assert_faultless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stop_insert_and_end_do_what_they_say() {
+    let stage = Stage::start().await;
+    let start = stage.open(1).await;
+    stage.ready(&start).await;
+    let running = |prompt: PromptId| async {
+        stage
+            .until(&start, "running program", |reports| {
+                let started = |report: &Report| matches!(report, Report::PartStarted { prompt: one, .. } if *one == prompt);
+                reports.iter().any(started).then_some(())
+            })
+            .await;
+        prompt
+    };
+    // A program that nobody waits for must be gone as well.
+    let text = r#"[[bash command="(setsid sleep 300 &) ; sleep 301"]] [[say text="late"]]"#;
+    let prompt = running(stage.prompt(&start, 1, text).await).await;
+    stage.accept(&Command::Stop { sandbox: start.sandbox.clone(), prompt: prompt.clone() }).await;
+    assert_eq!(stage.finished(&start, &prompt).await, PromptResult::Stopped);
+    let sleeping = r#"[[bash command="ps ax -o args | grep -c '[s]leep 30'; true"]] [[say text="counted"]]"#;
+    let prompt = stage.prompt(&start, 2, sleeping).await;
+    assert_eq!(stage.finished(&start, &prompt).await, PromptResult::Completed);
+    let texts = stage.texts(&start);
+    assert_eq!(texts[texts.len() - 2].trim(), "0", "{texts:?}");
+
+    let text = r#"[[bash command="sleep 3"]] [[bash command="sleep 1"]] [[say text="first is done"]]"#;
+    let first = running(stage.prompt(&start, 3, text).await).await;
+    let second = stage.prompt_as(&start, 4, r#"[[say text="heard you"]]"#, Mode::Insert).await;
+    assert_eq!(stage.finished(&start, &first).await, PromptResult::Completed);
+    assert_eq!(stage.finished(&start, &second).await, PromptResult::Completed);
+    assert!(stage.texts(&start).iter().any(|text| text == "heard you"), "{:?}", stage.texts(&start));
+
+    stage.accept(&Command::End { sandbox: start.sandbox.clone() }).await;
+    // Registered anew, or asked with a command: the sandbox is not here any more.
+    let gone = tokio::time::timeout(stage::LIMIT, async {
+        let stop = Command::Prompt(protocol::command::SendPrompt {
+            sandbox: start.sandbox.clone(),
+            prompt: PromptId::from_random([9; 16]),
+            text: "x".into(),
+            mode: Mode::Queue,
+            sent_at: protocol::Millis(0),
+            author: protocol::command::GitIdentity { name: "a".into(), email: "a@b".into() },
+            co_authors: vec![],
+        });
+        while stage.send(&stop).await != StatusCode::NOT_FOUND {
+            tokio::task::yield_now().await;
+        }
+    });
+    gone.await.expect("the sandbox does not end");
+    let sandboxes = stage.path().join("state/sandboxes");
+    assert_eq!(std::fs::read_dir(sandboxes).unwrap().count(), 0);
+    stage.worker.assert_faultless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_started_is_said_with_what_to_do() {
+    let stage = Stage::start().await;
+    let mut start = stage.open(1).await;
+    stage.ready(&start).await;
+    start.sandbox = SandboxId::from_random([99; 16]);
+    start.branch = "no-such-branch".into();
+    stage.accept(&Command::Start(start.clone())).await;
+    let reason = stage
+        .until(&start, "loss", |reports| {
+            reports.iter().find_map(|report| match report {
+                Report::Lost { reason } => Some(reason.clone()),
+                _ => None,
+            })
+        })
+        .await;
+    assert!(reason.contains("check the repository and its branch"), "{reason}");
+    assert!(reason.contains("no-such-branch"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sandbox_whose_session_is_void_is_ended() {
+    let stage = Stage::start().await;
+    let start = stage.open(1).await;
+    stage.ready(&start).await;
+    stage.worker.until_registered(|_| true).await;
+    stage.worker.set_void();
+    stage.prompt(&start, 1, r#"[[say text="x"]]"#).await;
+    let stop = Command::Stop { sandbox: start.sandbox.clone(), prompt: PromptId::from_random([1; 16]) };
+    let sandboxes = stage.path().join("state/sandboxes");
+    let ended = tokio::time::timeout(stage::LIMIT, async {
+        while std::fs::read_dir(&sandboxes).unwrap().count() > 0 {
+            assert_eq!(stage.send(&stop).await, StatusCode::ACCEPTED);
+        }
+    });
+    ended.await.expect("the sandbox lives on");
+}

@@ -1,0 +1,401 @@
+//! The runner as a process of its own, a Worker that the test plays, and everything else real:
+//! forge, git, sandboxes, agent. Only the model is scripted.
+
+use std::collections::HashMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use protocol::api::{ErrorBody, ErrorDetail};
+use protocol::callback::{
+    Acknowledgement, Batch, Credentials, CredentialsRequest, PromptResult, Register, Report,
+};
+use protocol::command::{Command, GitIdentity, Model as ModelName, Provider, SendPrompt, Start};
+use protocol::event::{Mode, Repository, StepName};
+use protocol::signature::{Keys, Signature, Signed};
+use protocol::{Epoch, Millis, PartId, PromptId, SandboxId, SessionId};
+use support::forge::{Forge, ForgeOptions};
+use support::model::{Model, ModelOptions};
+use support::process::Process;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const REPOSITORY: &str = "hello";
+const OWNER: &str = support::forge::ORGANIZATION;
+const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const MODEL_KEY: &str = "sk-scripted";
+
+pub(crate) struct Stage {
+    pub(crate) forge: Arc<Forge>,
+    pub(crate) model: Model,
+    pub(crate) worker: Worker,
+    pub(crate) runner: Option<Process>,
+    address: String,
+    client: reqwest::Client,
+    directory: TempDir,
+}
+
+/// What the Worker has been told.
+#[derive(Default)]
+pub(crate) struct Told {
+    reports: HashMap<SandboxId, Vec<Report>>,
+    registered: Vec<Register>,
+    faults: Vec<String>,
+    /// Callbacks are answered with an error while set.
+    deaf: bool,
+    void: bool,
+}
+
+pub(crate) struct Worker {
+    told: Arc<Desk>,
+    url: String,
+    server: JoinHandle<()>,
+}
+
+struct Desk {
+    told: Mutex<Told>,
+    changes: watch::Sender<u64>,
+    forge: Arc<Forge>,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // Sandboxes outlive the runner, and must not outlive the test.
+        self.runner.take();
+        let swept = self.command().as_std_mut().arg("sweep").stdout(std::process::Stdio::null()).status();
+        assert!(swept.is_ok_and(|status| status.success()), "sandboxes were left behind");
+    }
+}
+
+impl Stage {
+    pub(crate) async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        // Temporary directories are closed to others; sandboxes run as somebody else.
+        std::fs::set_permissions(directory.path(), Permissions::from_mode(0o711)).unwrap();
+        let source = directory.path().join("source");
+        std::fs::create_dir(&source).unwrap();
+        std::fs::write(source.join("README.md"), "# hello\n").unwrap();
+        let forge_directory = directory.path().join("forge");
+        std::fs::create_dir(&forge_directory).unwrap();
+        let options = ForgeOptions::from_environment(forge_directory).unwrap();
+        let forge = Arc::new(Forge::start(options).await.unwrap());
+        forge.create_repository(OWNER, REPOSITORY, &source).await.unwrap();
+        let options = ModelOptions { port: 0, api_key: MODEL_KEY.into() };
+        let model = Model::start(options).await.unwrap();
+        let worker = Worker::start(Arc::clone(&forge)).await;
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut stage = Self {
+            forge,
+            model,
+            worker,
+            runner: None,
+            address: String::new(),
+            client,
+            directory,
+        };
+        stage.start_runner().await;
+        stage
+    }
+
+    pub(crate) async fn start_runner(&mut self) {
+        let log = self.directory.path().join("runner.log");
+        let mut runner = Process::start("sandbox-runner", self.command(), &log).await.unwrap();
+        let address = |line: &str| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            Some(line.get("listening")?.as_str()?.to_owned())
+        };
+        self.address = runner.wait_for("listening", LIMIT, address).await.unwrap();
+        self.runner = Some(runner);
+    }
+
+    /// Ends the runner as a crash would.
+    pub(crate) async fn kill_runner(&mut self) {
+        self.runner.take().unwrap().kill().await;
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn command(&self) -> tokio::process::Command {
+        let tool = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; source .ci/env"));
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_sandbox-runner"));
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("RUST_LOG", "info,sandbox_runner=debug")
+            .env("RUNNER_KEYS", KEY)
+            .env("RUNNER_LISTEN", "127.0.0.1:0")
+            .env("RUNNER_STATE_DIR", self.directory.path().join("state"))
+            .env("WORKER_URL", &self.worker.url)
+            .env("GITHUB_URL", self.forge.url())
+            .env("OPENCODE_BIN", tool("OPENCODE_BIN"))
+            .env("BWRAP_BIN", tool("BWRAP_BIN"))
+            .env("OPENAI_API_KEY", MODEL_KEY)
+            .env("OPENAI_BASE_URL", format!("{}/v1", self.model.url()))
+            .env("GIT_COMMITTER_NAME", "the-bot")
+            .env("GIT_COMMITTER_EMAIL", "bot@example.com");
+        command
+    }
+
+    pub(crate) async fn send(&self, command: &Command) -> StatusCode {
+        let body = serde_json::to_vec(command).unwrap();
+        let signed = Signed { method: "POST", path: "/commands", body: &body };
+        let id = format!("msg_{:?}", SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos());
+        let signature = Keys::parse(KEY).unwrap().sign_request(&id, now(), signed);
+        let mut request = self.client.post(format!("http://{}/commands", self.address));
+        for (name, value) in signature.headers() {
+            request = request.header(name, value);
+        }
+        let response = request.body(body).send().await.unwrap();
+        StatusCode::from_u16(response.status().as_u16()).unwrap()
+    }
+
+    pub(crate) async fn accept(&self, command: &Command) {
+        assert_eq!(self.send(command).await, StatusCode::ACCEPTED);
+    }
+
+    /// A sandbox of the one session, told to start.
+    pub(crate) async fn open(&self, epoch: u32) -> Start {
+        let session = SessionId::from_random([7; 16]);
+        let start = Start {
+            sandbox: SandboxId::from_random([epoch as u8; 16]),
+            epoch: Epoch(epoch),
+            repository: Repository::new(OWNER, REPOSITORY).unwrap(),
+            branch: "main".into(),
+            work_branch: "agent/work".into(),
+            model: ModelName { provider: Provider::Openai, name: "scripted-1".into() },
+            first_part: PartId(u64::from(epoch) * 1000),
+            callback_url: format!("{}/runner/callbacks/{session}", self.worker.url),
+            session,
+        };
+        self.accept(&Command::Start(start.clone())).await;
+        start
+    }
+
+    pub(crate) async fn prompt(&self, start: &Start, seed: u8, text: &str) -> PromptId {
+        self.prompt_as(start, seed, text, Mode::Queue).await
+    }
+
+    pub(crate) async fn prompt_as(&self, start: &Start, seed: u8, text: &str, mode: Mode) -> PromptId {
+        let prompt = PromptId::from_random([seed; 16]);
+        let command = Command::Prompt(SendPrompt {
+            sandbox: start.sandbox.clone(),
+            prompt: prompt.clone(),
+            text: text.into(),
+            mode,
+            sent_at: now(),
+            author: GitIdentity { name: "Ada Prompter".into(), email: "ada@example.com".into() },
+            co_authors: vec![GitIdentity { name: "Bob".into(), email: "bob@example.com".into() }],
+        });
+        self.accept(&command).await;
+        prompt
+    }
+
+    /// Waits for reports of a sandbox in which `find` finds something.
+    pub(crate) async fn until<T>(
+        &self,
+        start: &Start,
+        wanted: &str,
+        find: impl Fn(&[Report]) -> Option<T>,
+    ) -> T {
+        let mut changes = self.worker.told.changes.subscribe();
+        let waited = async {
+            loop {
+                let found = self.worker.with(|told| {
+                    let reports = told.reports.get(&start.sandbox).map_or(&[][..], Vec::as_slice);
+                    find(reports)
+                });
+                if let Some(found) = found {
+                    return found;
+                }
+                changes.changed().await.unwrap();
+            }
+        };
+        match tokio::time::timeout(LIMIT, waited).await {
+            Ok(found) => found,
+            Err(_) => panic!(
+                "no {wanted}; told {:#?}\n{}",
+                self.reports(start),
+                self.runner.as_ref().map(Process::last_lines).unwrap_or_default()
+            ),
+        }
+    }
+
+    pub(crate) async fn finished(&self, start: &Start, prompt: &PromptId) -> PromptResult {
+        self.until(start, "end of the prompt", |reports| {
+            reports.iter().find_map(|report| match report {
+                Report::PromptFinished { prompt: one, result } if one == prompt => Some(result.clone()),
+                _ => None,
+            })
+        })
+        .await
+    }
+
+    pub(crate) async fn ready(&self, start: &Start) {
+        self.until(start, "ready sandbox", |reports| {
+            reports.iter().any(|report| matches!(report, Report::Ready { .. })).then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) fn reports(&self, start: &Start) -> Vec<Report> {
+        self.worker.with(|told| told.reports.get(&start.sandbox).cloned().unwrap_or_default())
+    }
+
+    pub(crate) fn steps(&self, start: &Start) -> Vec<StepName> {
+        let reports = self.reports(start);
+        let step = |report: &Report| match report {
+            Report::Step { step } => Some(step.name),
+            _ => None,
+        };
+        reports.iter().filter_map(step).collect()
+    }
+
+    /// The texts of the parts of a prompt, as a client puts them together; checks on the way that
+    /// offsets meet and lengths fit.
+    pub(crate) fn texts(&self, start: &Start) -> Vec<String> {
+        let mut open: HashMap<PartId, String> = HashMap::new();
+        let mut finished = Vec::new();
+        for report in self.reports(start) {
+            match report {
+                Report::PartStarted { part, .. } => {
+                    assert!(open.insert(part, String::new()).is_none(), "{part} began twice");
+                }
+                Report::Delta { part, offset, text } => {
+                    let before = open.get_mut(&part).unwrap_or_else(|| panic!("{part} is not open"));
+                    assert_eq!(before.encode_utf16().count() as u64, offset, "{part}");
+                    before.push_str(&text);
+                }
+                Report::PartFinished { part, length, text, .. } => {
+                    let grown = open.remove(&part).unwrap_or_else(|| panic!("{part} is not open"));
+                    let text = text.unwrap_or(grown);
+                    assert_eq!(text.encode_utf16().count() as u64, length, "{part}");
+                    finished.push(text);
+                }
+                _ => {}
+            }
+        }
+        finished
+    }
+
+    /// What git says of the bare repository at the forge.
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
+        let output = std::process::Command::new("git")
+            .arg("-C")
+            .arg(self.forge.bare_repository(OWNER, REPOSITORY))
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+impl Worker {
+    async fn start(forge: Arc<Forge>) -> Self {
+        let desk = Arc::new(Desk { told: Mutex::default(), changes: watch::Sender::new(0), forge });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = axum::Router::new().fallback(answer).with_state(Arc::clone(&desk));
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { told: desk, url, server }
+    }
+
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Told) -> T) -> T {
+        look(&mut self.told.told.lock().unwrap())
+    }
+
+    pub(crate) fn set_deaf(&self, deaf: bool) {
+        self.with(|told| told.deaf = deaf);
+    }
+
+    /// From now on the session is gone.
+    pub(crate) fn set_void(&self) {
+        self.with(|told| told.void = true);
+    }
+
+    pub(crate) fn assert_faultless(&self) {
+        self.with(|told| assert_eq!(told.faults, Vec::<String>::new()));
+    }
+
+    pub(crate) async fn until_registered(&self, fits: impl Fn(&Register) -> bool) {
+        let mut changes = self.told.changes.subscribe();
+        let waited = async {
+            while !self.with(|told| told.registered.last().is_some_and(&fits)) {
+                changes.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(LIMIT, waited).await.unwrap();
+    }
+}
+
+async fn answer(State(desk): State<Arc<Desk>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let signature = Signature::from_headers(|name| headers.get(name)?.to_str().ok()).unwrap();
+    let signed = Signed { method: "POST", path: uri.path(), body: &body };
+    if Keys::parse(KEY).unwrap().verify_request(&signature, now(), signed).is_err() {
+        desk.told.lock().unwrap().faults.push(format!("{uri} is not signed"));
+    }
+    let response = match uri.path() {
+        "/runner/register" => {
+            let register = serde_json::from_slice(&body).unwrap();
+            desk.told.lock().unwrap().registered.push(register);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        "/runner/credentials" => {
+            let request: CredentialsRequest = serde_json::from_slice(&body).unwrap();
+            let name = request.repository.name();
+            let allowed = [("contents", "write"), ("metadata", "read")];
+            let token = desk.forge.installation_token(OWNER, &[name], &allowed).await.unwrap();
+            let credentials = Credentials {
+                username: "x-access-token".into(),
+                password: token,
+                expires_at: now().plus(3_600_000),
+            };
+            Json(credentials).into_response()
+        }
+        _ => callback(&mut desk.told.lock().unwrap(), &body),
+    };
+    desk.changes.send_modify(|count| *count += 1);
+    response
+}
+
+fn callback(told: &mut Told, body: &[u8]) -> Response {
+    if told.void {
+        let error = ErrorDetail { code: "gone".into(), message: "the session is gone".into() };
+        return (StatusCode::GONE, Json(ErrorBody { error })).into_response();
+    }
+    if told.deaf {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let batch: Batch = serde_json::from_slice(body).unwrap();
+    let held = told.reports.entry(batch.sandbox).or_default();
+    let received = held.len() as u64;
+    if batch.first > received + 1 {
+        told.faults.push(format!("a gap from {received} to {}", batch.first));
+        return (StatusCode::CONFLICT, Json(Acknowledgement { received })).into_response();
+    }
+    held.extend(batch.reports.into_iter().skip((received + 1 - batch.first) as usize));
+    Json(Acknowledgement { received: held.len() as u64 }).into_response()
+}
+
+fn now() -> Millis {
+    Millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64)
+}
