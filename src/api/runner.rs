@@ -1,0 +1,107 @@
+//! What runners tell us and ask for, each message signed and taken once.
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use protocol::SessionId;
+use protocol::callback::{Credentials, CredentialsRequest, Purpose, Register};
+use protocol::signature::{Signature, Signed};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use worker::Env;
+
+use super::{ask_session, read_body};
+use crate::database::{self, Database};
+use crate::error::Error;
+use crate::github::Github;
+use crate::github::app::Contents;
+use crate::platform::clock;
+use crate::session::request::Request as Ask;
+use crate::{config, fleet};
+
+/// Most bytes of a batch: 200 reports whose texts are cut, and some.
+const MAX_BATCH_BODY: usize = 16 * 1024 * 1024;
+const MAX_MESSAGE_BODY: usize = 64 * 1024;
+
+/// `POST /runner/callbacks/{session}`
+#[worker::send]
+pub async fn callbacks(
+    State(env): State<Env>,
+    Path(session): Path<String>,
+    request: Request,
+) -> Result<Response, Error> {
+    let (webhook_id, body) = verified(&env, request, MAX_BATCH_BODY).await?;
+    let session = SessionId::parse(&session).map_err(|_| Error::NotFound("session"))?;
+    let body = String::from_utf8(body)
+        .map_err(|_| Error::invalid("malformed", "the body is not UTF-8"))?;
+    ask_session(&env, &session, &Ask::Callbacks { webhook_id, body }).await
+}
+
+/// `POST /runner/register`
+#[worker::send]
+pub async fn register(State(env): State<Env>, request: Request) -> Result<Response, Error> {
+    let register: Register = message(&env, request).await?;
+    let major = |version: &str| version.split('.').next().map(str::to_owned);
+    if major(&register.version) != major(protocol::VERSION) {
+        let message = format!(
+            "this deployment speaks version {}, the runner speaks {}: bring both to one release",
+            protocol::VERSION,
+            register.version
+        );
+        return Err(Error::invalid("wrong_version", message));
+    }
+    fleet::register(&env, register).await?;
+    Ok(Json(json!({ "registered": true })).into_response())
+}
+
+/// `POST /runner/credentials`
+#[worker::send]
+pub async fn credentials(State(env): State<Env>, request: Request) -> Result<Response, Error> {
+    let CredentialsRequest { repository, purpose } = message(&env, request).await?;
+    let contents = match purpose {
+        Purpose::Image => Contents::Read,
+        Purpose::Session { session } => {
+            let database = Database::new(&env)?;
+            let known = database::sessions::repository_of(&database, &session).await?;
+            if known.as_ref() != Some(&repository) {
+                return Err(Error::NotFound("session of this repository"));
+            }
+            Contents::Write
+        }
+    };
+    let token = Github::new(&env)?.installation_token(&repository, contents).await?;
+    Ok(Json(Credentials {
+        // What GitHub documents for git over HTTPS with an installation token.
+        username: "x-access-token".to_owned(),
+        password: token.token,
+        expires_at: token.expires_at,
+    })
+    .into_response())
+}
+
+/// A verified message that has not been here before.
+async fn message<T: DeserializeOwned>(env: &Env, request: Request) -> Result<T, Error> {
+    let (id, body) = verified(env, request, MAX_MESSAGE_BODY).await?;
+    let message = serde_json::from_slice(&body)
+        .map_err(|error| Error::invalid("malformed", format!("the body cannot be read: {error}")))?;
+    if !fleet::first_sight(env, &id).await? {
+        return Err(Error::Replayed);
+    }
+    Ok(message)
+}
+
+/// The identifier and body of a request whose signature is right. Nothing is parsed before.
+async fn verified(env: &Env, request: Request, limit: usize) -> Result<(String, Vec<u8>), Error> {
+    let (parts, body) = request.into_parts();
+    let signature = signature_of(&parts.headers)?;
+    let body = read_body(body, limit).await?;
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let signed = Signed { method: parts.method.as_str(), path, body: &body };
+    config::runner_keys(env)?.verify_request(&signature, clock::now(), signed)?;
+    Ok((signature.id, body))
+}
+
+fn signature_of(headers: &HeaderMap) -> Result<Signature, Error> {
+    Ok(Signature::from_headers(|name| headers.get(name).and_then(|value| value.to_str().ok()))?)
+}

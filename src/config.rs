@@ -1,0 +1,95 @@
+//! Configuration: the Worker's variables and secrets, typed. Errors name the variable.
+//!
+//! README lists every variable with its default and meaning.
+
+use protocol::command::{Model, Provider};
+use protocol::signature::{KeyError, Keys};
+use worker::Env;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{name} is not set: add it to wrangler.toml or with `wrangler secret put {name}`")]
+    Missing { name: &'static str },
+    #[error("{name} must be {expected}")]
+    Form { name: &'static str, expected: &'static str },
+    #[error("RUNNER_KEYS cannot be used")]
+    Keys(#[from] KeyError),
+}
+
+/// Where people reach this deployment: scheme, host and port, without a slash at the end.
+pub fn public_url(env: &Env) -> Result<String, ConfigError> {
+    Ok(required(env, "PUBLIC_URL")?.trim_end_matches('/').to_owned())
+}
+
+/// Keys shared with the runners, newest first.
+pub fn runner_keys(env: &Env) -> Result<Keys, ConfigError> {
+    Ok(Keys::parse(&required(env, "RUNNER_KEYS")?)?)
+}
+
+/// 32 bytes that seal tokens at rest.
+pub fn encryption_key(env: &Env) -> Result<[u8; 32], ConfigError> {
+    use base64::Engine as _;
+    let text = required(env, "ENCRYPTION_KEY")?;
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or(ConfigError::Form { name: "ENCRYPTION_KEY", expected: "base64 of 32 random bytes" })
+}
+
+/// The model of sessions that name none: `provider/name`.
+pub fn default_model(env: &Env) -> Result<Model, ConfigError> {
+    let text = optional(env, "MODEL", "anthropic/claude-sonnet-4-5");
+    let form = ConfigError::Form { name: "MODEL", expected: "anthropic/<model> or openai/<model>" };
+    match text.split_once('/') {
+        Some(("anthropic", name)) if !name.is_empty() => {
+            Ok(Model { provider: Provider::Anthropic, name: name.to_owned() })
+        }
+        Some(("openai", name)) if !name.is_empty() => {
+            Ok(Model { provider: Provider::Openai, name: name.to_owned() })
+        }
+        _ => Err(form),
+    }
+}
+
+/// How GitHub is reached and who we are there.
+#[derive(Clone)]
+pub struct Github {
+    pub url: String,
+    pub api_url: String,
+    pub client_id: String,
+    pub client_secret: String,
+    pub app_id: String,
+    /// PEM, PKCS#1 as GitHub hands it out or PKCS#8.
+    pub private_key: String,
+}
+
+impl Github {
+    pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
+        let trim = |url: String| url.trim_end_matches('/').to_owned();
+        Ok(Self {
+            url: trim(optional(env, "GITHUB_URL", "https://github.com")),
+            api_url: trim(optional(env, "GITHUB_API_URL", "https://api.github.com")),
+            client_id: required(env, "GITHUB_CLIENT_ID")?,
+            client_secret: required(env, "GITHUB_CLIENT_SECRET")?,
+            app_id: required(env, "GITHUB_APP_ID")?,
+            private_key: required(env, "GITHUB_APP_PRIVATE_KEY")?.replace("\\n", "\n"),
+        })
+    }
+}
+
+fn required(env: &Env, name: &'static str) -> Result<String, ConfigError> {
+    env.var(name)
+        .ok()
+        .map(|value| value.to_string())
+        .filter(|value| !value.is_empty())
+        .ok_or(ConfigError::Missing { name })
+}
+
+fn optional(env: &Env, name: &str, default: &str) -> String {
+    env.var(name)
+        .ok()
+        .map(|value| value.to_string())
+        .filter(|value| !value.is_empty())
+        .unwrap_or_else(|| default.to_owned())
+}

@@ -1,0 +1,82 @@
+//! D1: who may come in, and what lists show. Nothing of a session is decided here.
+
+pub mod logins;
+pub mod sessions;
+pub mod users;
+
+use serde::de::DeserializeOwned;
+use wasm_bindgen::JsValue;
+use worker::{D1Database, D1PreparedStatement, Env};
+
+use crate::config::{self, ConfigError};
+use crate::platform::crypto::CryptoError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    #[error("failed to query D1")]
+    Query(#[from] worker::Error),
+    #[error("a row has an unknown form")]
+    Row(#[from] serde_json::Error),
+    #[error("a sealed column cannot be used")]
+    Sealed(#[from] CryptoError),
+    #[error("the database is not configured")]
+    Config(#[from] ConfigError),
+}
+
+pub struct Database {
+    d1: D1Database,
+    encryption_key: [u8; 32],
+}
+
+/// A parameter. Numbers are bound as doubles: D1 refuses the `BigInt` of a 64-bit integer.
+pub enum Parameter<'a> {
+    Text(&'a str),
+    Number(i64),
+}
+
+impl Database {
+    pub fn new(env: &Env) -> Result<Self, DatabaseError> {
+        Ok(Self { d1: env.d1("DB")?, encryption_key: config::encryption_key(env)? })
+    }
+
+    fn prepare(
+        &self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<D1PreparedStatement, DatabaseError> {
+        let values: Vec<JsValue> = parameters
+            .iter()
+            .map(|parameter| match parameter {
+                Parameter::Text(text) => JsValue::from_str(text),
+                #[expect(clippy::cast_precision_loss, reason = "ids and times stay within 2^53")]
+                Parameter::Number(number) => JsValue::from_f64(*number as f64),
+            })
+            .collect();
+        Ok(self.d1.prepare(statement).bind(&values)?)
+    }
+
+    async fn run(
+        &self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<(), DatabaseError> {
+        self.prepare(statement, parameters)?.run().await?;
+        Ok(())
+    }
+
+    async fn first<T: DeserializeOwned>(
+        &self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Option<T>, DatabaseError> {
+        Ok(self.prepare(statement, parameters)?.first::<T>(None).await?)
+    }
+
+    async fn all<T: DeserializeOwned>(
+        &self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<T>, DatabaseError> {
+        Ok(self.prepare(statement, parameters)?.all().await?.results()?)
+    }
+}

@@ -1,0 +1,124 @@
+//! The index of sessions: a copy of each one's summary, for lists.
+
+use protocol::api::{SessionState, SessionSummary};
+use protocol::event::Repository;
+use protocol::{Millis, SessionId, UserId};
+use serde::Deserialize;
+
+use super::Parameter::{Number, Text};
+use super::users::ACCESS_MS;
+use super::{Database, DatabaseError};
+
+/// Sessions on one page of a list.
+pub const PAGE: i64 = 50;
+
+/// Later than every session, and still exact as a double.
+const END_OF_TIME: i64 = 1 << 52;
+
+/// What a session request with a client's identifier made.
+pub enum Reservation {
+    /// This session is to be made, now or by an earlier try of the same request.
+    Session(SessionId),
+    /// The identifier was used for something else.
+    Conflicting,
+}
+
+/// Writes a summary unless a newer one is there.
+pub async fn update(database: &Database, summary: &SessionSummary) -> Result<(), DatabaseError> {
+    let archived = i64::from(summary.state == SessionState::Archived);
+    database
+        .run(
+            "INSERT INTO sessions (id, repository, created_by, updated_at, archived, summary)
+             VALUES (?, ?, ?, ?, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at,
+                archived = excluded.archived, summary = excluded.summary
+             WHERE excluded.updated_at >= sessions.updated_at",
+            &[
+                Text(summary.id.as_str()),
+                Text(&summary.repository.to_string()),
+                Number(summary.created_by.id.0),
+                Number(summary.updated_at.0),
+                Number(archived),
+                Text(&serde_json::to_string(summary)?),
+            ],
+        )
+        .await
+}
+
+pub async fn repository_of(
+    database: &Database,
+    session: &SessionId,
+) -> Result<Option<Repository>, DatabaseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        repository: Repository,
+    }
+    let row: Option<Row> = database
+        .first("SELECT repository FROM sessions WHERE id = ?", &[Text(session.as_str())])
+        .await?;
+    Ok(row.map(|row| row.repository))
+}
+
+/// Sessions of repositories that the user was found to reach, newest first, before `cursor`.
+pub async fn list(
+    database: &Database,
+    user: UserId,
+    only_mine: bool,
+    cursor: Option<Millis>,
+    now: Millis,
+) -> Result<Vec<SessionSummary>, DatabaseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        summary: String,
+    }
+    let rows: Vec<Row> = database
+        .all(
+            "SELECT summary FROM sessions
+             WHERE archived = 0 AND updated_at < ? AND (? = 0 OR created_by = ?)
+               AND EXISTS (SELECT 1 FROM access WHERE access.user = ?
+                    AND access.repository = sessions.repository AND access.checked_at >= ?)
+             ORDER BY updated_at DESC, id LIMIT ?",
+            &[
+                Number(cursor.map_or(END_OF_TIME, |cursor| cursor.0)),
+                Number(i64::from(only_mine)),
+                Number(user.0),
+                Number(user.0),
+                Number(now.plus(-ACCESS_MS).0),
+                Number(PAGE),
+            ],
+        )
+        .await?;
+    rows.iter().map(|row| Ok(serde_json::from_str(&row.summary)?)).collect()
+}
+
+/// Ties a client's identifier to a session, so that a repeated request finds the first one's.
+pub async fn reserve(
+    database: &Database,
+    user: UserId,
+    client_request_id: &str,
+    body: &str,
+    fresh: SessionId,
+) -> Result<Reservation, DatabaseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        body: String,
+        session: SessionId,
+    }
+    database
+        .run(
+            "INSERT INTO session_requests (user, client_request_id, body, session)
+             VALUES (?, ?, ?, ?) ON CONFLICT (user, client_request_id) DO NOTHING",
+            &[Number(user.0), Text(client_request_id), Text(body), Text(fresh.as_str())],
+        )
+        .await?;
+    let row: Option<Row> = database
+        .first(
+            "SELECT body, session FROM session_requests WHERE user = ? AND client_request_id = ?",
+            &[Number(user.0), Text(client_request_id)],
+        )
+        .await?;
+    Ok(match row {
+        Some(row) if row.body == body => Reservation::Session(row.session),
+        _ => Reservation::Conflicting,
+    })
+}

@@ -1,0 +1,166 @@
+//! What went wrong, and what a client sees of it: the one place that maps errors to HTTP.
+//!
+//! Layers below have enums of their own (`StoreError`, `Refusal`, `GithubError`…) that know
+//! nothing of HTTP. What a client gets is a status, a code for programs and a sentence for people;
+//! causes are logged here, once, and never sent.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use protocol::api::{ErrorBody, ErrorDetail};
+use protocol::callback::Acknowledgement;
+use protocol::signature::SignatureError;
+
+use crate::database::DatabaseError;
+use crate::github::GithubError;
+use crate::session::machine::Refusal;
+use crate::session::store::StoreError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("sign in first")]
+    NotSignedIn,
+    #[error("this request did not come from our own pages: reload and try again")]
+    CrossSite,
+    #[error("there is no {0} here, or you have no access to it")]
+    NotFound(&'static str),
+    #[error("{message}")]
+    Invalid { code: &'static str, message: String },
+    #[error("this client_request_id was used for a different request: make a new one")]
+    ConflictingRequest,
+    #[error("the socket ticket is void: it was used, has expired or was given to another page")]
+    BadTicket,
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    #[error("{0}")]
+    Signature(#[from] SignatureError),
+    #[error("this message was received before")]
+    Replayed,
+    #[error("GitHub did not accept the link: sign in again")]
+    LinkBroken,
+    #[error("no runner is at hand: start one with `sandbox-runner` (see README)")]
+    NoRunner,
+    #[error("the Worker is not set up")]
+    Config(#[from] crate::config::ConfigError),
+    #[error("GitHub could not be asked")]
+    Github(#[from] GithubError),
+    #[error("the session's tables could not be used")]
+    Store(#[from] StoreError),
+    #[error("the database could not be used")]
+    Database(#[from] DatabaseError),
+    #[error("a secret could not be sealed")]
+    Crypto(#[from] crate::platform::crypto::CryptoError),
+    #[error("the platform failed")]
+    Platform(#[from] worker::Error),
+    #[error("no random bits could be had")]
+    Random(#[from] getrandom::Error),
+    #[error("an internal message has an unknown form")]
+    Internal(#[from] serde_json::Error),
+}
+
+impl Error {
+    pub fn invalid(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid { code, message: message.into() }
+    }
+
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NotSignedIn | Self::LinkBroken | Self::BadTicket | Self::Signature(_) => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::NoRunner => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Invalid { code: "body_too_large" | "prompt_too_long", .. } => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            Self::Invalid { .. } => StatusCode::BAD_REQUEST,
+            Self::Refused(Refusal::Void) => StatusCode::GONE,
+            Self::Refused(Refusal::QueueFull) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Refused(_) | Self::ConflictingRequest | Self::Replayed => StatusCode::CONFLICT,
+            Self::Github(_) => StatusCode::BAD_GATEWAY,
+            Self::Config(_)
+            | Self::Store(_)
+            | Self::Database(_)
+            | Self::Crypto(_)
+            | Self::Platform(_)
+            | Self::Random(_)
+            | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotSignedIn => "not_signed_in",
+            Self::CrossSite => "cross_site",
+            Self::NotFound(_) => "not_found",
+            Self::Invalid { code, .. } => code,
+            Self::ConflictingRequest => "conflicting_request",
+            Self::BadTicket => "bad_ticket",
+            Self::Refused(Refusal::Archived) => "archived",
+            Self::Refused(Refusal::QueueFull) => "queue_full",
+            Self::Refused(Refusal::NotWaiting) => "not_waiting",
+            Self::Refused(Refusal::NothingRuns) => "nothing_runs",
+            Self::Refused(Refusal::Gap { .. }) => "gap",
+            Self::Refused(Refusal::Void) => "void",
+            Self::Signature(SignatureError::Missing) => "missing_signature",
+            Self::Signature(SignatureError::Timestamp) => "stale_timestamp",
+            Self::Signature(SignatureError::Mismatch) => "bad_signature",
+            Self::Replayed => "replayed",
+            Self::LinkBroken => "link_broken",
+            Self::NoRunner => "no_runner",
+            Self::Github(_) => "github_unavailable",
+            Self::Config(_)
+            | Self::Store(_)
+            | Self::Database(_)
+            | Self::Crypto(_)
+            | Self::Platform(_)
+            | Self::Random(_)
+            | Self::Internal(_) => "internal",
+        }
+    }
+
+    pub fn body(&self) -> ErrorBody {
+        let message = if self.status() == StatusCode::INTERNAL_SERVER_ERROR {
+            "something failed on our side: try again, and tell an operator if it stays".to_owned()
+        } else {
+            self.to_string()
+        };
+        ErrorBody { error: ErrorDetail { code: self.code().to_owned(), message } }
+    }
+
+    /// Writes the whole chain of causes to the log if it is our failure rather than the client's.
+    pub fn log(&self) {
+        if self.status().is_server_error() {
+            let mut text = self.to_string();
+            let mut cause = std::error::Error::source(self);
+            while let Some(error) = cause {
+                text.push_str(": ");
+                text.push_str(&error.to_string());
+                cause = error.source();
+            }
+            worker::console_error!("request failed: code={} error={text}", self.code());
+        }
+    }
+
+    /// The answer of a Durable Object, which the Worker passes on as it is.
+    pub fn into_worker_response(self) -> worker::Result<worker::Response> {
+        self.log();
+        let status = self.status().as_u16();
+        let response = match &self {
+            // The sender has to know where to go on from.
+            Self::Refused(Refusal::Gap { received }) => {
+                worker::Response::from_json(&Acknowledgement { received: *received })?
+            }
+            _ => worker::Response::from_json(&self.body())?,
+        };
+        Ok(response.with_status(status))
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        self.log();
+        (self.status(), Json(self.body())).into_response()
+    }
+}

@@ -1,0 +1,176 @@
+//! GitHub's REST API, as far as we use it: sign-in, access, installation tokens, pull requests.
+//!
+//! The client is small on purpose; its requests are checked against GitHub's published behaviour
+//! by a stateful peer in the end-to-end tests. Base URLs are configuration.
+
+pub mod app;
+pub mod oauth;
+pub mod pull_request;
+
+use std::time::Duration;
+
+use protocol::api::RepositorySummary;
+use protocol::event::{Person, Repository};
+use protocol::UserId;
+use reqwest::Method;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use worker::Env;
+
+use crate::config::{self, ConfigError};
+use crate::platform::crypto::CryptoError;
+use crate::platform::http::{self, HttpError};
+
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// GitHub refuses requests without one.
+const USER_AGENT: &str = "hosted-agents";
+
+#[derive(Debug, thiserror::Error)]
+pub enum GithubError {
+    #[error("failed to reach GitHub")]
+    Http(#[from] HttpError),
+    #[error("GitHub answered {status} to {what}: {message}")]
+    Refused { what: String, status: u16, message: String },
+    #[error("GitHub's answer to {what} has an unknown form")]
+    Form {
+        what: String,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("the app's private key cannot be used")]
+    Key(#[from] CryptoError),
+    #[error("GitHub is not configured")]
+    Config(#[from] ConfigError),
+}
+
+impl GithubError {
+    /// Whether trying again may help.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Http(_) => true,
+            Self::Refused { status, .. } => *status == 429 || *status >= 500,
+            Self::Form { .. } | Self::Key(_) | Self::Config(_) => false,
+        }
+    }
+
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+pub struct Github {
+    config: config::Github,
+    client: reqwest::Client,
+}
+
+#[derive(Deserialize)]
+struct UserAnswer {
+    id: i64,
+    login: String,
+    name: Option<String>,
+    avatar_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RepositoryAnswer {
+    full_name: Repository,
+    default_branch: Option<String>,
+    #[serde(default)]
+    private: bool,
+}
+
+impl From<RepositoryAnswer> for RepositorySummary {
+    fn from(answer: RepositoryAnswer) -> Self {
+        Self {
+            repository: answer.full_name,
+            default_branch: answer.default_branch.unwrap_or_else(|| "main".to_owned()),
+            private: answer.private,
+        }
+    }
+}
+
+impl Github {
+    pub fn new(env: &Env) -> Result<Self, ConfigError> {
+        Ok(Self { config: config::Github::from_env(env)?, client: reqwest::Client::new() })
+    }
+
+    pub async fn user(&self, token: &str) -> Result<Person, GithubError> {
+        let answer: UserAnswer = self.call(Method::GET, "/user", token, None::<&()>).await?;
+        Ok(Person {
+            id: UserId(answer.id),
+            name: answer.name.filter(|name| !name.is_empty()).unwrap_or(answer.login.clone()),
+            login: answer.login,
+            avatar: answer.avatar_url.unwrap_or_default(),
+        })
+    }
+
+    /// Repositories that a user reaches, the most recently pushed first, at most 100.
+    pub async fn repositories(&self, token: &str) -> Result<Vec<RepositorySummary>, GithubError> {
+        let path = "/user/repos?per_page=100&sort=pushed";
+        let answer: Vec<RepositoryAnswer> =
+            self.call(Method::GET, path, token, None::<&()>).await?;
+        Ok(answer.into_iter().map(Into::into).collect())
+    }
+
+    /// The repository as a user sees it; `None` when it is not there for them.
+    pub async fn repository(
+        &self,
+        token: &str,
+        repository: &Repository,
+    ) -> Result<Option<RepositorySummary>, GithubError> {
+        let path = format!("/repos/{repository}");
+        match self.call::<RepositoryAnswer>(Method::GET, &path, token, None::<&()>).await {
+            Ok(answer) => Ok(Some(answer.into())),
+            Err(error) if matches!(error.status(), Some(403 | 404 | 451)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<&impl serde::Serialize>,
+    ) -> Result<T, GithubError> {
+        let what = format!("{method} {path}");
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.config.api_url))
+            .header("authorization", format!("Bearer {token}"))
+            .header("accept", "application/vnd.github+json")
+            .header("x-github-api-version", "2022-11-28")
+            .header("user-agent", USER_AGENT);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = http::send(request, &self.config.api_url, DEADLINE).await?;
+        if !(200..300).contains(&answer.status) {
+            return Err(refusal(what, answer.status, &answer.body));
+        }
+        serde_json::from_slice(&answer.body).map_err(|source| GithubError::Form { what, source })
+    }
+}
+
+fn refusal(what: String, status: u16, body: &[u8]) -> GithubError {
+    #[derive(Deserialize)]
+    struct Refusal {
+        message: String,
+        #[serde(default)]
+        errors: Vec<serde_json::Value>,
+    }
+    let message = serde_json::from_slice::<Refusal>(body).map_or_else(
+        |_| String::new(),
+        |refusal| {
+            let details = refusal.errors.iter().filter_map(|error| {
+                error.get("message").and_then(|message| message.as_str())
+            });
+            std::iter::once(refusal.message.as_str()).chain(details).collect::<Vec<_>>().join(": ")
+        },
+    );
+    GithubError::Refused { what, status, message }
+}

@@ -1,0 +1,43 @@
+//! The edge Worker: a stateless front and two Durable Objects.
+//!
+//! # Layout
+//!
+//! - [`router`]: every route; [`api`], [`auth`]: handlers and who may call them.
+//! - [`session`]: the object of one session; [`session::machine`] decides, purely.
+//! - [`fleet`]: the object that knows the runners.
+//! - [`database`]: D1. [`github`]: GitHub's API. [`config`], [`error`]: what the names say.
+//! - [`platform`]: the only place that knows JavaScript and the clock.
+
+pub mod api;
+pub mod auth;
+pub mod config;
+pub mod database;
+pub mod error;
+pub mod fleet;
+pub mod github;
+pub mod platform;
+pub mod router;
+pub mod session;
+
+use axum::body::Body;
+use tower_service::Service as _;
+use worker::{Context, Env, HttpRequest, event};
+
+#[event(fetch)]
+async fn fetch(
+    request: HttpRequest,
+    env: Env,
+    _context: Context,
+) -> worker::Result<axum::http::Response<Body>> {
+    let response = router::router(env).call(request).await;
+    let response = match response {
+        Ok(response) => response,
+        // The router answers its own errors; its error type has no values.
+        Err(never) => match never {},
+    };
+    // A switch of protocols takes its headers from the handshake alone.
+    if response.status() == axum::http::StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(response);
+    }
+    Ok(router::secure(response))
+}

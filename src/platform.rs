@@ -1,0 +1,7 @@
+//! The only place that knows JavaScript and the clock: thin wrappers that the rest is given.
+
+pub mod clock;
+pub mod crypto;
+pub mod http;
+pub mod random;
+pub mod sql;

@@ -1,0 +1,172 @@
+//! RS256 by the runtime's WebCrypto, and sealing of secrets at rest.
+//!
+//! WebCrypto signs because RSA in Rust is larger and slower and carries an open timing advisory.
+//! AES-GCM is RustCrypto's: it is synchronous and the tests run it natively.
+
+use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
+use aes_gcm::{Aes256Gcm, Key, Nonce};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
+use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen_futures::JsFuture;
+
+use super::random;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CryptoError {
+    #[error("the private key is neither a PKCS#1 nor a PKCS#8 PEM")]
+    Pem,
+    #[error("failed to sign: {0}")]
+    Sign(String),
+    #[error("failed to seal")]
+    Seal,
+    #[error("failed to open: the text was sealed with another key, for another place, or changed")]
+    Open,
+    #[error("no random bits could be had")]
+    Random(#[from] getrandom::Error),
+}
+
+impl From<JsValue> for CryptoError {
+    fn from(thrown: JsValue) -> Self {
+        Self::Sign(format!("{thrown:?}"))
+    }
+}
+
+/// `AlgorithmIdentifier` of rsaEncryption (RFC 8017, A.1), which PKCS#8 puts before a PKCS#1 key.
+const RSA_ALGORITHM: &[u8] =
+    &[0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+
+/// Signs with RSASSA-PKCS1-v1_5 and SHA-256; the result is base64url, as a JWT wants it.
+pub async fn sign_rs256(pem: &str, text: &str) -> Result<String, CryptoError> {
+    let key = pkcs8(pem)?;
+    let subtle = Reflect::get(&js_sys::global(), &"crypto".into())
+        .and_then(|crypto| Reflect::get(&crypto, &"subtle".into()))?;
+    let algorithm = Object::new();
+    Reflect::set(&algorithm, &"name".into(), &"RSASSA-PKCS1-v1_5".into())?;
+    Reflect::set(&algorithm, &"hash".into(), &"SHA-256".into())?;
+    let usages = Array::of1(&"sign".into());
+    let key = call(&subtle, "importKey", &[
+        "pkcs8".into(),
+        Uint8Array::from(key.as_slice()).into(),
+        algorithm.clone().into(),
+        false.into(),
+        usages.into(),
+    ])
+    .await?;
+    let signature = call(&subtle, "sign", &[
+        algorithm.into(),
+        key,
+        Uint8Array::from(text.as_bytes()).into(),
+    ])
+    .await?;
+    Ok(URL_SAFE_NO_PAD.encode(Uint8Array::new(&signature).to_vec()))
+}
+
+async fn call(target: &JsValue, method: &str, arguments: &[JsValue]) -> Result<JsValue, CryptoError> {
+    let function: js_sys::Function = Reflect::get(target, &method.into())?.unchecked_into();
+    let arguments: Array = arguments.iter().collect();
+    let promise: Promise = Reflect::apply(&function, target, &arguments)?.unchecked_into();
+    Ok(JsFuture::from(promise).await?)
+}
+
+/// The key's PKCS#8 bytes. GitHub hands out PKCS#1, which WebCrypto does not import.
+fn pkcs8(pem: &str) -> Result<Vec<u8>, CryptoError> {
+    let body: String = pem
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("-----"))
+        .collect();
+    let der = STANDARD.decode(body).map_err(|_| CryptoError::Pem)?;
+    if pem.contains("BEGIN PRIVATE KEY") {
+        Ok(der)
+    } else if pem.contains("BEGIN RSA PRIVATE KEY") {
+        let key = element(0x04, &der);
+        let version = [0x02, 0x01, 0x00];
+        Ok(element(0x30, &[&version[..], RSA_ALGORITHM, &key].concat()))
+    } else {
+        Err(CryptoError::Pem)
+    }
+}
+
+/// One DER element: tag, length, content (X.690, 8.1).
+fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len();
+    let mut bytes = vec![tag];
+    match u8::try_from(length) {
+        Ok(short) if short < 0x80 => bytes.push(short),
+        _ => {
+            let digits: Vec<u8> =
+                length.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
+            bytes.push(0x80 | u8::try_from(digits.len()).unwrap_or(0));
+            bytes.extend(digits);
+        }
+    }
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+/// Seals `text` for one `place` (table, row, column): elsewhere it does not open.
+pub fn seal(key: &[u8; 32], place: &str, text: &str) -> Result<String, CryptoError> {
+    let nonce: [u8; 12] = random::bytes()?;
+    let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key));
+    let payload = Payload { msg: text.as_bytes(), aad: place.as_bytes() };
+    let sealed = cipher.encrypt(&Nonce::from(nonce), payload).map_err(|_| CryptoError::Seal)?;
+    Ok(format!("v1.{}.{}", URL_SAFE_NO_PAD.encode(nonce), URL_SAFE_NO_PAD.encode(sealed)))
+}
+
+/// Opens what [`seal`] made for the same `place`.
+pub fn open(key: &[u8; 32], place: &str, sealed: &str) -> Result<String, CryptoError> {
+    let mut fields = sealed.split('.');
+    let (Some("v1"), Some(nonce), Some(text), None) =
+        (fields.next(), fields.next(), fields.next(), fields.next())
+    else {
+        return Err(CryptoError::Open);
+    };
+    let decode = |field: &str| URL_SAFE_NO_PAD.decode(field).map_err(|_| CryptoError::Open);
+    let nonce: [u8; 12] = decode(nonce)?.try_into().map_err(|_| CryptoError::Open)?;
+    let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key));
+    let payload = Payload { msg: &decode(text)?, aad: place.as_bytes() };
+    let text = cipher.decrypt(&Nonce::from(nonce), payload).map_err(|_| CryptoError::Open)?;
+    String::from_utf8(text).map_err(|_| CryptoError::Open)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    const KEY: [u8; 32] = [7; 32];
+
+    #[test]
+    fn what_was_sealed_opens_in_its_place_only() {
+        let sealed = seal(&KEY, "links|1|token", "gho_secret").unwrap();
+        assert_eq!(open(&KEY, "links|1|token", &sealed).unwrap(), "gho_secret");
+        assert!(open(&KEY, "links|2|token", &sealed).is_err());
+        assert!(open(&[8; 32], "links|1|token", &sealed).is_err());
+        assert!(!sealed.contains("secret"));
+    }
+
+    #[test]
+    fn sealing_twice_gives_different_texts() {
+        assert_ne!(seal(&KEY, "a", "b").unwrap(), seal(&KEY, "a", "b").unwrap());
+    }
+
+    #[test]
+    fn a_pkcs1_key_is_wrapped_as_openssl_wraps_it() {
+        // A key of 200 bytes: long enough for a two-byte length.
+        let der = vec![0x30; 200];
+        let pem = format!(
+            "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----",
+            STANDARD.encode(&der)
+        );
+        let wrapped = pkcs8(&pem).unwrap();
+        let inner = [&[0x02, 1, 0][..], RSA_ALGORITHM, &[0x04, 0x81, 200], &der].concat();
+        assert_eq!(wrapped, [&[0x30, 0x81, 221][..], &inner].concat());
+    }
+
+    #[test]
+    fn other_text_is_no_key() {
+        assert!(matches!(pkcs8("hello"), Err(CryptoError::Pem)));
+    }
+}

@@ -1,0 +1,56 @@
+//! Every route of the Worker. What is not here is a static file of the web client.
+
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::Response;
+use axum::routing::{delete, get, patch, post};
+use worker::Env;
+
+use crate::api::{self, repositories, runner, sessions};
+use crate::auth::sign_in;
+
+pub fn router(env: Env) -> Router {
+    Router::new()
+        .route("/healthz", get(api::health))
+        // Browsers sign in.
+        .route("/auth/github/login", get(sign_in::login))
+        .route("/auth/github/callback", get(sign_in::callback))
+        .route("/auth/logout", post(sign_in::logout))
+        // Clients work.
+        .route("/api/me", get(api::me))
+        .route("/api/repositories", get(repositories::list))
+        .route("/api/repositories/{owner}/{name}/images", post(repositories::build_image))
+        .route("/api/sessions", get(sessions::list).post(sessions::create))
+        .route("/api/sessions/{id}", get(sessions::show).delete(sessions::archive))
+        .route("/api/sessions/{id}/prompts", post(sessions::prompt))
+        .route(
+            "/api/sessions/{id}/prompts/{prompt}",
+            patch(sessions::edit_prompt).merge(delete(sessions::cancel_prompt)),
+        )
+        .route("/api/sessions/{id}/stop", post(sessions::stop))
+        .route("/api/sessions/{id}/events", get(sessions::events))
+        .route("/api/sessions/{id}/waterfall", get(sessions::waterfall))
+        .route("/api/sessions/{id}/ws-ticket", post(sessions::ticket))
+        .route("/api/sessions/{id}/ws", get(sessions::socket))
+        // Runners report.
+        .route("/runner/callbacks/{session}", post(runner::callbacks))
+        .route("/runner/register", post(runner::register))
+        .route("/runner/credentials", post(runner::credentials))
+        .fallback(api::unknown)
+        .with_state(env)
+}
+
+/// Headers of every answer (OWASP ASVS 3.4): nothing is framed, sniffed, cached or shared.
+pub fn secure(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}

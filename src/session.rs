@@ -1,0 +1,309 @@
+//! The Durable Object of one session: a thin shell that turns requests, frames and alarms into
+//! inputs of the machine, commits what follows, and then performs it.
+//!
+//! Nothing is kept in memory that is not in SQLite, so the object can be evicted at any statement.
+
+pub mod effects;
+pub mod hub;
+pub mod machine;
+pub mod request;
+pub mod schema;
+pub mod socket;
+pub mod store;
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use protocol::callback::{Acknowledgement, Batch};
+use protocol::event::Prompt;
+use protocol::{Millis, PromptId};
+use worker::{
+    DurableObject, Env, Request as HttpRequest, Response, ScheduledTime, State, WebSocket,
+    WebSocketIncomingMessage, WebSocketRequestResponsePair, durable_object,
+};
+
+use self::hub::Hub;
+use self::machine::{Context, Input};
+use self::request::{NewPrompt, REQUEST_PATH, Request, SOCKET_PATH};
+use self::store::{Admission, Store, TicketHolder};
+use crate::error::Error;
+use crate::platform::sql::DurableSql;
+use crate::platform::{clock, random};
+
+#[durable_object]
+pub struct Session {
+    core: Rc<Core>,
+}
+
+// A panic is answered with 500 and leaves nothing half done: what is in memory is rebuilt from
+// SQLite, and transactions roll back.
+impl std::panic::UnwindSafe for Session {}
+impl std::panic::RefUnwindSafe for Session {}
+
+/// What handlers and background work share.
+pub(crate) struct Core {
+    state: State,
+    env: Env,
+    store: Option<Store<DurableSql>>,
+    /// When the alarm rings, as far as this life of the object knows.
+    alarm_at: Cell<Option<Millis>>,
+}
+
+impl DurableObject for Session {
+    fn new(state: State, env: Env) -> Self {
+        let store = match Store::open(DurableSql::new(&state)) {
+            Ok(store) => Some(store),
+            Err(error) => {
+                Error::from(error).log();
+                None
+            }
+        };
+        // Answered by the runtime without waking the object.
+        match WebSocketRequestResponsePair::new(r#"{"type":"ping"}"#, r#"{"type":"pong"}"#) {
+            Ok(pair) => state.set_websocket_auto_response(&pair),
+            Err(error) => worker::console_error!("no automatic pong: {error:?}"),
+        }
+        Self { core: Rc::new(Core { state, env, store, alarm_at: Cell::new(None) }) }
+    }
+
+    async fn fetch(&self, mut request: HttpRequest) -> worker::Result<Response> {
+        let outcome = match request.path().as_str() {
+            SOCKET_PATH => self.core.accept(&request),
+            REQUEST_PATH => match request.json::<Request>().await {
+                Ok(request) => self.core.answer(request),
+                Err(error) => Err(error.into()),
+            },
+            _ => Err(Error::NotFound("such request")),
+        };
+        outcome.or_else(Error::into_worker_response)
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        self.core.alarm_at.set(None);
+        self.core.clone().perform_due().await;
+        Response::empty()
+    }
+
+    async fn websocket_message(
+        &self,
+        socket: WebSocket,
+        message: WebSocketIncomingMessage,
+    ) -> worker::Result<()> {
+        self.core.receive(&socket, message);
+        Ok(())
+    }
+
+    async fn websocket_close(
+        &self,
+        socket: WebSocket,
+        _code: usize,
+        _reason: String,
+        _was_clean: bool,
+    ) -> worker::Result<()> {
+        Hub::new(&self.core.state).broadcast_presence(Some(&socket));
+        Ok(())
+    }
+
+    async fn websocket_error(&self, socket: WebSocket, _error: worker::Error) -> worker::Result<()> {
+        Hub::new(&self.core.state).broadcast_presence(Some(&socket));
+        Ok(())
+    }
+}
+
+impl Core {
+    fn store(&self) -> Result<&Store<DurableSql>, Error> {
+        self.store.as_ref().ok_or(Error::NotFound("usable storage"))
+    }
+
+    fn hub(&self) -> Hub<'_> {
+        Hub::new(&self.state)
+    }
+
+    /// The stored state; a session that was never created is not there.
+    fn session(&self) -> Result<machine::State, Error> {
+        self.store()?.state()?.ok_or(Error::NotFound("session"))
+    }
+
+    fn answer(self: &Rc<Self>, request: Request) -> Result<Response, Error> {
+        let store = self.store()?;
+        match request {
+            Request::Create { create } => {
+                if store.state()?.is_none() {
+                    let context = context()?;
+                    let (state, transition) = machine::create(create, context);
+                    store.commit(&state, transition, None, context.now)?;
+                    self.perform_soon();
+                }
+                Ok(Response::from_json(&self.summary()?)?)
+            }
+            Request::Warm => {
+                self.apply(Input::Warm, None)?;
+                Ok(Response::from_json(&self.summary()?)?)
+            }
+            Request::Prompt(prompt) => {
+                let id = self.prompt(prompt)?;
+                Ok(Response::from_json(&protocol::api::CreatedPrompt { id })?.with_status(201))
+            }
+            Request::Edit { prompt, text, by } => {
+                let text = checked_prompt(&text)?;
+                self.apply(Input::Edit { prompt, text, by }, None)?;
+                Ok(Response::empty()?.with_status(204))
+            }
+            Request::Cancel { prompt, by } => {
+                self.apply(Input::Cancel { prompt, by }, None)?;
+                Ok(Response::empty()?.with_status(204))
+            }
+            Request::Stop { by } => {
+                self.apply(Input::Stop { by }, None)?;
+                Ok(Response::empty()?.with_status(202))
+            }
+            Request::Archive { by } => {
+                self.apply(Input::Archive { by }, None)?;
+                Ok(Response::empty()?.with_status(204))
+            }
+            Request::Summary => Ok(Response::from_json(&self.summary()?)?),
+            Request::Events { since, limit } => {
+                self.session()?;
+                Ok(Response::from_json(&store.events(since, limit)?)?)
+            }
+            Request::Waterfall => {
+                self.session()?;
+                Ok(Response::from_json(&protocol::api::Waterfall { steps: store.steps()? })?)
+            }
+            Request::IssueTicket { person, origin } => {
+                self.session()?;
+                let ticket = random::token()?;
+                store.issue_ticket(&ticket, &TicketHolder { person, origin }, clock::now())?;
+                Ok(Response::from_json(&protocol::api::Ticket { ticket })?.with_status(201))
+            }
+            Request::Callbacks { webhook_id, body } => self.callbacks(&webhook_id, &body),
+        }
+    }
+
+    fn callbacks(self: &Rc<Self>, webhook_id: &str, body: &str) -> Result<Response, Error> {
+        let batch: Batch = serde_json::from_str(body)
+            .map_err(|error| Error::invalid("malformed", format!("not a batch: {error}")))?;
+        // What does not exist here keeps no identifiers either.
+        self.session()?;
+        if !self.store()?.first_sight(webhook_id, clock::now())? {
+            return Err(Error::Replayed);
+        }
+        let epoch = batch.epoch;
+        let last = batch.first.saturating_add(batch.reports.len() as u64).saturating_sub(1);
+        self.apply(Input::Batch(batch), None)?;
+        let sandbox = self.session()?.sandbox.filter(|sandbox| sandbox.epoch == epoch);
+        // A report that ended the sandbox was taken, and nothing after it counts.
+        let received = sandbox.map_or(last, |sandbox| sandbox.received);
+        Ok(Response::from_json(&Acknowledgement { received })?)
+    }
+
+    /// Takes a prompt, once for every `client_request_id`.
+    fn prompt(self: &Rc<Self>, prompt: NewPrompt) -> Result<PromptId, Error> {
+        let store = self.store()?;
+        let text = checked_prompt(&prompt.text)?;
+        let body = format!("{}:{:?}:{text}", prompt.author.id, prompt.mode);
+        if let Some(id) = &prompt.client_request_id {
+            if id.is_empty() || id.len() > 100 {
+                let message = "client_request_id is 1 to 100 characters";
+                return Err(Error::invalid("malformed", message));
+            }
+            match store.admit(id, &body)? {
+                Admission::New => {}
+                Admission::Repeated(prompt) => return Ok(prompt),
+                Admission::Conflicting => return Err(Error::ConflictingRequest),
+            }
+        }
+        let id = PromptId::from_random(random::bytes()?);
+        let NewPrompt { author, source, mode, client_request_id, .. } = prompt;
+        let input = Input::Prompt(Prompt { id: id.clone(), author, text, source, mode });
+        self.apply(input, None)?;
+        if let Some(request) = client_request_id {
+            // No await since the commit: the runtime makes both durable together.
+            store.remember(&request, &body, &id)?;
+        }
+        Ok(id)
+    }
+
+    /// One step: decide, commit, tell viewers, and see to what has to be done.
+    fn apply(self: &Rc<Self>, input: Input, done: Option<&str>) -> Result<(), Error> {
+        let mut state = self.session()?;
+        let context = context()?;
+        let transition = state.step(input, context)?;
+        let committed = self.store()?.commit(&state, transition, done, context.now)?;
+        self.hub().broadcast(committed);
+        self.perform_soon();
+        Ok(())
+    }
+
+    /// Performs what is due without making the caller wait for it.
+    fn perform_soon(self: &Rc<Self>) {
+        let due = self.store().and_then(|store| Ok(store.next_due()?));
+        match due {
+            Ok(Some(due)) if due <= clock::now() => {
+                let core = self.clone();
+                self.state.wait_until(async move { core.perform_due().await });
+            }
+            Ok(Some(due)) => self.set_alarm(due),
+            Ok(None) => {}
+            Err(error) => error.log(),
+        }
+    }
+
+    /// Sees to it that the alarm rings at `due` or before. One that rings for nothing is harmless,
+    /// so it is only ever moved forward, and a stream of effects does not rewrite it each time.
+    fn set_alarm(self: &Rc<Self>, due: Millis) {
+        if self.alarm_at.get().is_some_and(|at| at <= due) {
+            return;
+        }
+        self.alarm_at.set(Some(due));
+        let wait = i64::try_from(due.since(clock::now())).unwrap_or(i64::MAX);
+        let core = self.clone();
+        self.state.wait_until(async move {
+            // The offset form: an alarm that is due already rings at once.
+            if let Err(error) = core.state.storage().set_alarm(ScheduledTime::from(wait)).await {
+                core.alarm_at.set(None);
+                Error::from(error).log();
+            }
+        });
+    }
+
+    fn summary(&self) -> Result<protocol::api::SessionSummary, Error> {
+        Ok(summary_of(&self.session()?))
+    }
+}
+
+fn summary_of(state: &machine::State) -> protocol::api::SessionSummary {
+    protocol::api::SessionSummary {
+        id: state.session.clone(),
+        repository: state.repository.clone(),
+        branch: state.branch.clone(),
+        title: state.title.clone(),
+        state: state.activity(),
+        created_by: state.created_by.clone(),
+        created_at: state.created_at,
+        updated_at: state.updated_at,
+        pull_request: state.pull_request.clone(),
+    }
+}
+
+/// A prompt as it is kept, or why it cannot be.
+pub fn checked_prompt(text: &str) -> Result<String, Error> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Error::invalid("prompt_empty", "write what the agent is to do"));
+    }
+    let length = text.encode_utf16().count();
+    if length > protocol::api::MAX_PROMPT {
+        let message = format!(
+            "a prompt has at most {} characters, this one has {length}: put long text into a file \
+             of the repository",
+            protocol::api::MAX_PROMPT
+        );
+        return Err(Error::invalid("prompt_too_long", message));
+    }
+    Ok(text.to_owned())
+}
+
+fn context() -> Result<Context, Error> {
+    Ok(Context { now: clock::now(), random: random::bytes()? })
+}

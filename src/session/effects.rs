@@ -1,0 +1,305 @@
+//! Performing what transitions ask for, after they are committed.
+//!
+//! Work is taken from the schedule under a lease and taken off it when it is done. If this life of
+//! the object ends in between, the alarm finds it again; every receiver takes a repetition of the
+//! same key as the same piece of work.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use protocol::callback::Register;
+use protocol::command::{Command, GitIdentity, SendPrompt, Start};
+use protocol::event::{FileChange, Mode, Person, Step, StepName};
+use protocol::{Epoch, Millis, PromptId, SandboxId};
+
+use super::machine::{Effect, Input, State};
+use super::store::Due;
+use super::{Core, summary_of};
+use crate::database::{self, Database};
+use crate::error::Error;
+use crate::fleet;
+use crate::github::{Github, pull_request};
+use crate::platform::http::{self, HttpError};
+use crate::platform::clock;
+use crate::config;
+
+/// Longest that one piece of work takes: the sum of its deadlines, and some.
+const LEASE_MS: i64 = 60_000;
+
+const COMMAND_DEADLINE: Duration = Duration::from_secs(10);
+
+/// With [`backoff`] these are about fifty seconds: longer than a runner takes to restart.
+const MAX_ATTEMPTS: i64 = 10;
+
+/// Why a piece of work is not done.
+enum Failure {
+    /// Another try may succeed; the sentence is for people, should none.
+    Passing(String),
+    /// No try will.
+    Final(String),
+}
+
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Self {
+        Self::Passing(error.to_string())
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        error.log();
+        Self::Passing(error.to_string())
+    }
+}
+
+impl Core {
+    /// Performs everything that is due, then sees to the alarm.
+    pub(super) async fn perform_due(self: Rc<Self>) {
+        loop {
+            let now = clock::now();
+            let lease = now.plus(LEASE_MS);
+            let due = match self.store().and_then(|store| Ok(store.take_due(now, lease)?)) {
+                Ok(due) => due,
+                Err(error) => {
+                    error.log();
+                    break;
+                }
+            };
+            if due.is_empty() {
+                break;
+            }
+            // Rings if this life ends before the work does.
+            self.set_alarm(lease);
+            for work in due {
+                if let Err(error) = self.clone().perform_one(work, lease).await {
+                    error.log();
+                }
+            }
+        }
+        match self.store().and_then(|store| Ok(store.next_due()?)) {
+            Ok(Some(due)) => self.set_alarm(due),
+            Ok(None) => {}
+            Err(error) => error.log(),
+        }
+    }
+
+    async fn perform_one(self: Rc<Self>, work: Due, lease: Millis) -> Result<(), Error> {
+        match self.perform(&work.effect).await {
+            Ok(Some(input)) => self.apply(input, Some(&work.key)),
+            Ok(None) => Ok(self.store()?.finish(&work.key, lease)?),
+            Err(Failure::Passing(reason)) if work.attempts + 1 < MAX_ATTEMPTS => {
+                worker::console_warn!(
+                    "will try again: key={} attempts={} reason={reason}",
+                    work.key,
+                    work.attempts + 1
+                );
+                Ok(self.store()?.retry(&work.key, clock::now().plus(backoff(work.attempts)))?)
+            }
+            Err(Failure::Passing(reason) | Failure::Final(reason)) => {
+                match after_failure(&work.effect, reason) {
+                    Some(input) => self.apply(input, Some(&work.key)),
+                    None => Ok(self.store()?.finish(&work.key, lease)?),
+                }
+            }
+        }
+    }
+
+    async fn perform(&self, effect: &Effect) -> Result<Option<Input>, Failure> {
+        let state = self.session()?;
+        match effect {
+            Effect::StartSandbox { sandbox, epoch } => {
+                self.start_sandbox(&state, sandbox, *epoch).await
+            }
+            Effect::SendPrompt { prompt, epoch, author, co_authors, sent_at, insert } => {
+                let Some(known) = self.store().and_then(|store| Ok(store.prompt(prompt)?))? else {
+                    return Err(Failure::Final("the prompt is not stored".to_owned()));
+                };
+                self.command(&state, *epoch, |sandbox| {
+                    Command::Prompt(SendPrompt {
+                        sandbox,
+                        prompt: prompt.clone(),
+                        text: known.text.clone(),
+                        mode: if *insert { Mode::Insert } else { Mode::Queue },
+                        sent_at: *sent_at,
+                        author: identity(author),
+                        co_authors: co_authors.iter().map(identity).collect(),
+                    })
+                })
+                .await
+            }
+            Effect::StopPrompt { prompt, epoch } => {
+                self.command(&state, *epoch, |sandbox| Command::Stop {
+                    sandbox,
+                    prompt: prompt.clone(),
+                })
+                .await
+            }
+            Effect::EndSandbox { sandbox, runner_url } => {
+                self.post(runner_url, &Command::End { sandbox: sandbox.clone() }).await?;
+                Ok(None)
+            }
+            Effect::OpenPullRequest { prompt, author, branch, files, summary } => {
+                self.open_pull_request(&state, prompt, author, branch, files, summary).await
+            }
+            Effect::UpdateIndex => {
+                let database = Database::new(&self.env).map_err(Error::from)?;
+                let summary = summary_of(&state);
+                database::sessions::update(&database, &summary).await.map_err(Error::from)?;
+                Ok(None)
+            }
+            Effect::Expire(deadline) => Ok(Some(Input::Expired(deadline.clone()))),
+        }
+    }
+
+    async fn start_sandbox(
+        &self,
+        state: &State,
+        sandbox: &SandboxId,
+        epoch: Epoch,
+    ) -> Result<Option<Input>, Failure> {
+        if state.sandbox.as_ref().is_none_or(|current| current.epoch != epoch) {
+            return Ok(None);
+        }
+        let started_at = clock::now();
+        let Register { url, .. } = fleet::place(&self.env, sandbox)
+            .await?
+            .ok_or_else(|| Failure::Passing(
+                "no runner has registered: start one with `sandbox-runner` (see README)".to_owned(),
+            ))?;
+        let public_url = config::public_url(&self.env).map_err(Error::from)?;
+        let start = Command::Start(Start {
+            session: state.session.clone(),
+            sandbox: sandbox.clone(),
+            epoch,
+            repository: state.repository.clone(),
+            branch: state.branch.clone(),
+            work_branch: state.work_branch.clone(),
+            model: state.model.clone(),
+            first_part: state.next_part,
+            callback_url: format!("{public_url}/runner/callbacks/{}", state.session),
+        });
+        self.post(&url, &start).await?;
+        let claim = Step {
+            name: StepName::Claim,
+            started_at,
+            ms: clock::now().since(started_at),
+            detail: None,
+        };
+        Ok(Some(Input::Placed { epoch, runner_url: url, claim }))
+    }
+
+    /// Sends a command to the sandbox of `epoch`, if it is still the session's.
+    async fn command(
+        &self,
+        state: &State,
+        epoch: Epoch,
+        command: impl FnOnce(SandboxId) -> Command,
+    ) -> Result<Option<Input>, Failure> {
+        let Some(sandbox) = state.sandbox.as_ref().filter(|current| current.epoch == epoch) else {
+            return Ok(None);
+        };
+        let Some(runner_url) = &sandbox.runner_url else {
+            return Err(Failure::Passing("the sandbox is not placed yet".to_owned()));
+        };
+        self.post(runner_url, &command(sandbox.id.clone())).await?;
+        Ok(None)
+    }
+
+    async fn post(&self, runner_url: &str, command: &Command) -> Result<(), Failure> {
+        let keys = config::runner_keys(&self.env).map_err(Error::from)?;
+        let answer =
+            http::post_signed(&keys, runner_url, "/commands", command, COMMAND_DEADLINE).await?;
+        match answer.status {
+            200..=299 => Ok(()),
+            404 | 410 => Err(Failure::Final("the runner does not have this sandbox".to_owned())),
+            status => {
+                let said = String::from_utf8_lossy(&answer.body).into_owned();
+                Err(Failure::Passing(format!("the runner answered {status}: {said}")))
+            }
+        }
+    }
+
+    async fn open_pull_request(
+        &self,
+        state: &State,
+        prompt: &PromptId,
+        author: &Person,
+        branch: &str,
+        files: &[FileChange],
+        summary: &str,
+    ) -> Result<Option<Input>, Failure> {
+        let started_at = clock::now();
+        let database = Database::new(&self.env).map_err(Error::from)?;
+        let Some(token) = database::users::github_token(&database, author.id).await? else {
+            let message = format!("{} has no link to GitHub: sign in again", author.login);
+            return Ok(Some(Input::PullRequestFailed { message }));
+        };
+        let github = Github::new(&self.env).map_err(Error::from)?;
+        let public_url = config::public_url(&self.env).map_err(Error::from)?;
+        let steps = self.store().and_then(|store| Ok(store.steps()?))?;
+        let content = pull_request::Content {
+            title: &state.title,
+            summary,
+            files,
+            author,
+            session_url: &format!("{public_url}/sessions/{}", state.session),
+            steps: &steps,
+        };
+        let opened = pull_request::open_or_update(
+            &github,
+            &token,
+            &state.repository,
+            pull_request::Branches { head: branch, base: &state.branch },
+            &content,
+        )
+        .await
+        .map_err(|error| match error.is_passing() {
+            true => Failure::Passing(error.to_string()),
+            false => Failure::Final(error.to_string()),
+        })?;
+        let step = Step {
+            name: StepName::PullRequest,
+            started_at,
+            ms: clock::now().since(started_at),
+            detail: None,
+        };
+        Ok(Some(Input::PullRequestOpened {
+            prompt: prompt.clone(),
+            pull_request: opened,
+            by: author.clone(),
+            step,
+        }))
+    }
+}
+
+/// What the session has to know when a piece of work is given up.
+fn after_failure(effect: &Effect, reason: String) -> Option<Input> {
+    match effect {
+        Effect::StartSandbox { epoch, .. }
+        | Effect::SendPrompt { epoch, .. }
+        | Effect::StopPrompt { epoch, .. } => Some(Input::Unreachable { epoch: *epoch, reason }),
+        Effect::OpenPullRequest { branch, .. } => Some(Input::PullRequestFailed {
+            message: format!("the pull request for {branch} could not be opened: {reason}"),
+        }),
+        // A runner that is gone took the sandbox with it, and the index is rewritten at the next
+        // change.
+        Effect::EndSandbox { .. } | Effect::UpdateIndex | Effect::Expire(_) => {
+            worker::console_error!("given up: key={} reason={reason}", effect.key());
+            None
+        }
+    }
+}
+
+/// 0.25 s, doubled each time, at most 10 s.
+fn backoff(attempts: i64) -> i64 {
+    let doublings = u32::try_from(attempts.clamp(0, 6)).unwrap_or(0);
+    (250_i64 << doublings).min(10_000)
+}
+
+fn identity(person: &Person) -> GitIdentity {
+    GitIdentity {
+        name: if person.name.is_empty() { person.login.clone() } else { person.name.clone() },
+        // GitHub attributes this address to the account, whatever its e-mail settings are.
+        email: format!("{}+{}@users.noreply.github.com", person.id, person.login),
+    }
+}

@@ -1,0 +1,342 @@
+//! What a session does: `(State, Input, Context) -> Transition`, pure.
+//!
+//! No I/O, no clock, no randomness: [`Context`] brings them in. The shell persists the new state,
+//! the outputs and the effects in one transaction and only then performs anything, so an eviction
+//! or a panic between two statements leaves a session that goes on. Effects are keyed: performing
+//! one twice is harmless.
+//!
+//! Invariants (held by property tests):
+//! - at most one prompt runs, and every prompt that started finishes exactly once;
+//! - reports are taken in number order, each once, and only from the newest epoch;
+//! - deltas of a part meet without gap or overlap until the part is finished.
+
+mod prompts;
+mod reports;
+mod sandbox;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use protocol::api::{PullRequest, SessionState};
+use protocol::callback::Batch;
+use protocol::command::Model;
+use protocol::event::{FileChange, Person, Prompt, Repository, Source, Step};
+use protocol::{Epoch, Fact, Millis, PartId, PromptId, SandboxId, SessionId};
+use serde::{Deserialize, Serialize};
+
+/// Everything that decides, small enough to be one row. Texts of prompts and parts are not here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    pub session: SessionId,
+    pub repository: Repository,
+    pub branch: String,
+    pub work_branch: String,
+    pub model: Model,
+    pub title: String,
+    pub created_by: Person,
+    pub created_at: Millis,
+    pub updated_at: Millis,
+    pub archived: bool,
+    pub queue: Vec<Waiting>,
+    pub running: Option<Running>,
+    pub last_failed: bool,
+    pub sandbox: Option<Sandbox>,
+    /// The newest epoch given out, also when its sandbox is gone.
+    pub epoch: Epoch,
+    pub next_part: PartId,
+    pub open_parts: BTreeMap<PartId, OpenPart>,
+    /// Who prompted since the last commit, in order, each once.
+    pub uncredited: Vec<Person>,
+    pub pull_request: Option<PullRequest>,
+}
+
+/// A prompt that has not started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    pub prompt: PromptId,
+    pub author: Person,
+    pub source: Source,
+    pub queued_at: Millis,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Running {
+    pub prompt: PromptId,
+    pub author: Person,
+    pub queued_at: Millis,
+    /// Prompts that joined this one's run; they finish with it.
+    pub inserted: Vec<PromptId>,
+    pub stopped_by: Option<Person>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sandbox {
+    pub id: SandboxId,
+    pub epoch: Epoch,
+    pub ready: bool,
+    /// Where its commands go; known once it is placed.
+    pub runner_url: Option<String>,
+    /// Every report up to this number is in the log.
+    pub received: u64,
+    pub last_report_at: Millis,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenPart {
+    pub prompt: PromptId,
+    /// UTF-16 code units so far.
+    pub length: u64,
+}
+
+/// What the outside world brings to a step.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    pub now: Millis,
+    /// For the identifier of a sandbox, should one be started.
+    pub random: [u8; 16],
+}
+
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Makes a sandbox ready before there is a prompt.
+    Warm,
+    Prompt(Prompt),
+    Edit { prompt: PromptId, text: String, by: Person },
+    Cancel { prompt: PromptId, by: Person },
+    Stop { by: Person },
+    Archive { by: Person },
+    Batch(Batch),
+    Placed { epoch: Epoch, runner_url: String, claim: Step },
+    /// A command could not be delivered, or no runner took the sandbox.
+    Unreachable { epoch: Epoch, reason: String },
+    PullRequestOpened { prompt: PromptId, pull_request: PullRequest, by: Person, step: Step },
+    PullRequestFailed { message: String },
+    Expired(Deadline),
+}
+
+/// A fact for the log, or text of a part that is still growing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    Fact(Fact),
+    Delta { part: PartId, offset: u64, text: String },
+}
+
+/// What has to happen outside, each idempotent by [`Effect::key`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Effect {
+    StartSandbox { sandbox: SandboxId, epoch: Epoch },
+    SendPrompt {
+        prompt: PromptId,
+        epoch: Epoch,
+        author: Person,
+        co_authors: Vec<Person>,
+        sent_at: Millis,
+        /// Joins the prompt that runs.
+        insert: bool,
+    },
+    StopPrompt { prompt: PromptId, epoch: Epoch },
+    EndSandbox { sandbox: SandboxId, runner_url: String },
+    OpenPullRequest {
+        prompt: PromptId,
+        author: Person,
+        branch: String,
+        files: Vec<FileChange>,
+        summary: String,
+    },
+    /// Writes the session's row in the index that lists are made from.
+    UpdateIndex,
+    Expire(Deadline),
+}
+
+impl Effect {
+    /// Two effects of one key are the same piece of work: the later replaces the earlier.
+    pub fn key(&self) -> String {
+        match self {
+            Self::StartSandbox { epoch, .. } => format!("start:{epoch}"),
+            Self::SendPrompt { prompt, .. } => format!("send:{prompt}"),
+            Self::StopPrompt { prompt, .. } => format!("stop:{prompt}"),
+            Self::EndSandbox { sandbox, .. } => format!("end:{sandbox}"),
+            Self::OpenPullRequest { prompt, .. } => format!("pull-request:{prompt}"),
+            Self::UpdateIndex => "index".to_owned(),
+            Self::Expire(deadline) => deadline.key(),
+        }
+    }
+}
+
+/// The end of a wait. Every wait has one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "deadline", rename_all = "snake_case")]
+pub enum Deadline {
+    /// A sandbox has to be ready by then.
+    Start { epoch: Epoch },
+    /// A stopped prompt has to be idle by then.
+    Stop { prompt: PromptId },
+    /// A running prompt has to have reported something by then.
+    Silence { epoch: Epoch },
+}
+
+impl Deadline {
+    pub fn key(&self) -> String {
+        match self {
+            Self::Start { epoch } => format!("deadline:start:{epoch}"),
+            Self::Stop { prompt } => format!("deadline:stop:{prompt}"),
+            Self::Silence { epoch } => format!("deadline:silence:{epoch}"),
+        }
+    }
+}
+
+/// An image may have to be built first, with a repository's whole set-up.
+pub const START_LIMIT_MS: i64 = 30 * 60_000;
+/// The agent is idle 10 to 70 ms after an abort; what takes this long has hung.
+pub const STOP_LIMIT_MS: i64 = 10_000;
+/// A build without a line of output may take long; a runner that died says nothing for ever.
+pub const SILENCE_LIMIT_MS: i64 = 20 * 60_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("this session is archived: start a new one")]
+    Archived,
+    #[error("{} prompts wait already: cancel one or wait for the agent", protocol::api::MAX_QUEUE)]
+    QueueFull,
+    #[error("there is no such prompt in this session's queue: it has started or was cancelled")]
+    NotWaiting,
+    #[error("nothing is running")]
+    NothingRuns,
+    #[error("these reports leave a gap: send them from the one after {received}")]
+    Gap { received: u64 },
+    #[error("this sandbox is not this session's any more: end it")]
+    Void,
+}
+
+/// What a step leads to, all of it persisted at once.
+#[derive(Debug, Default)]
+pub struct Transition {
+    pub outputs: Vec<Output>,
+    /// Work that is due at the given time.
+    pub effects: Vec<(Millis, Effect)>,
+    /// Keys of work that is void now.
+    pub cancelled: Vec<String>,
+}
+
+impl Transition {
+    fn fact(&mut self, fact: Fact) {
+        self.outputs.push(Output::Fact(fact));
+    }
+
+    fn now(&mut self, context: Context, effect: Effect) {
+        self.effects.push((context.now, effect));
+    }
+
+    fn expire(&mut self, at: Millis, deadline: Deadline) {
+        self.effects.push((at, Effect::Expire(deadline)));
+    }
+
+    fn cancel(&mut self, key: String) {
+        self.cancelled.push(key);
+    }
+}
+
+/// What a session is made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Create {
+    pub session: SessionId,
+    pub repository: Repository,
+    pub branch: String,
+    pub model: Model,
+    pub by: Person,
+}
+
+/// A new session and its first fact.
+pub fn create(create: Create, context: Context) -> (State, Transition) {
+    let mut transition = Transition::default();
+    transition.fact(Fact::SessionCreated {
+        repository: create.repository.clone(),
+        branch: create.branch.clone(),
+        by: create.by.clone(),
+    });
+    transition.now(context, Effect::UpdateIndex);
+    let state = State {
+        work_branch: format!("agent/{}", create.session),
+        session: create.session,
+        repository: create.repository,
+        branch: create.branch,
+        model: create.model,
+        title: String::new(),
+        created_by: create.by,
+        created_at: context.now,
+        updated_at: context.now,
+        archived: false,
+        queue: Vec::new(),
+        running: None,
+        last_failed: false,
+        sandbox: None,
+        epoch: Epoch(0),
+        next_part: PartId(1),
+        open_parts: BTreeMap::new(),
+        uncredited: Vec::new(),
+        pull_request: None,
+    };
+    (state, transition)
+}
+
+impl State {
+    /// Takes one input. On a refusal the state is as it was.
+    pub fn step(&mut self, input: Input, context: Context) -> Result<Transition, Refusal> {
+        let mut transition = Transition::default();
+        let before = self.summary_key();
+        match input {
+            Input::Warm => self.warm(context, &mut transition)?,
+            Input::Prompt(prompt) => self.prompt(prompt, context, &mut transition)?,
+            Input::Edit { prompt, text, by } => self.edit(prompt, text, by, &mut transition)?,
+            Input::Cancel { prompt, by } => self.cancel(prompt, by, &mut transition)?,
+            Input::Stop { by } => self.stop(by, context, &mut transition)?,
+            Input::Archive { by } => self.archive(by, context, &mut transition),
+            Input::Batch(batch) => self.batch(batch, context, &mut transition)?,
+            Input::Placed { epoch, runner_url, claim } => {
+                self.placed(epoch, runner_url, claim, &mut transition);
+            }
+            Input::Unreachable { epoch, reason } => {
+                if self.is_current(epoch) {
+                    self.lose_sandbox(reason, context, &mut transition);
+                }
+            }
+            Input::PullRequestOpened { prompt, pull_request, by, step } => {
+                self.pull_request_opened(prompt, pull_request, by, step, &mut transition);
+            }
+            Input::PullRequestFailed { message } => transition.fact(Fact::Notice { message }),
+            Input::Expired(deadline) => self.expired(deadline, context, &mut transition),
+        }
+        if transition.outputs.iter().any(|output| matches!(output, Output::Fact(_))) {
+            self.updated_at = context.now;
+        }
+        if self.summary_key() != before {
+            transition.now(context, Effect::UpdateIndex);
+        }
+        Ok(transition)
+    }
+
+    /// What lists show of this session.
+    pub fn activity(&self) -> SessionState {
+        if self.archived {
+            SessionState::Archived
+        } else if self.running.is_some() || !self.queue.is_empty() {
+            SessionState::Working
+        } else if self.last_failed {
+            SessionState::Failed
+        } else if self.sandbox.as_ref().is_some_and(|sandbox| !sandbox.ready) {
+            SessionState::Warming
+        } else {
+            SessionState::Idle
+        }
+    }
+
+    fn summary_key(&self) -> (SessionState, String, Option<PullRequest>) {
+        (self.activity(), self.title.clone(), self.pull_request.clone())
+    }
+
+    fn is_current(&self, epoch: Epoch) -> bool {
+        self.sandbox.as_ref().is_some_and(|sandbox| sandbox.epoch == epoch)
+    }
+}

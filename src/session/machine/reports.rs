@@ -1,0 +1,145 @@
+//! Reports of the runner, taken in order and once.
+
+use protocol::callback::{Batch, PromptResult, Report};
+use protocol::event::{Outcome, PartOutcome};
+use protocol::{Fact, PartId, PromptId};
+
+use super::{Context, Deadline, Effect, OpenPart, Output, Refusal, State, Transition};
+
+impl State {
+    pub(super) fn batch(
+        &mut self,
+        batch: Batch,
+        context: Context,
+        transition: &mut Transition,
+    ) -> Result<(), Refusal> {
+        let sandbox = self
+            .sandbox
+            .as_mut()
+            .filter(|sandbox| sandbox.id == batch.sandbox && sandbox.epoch == batch.epoch)
+            .ok_or(Refusal::Void)?;
+        let received = sandbox.received;
+        if batch.first == 0 || batch.first > received + 1 {
+            return Err(Refusal::Gap { received });
+        }
+        sandbox.last_report_at = context.now;
+        let numbered = (batch.first..).zip(batch.reports);
+        for (number, report) in numbered.skip_while(|(number, _)| *number <= received) {
+            // A report may end the sandbox; what follows it then is void.
+            match self.sandbox.as_mut().filter(|sandbox| sandbox.epoch == batch.epoch) {
+                Some(sandbox) => sandbox.received = number,
+                None => break,
+            }
+            self.report(report, context, transition);
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, report: Report, context: Context, transition: &mut Transition) {
+        match report {
+            Report::Step { step } => transition.fact(Fact::Step { step }),
+            Report::Ready { image, commit } => {
+                let Some(sandbox) = self.sandbox.as_mut() else {
+                    return;
+                };
+                sandbox.ready = true;
+                let (sandbox, epoch) = (sandbox.id.clone(), sandbox.epoch);
+                transition.cancel(Deadline::Start { epoch }.key());
+                transition.fact(Fact::SandboxReady { sandbox, epoch, image, commit });
+                self.start_next(context, transition);
+            }
+            Report::PartStarted { part, prompt, body } => {
+                // Numbers only go up: one that was used is a repetition.
+                if part < self.next_part {
+                    return;
+                }
+                self.next_part = part.next();
+                self.open_parts.insert(part, OpenPart { prompt: prompt.clone(), length: 0 });
+                transition.fact(Fact::PartStarted { part, prompt, body });
+            }
+            Report::Delta { part, offset, text } => self.delta(part, offset, text, transition),
+            Report::PartFinished { part, prompt, text, outcome, .. } => {
+                self.part_finished(part, prompt, text, outcome, transition);
+            }
+            Report::Pushed { prompt, branch, commit, files, summary } => {
+                let author = self.running.as_ref().map(|running| running.author.clone());
+                transition.fact(Fact::Pushed {
+                    prompt: prompt.clone(),
+                    branch: branch.clone(),
+                    commit,
+                    files: files.clone(),
+                });
+                self.uncredited.clear();
+                if let Some(author) = author {
+                    let effect =
+                        Effect::OpenPullRequest { prompt, author, branch, files, summary };
+                    transition.now(context, effect);
+                }
+            }
+            Report::PromptFinished { prompt, result } => {
+                self.prompt_finished(&prompt, result, context, transition);
+            }
+            Report::Notice { message } => transition.fact(Fact::Notice { message }),
+            Report::Lost { reason } => self.lose_sandbox(reason, context, transition),
+        }
+    }
+
+    fn delta(&mut self, part: PartId, offset: u64, text: String, transition: &mut Transition) {
+        let Some(open) = self.open_parts.get_mut(&part).filter(|open| open.length == offset)
+        else {
+            return;
+        };
+        open.length += utf16_length(&text);
+        transition.outputs.push(Output::Delta { part, offset, text });
+    }
+
+    fn part_finished(
+        &mut self,
+        part: PartId,
+        prompt: PromptId,
+        text: Option<String>,
+        outcome: PartOutcome,
+        transition: &mut Transition,
+    ) {
+        let Some(open) = self.open_parts.remove(&part) else {
+            return;
+        };
+        let length = match &text {
+            Some(text) => utf16_length(text),
+            // What was streamed is what there is, whatever the runner counted.
+            None => open.length,
+        };
+        transition.fact(Fact::PartFinished { part, prompt, length, text, outcome });
+    }
+
+    fn prompt_finished(
+        &mut self,
+        prompt: &PromptId,
+        result: PromptResult,
+        context: Context,
+        transition: &mut Transition,
+    ) {
+        let Some(running) = self.running.as_ref().filter(|running| running.prompt == *prompt)
+        else {
+            return;
+        };
+        let outcome = match (result, running.stopped_by.clone()) {
+            (PromptResult::Completed, _) => Outcome::Completed,
+            (PromptResult::Failed { message }, None) => Outcome::Failed { message },
+            // A stop that arrived first is why it ended, however the agent put it.
+            (PromptResult::Stopped | PromptResult::Failed { .. }, Some(by)) => {
+                Outcome::Stopped { by }
+            }
+            (PromptResult::Stopped, None) => {
+                Outcome::Failed { message: "the agent was interrupted".to_owned() }
+            }
+        };
+        self.close_parts("the prompt ended", transition);
+        self.finish_running(outcome, transition);
+        self.start_next(context, transition);
+    }
+}
+
+fn utf16_length(text: &str) -> u64 {
+    text.chars().map(|character| character.len_utf16() as u64).sum()
+}

@@ -1,0 +1,201 @@
+//! The session's sandbox: asked for, placed, lost, ended.
+
+use protocol::api::PullRequest;
+use protocol::event::{Opener, Outcome, PartOutcome, Person, Step};
+use protocol::{Epoch, Fact, PromptId, SandboxId};
+
+use super::{
+    Context, Deadline, Effect, Refusal, SILENCE_LIMIT_MS, START_LIMIT_MS, Sandbox, State,
+    Transition,
+};
+
+impl State {
+    pub(super) fn warm(
+        &mut self,
+        context: Context,
+        transition: &mut Transition,
+    ) -> Result<(), Refusal> {
+        if self.archived {
+            return Err(Refusal::Archived);
+        }
+        self.ensure_sandbox(context, transition);
+        Ok(())
+    }
+
+    pub(super) fn ensure_sandbox(&mut self, context: Context, transition: &mut Transition) {
+        if self.sandbox.is_some() {
+            return;
+        }
+        let epoch = Epoch(self.epoch.0 + 1);
+        let sandbox = SandboxId::from_random(context.random);
+        self.epoch = epoch;
+        self.sandbox = Some(Sandbox {
+            id: sandbox.clone(),
+            epoch,
+            ready: false,
+            runner_url: None,
+            received: 0,
+            last_report_at: context.now,
+        });
+        transition.fact(Fact::SandboxStarting { sandbox: sandbox.clone(), epoch });
+        transition.now(context, Effect::StartSandbox { sandbox, epoch });
+        transition.expire(context.now.plus(START_LIMIT_MS), Deadline::Start { epoch });
+    }
+
+    pub(super) fn placed(
+        &mut self,
+        epoch: Epoch,
+        runner_url: String,
+        claim: Step,
+        transition: &mut Transition,
+    ) {
+        // One that the session let go of meanwhile learns so from the answer to its first report.
+        if let Some(sandbox) = self.sandbox.as_mut().filter(|sandbox| sandbox.epoch == epoch) {
+            sandbox.runner_url = Some(runner_url);
+            transition.fact(Fact::Step { step: claim });
+        }
+    }
+
+    /// The sandbox is gone: what ran in it fails, what waits gets a new one.
+    pub(super) fn lose_sandbox(
+        &mut self,
+        reason: String,
+        context: Context,
+        transition: &mut Transition,
+    ) {
+        let Some(sandbox) = self.sandbox.take() else {
+            return;
+        };
+        transition.cancel(Deadline::Start { epoch: sandbox.epoch }.key());
+        transition.cancel(format!("start:{}", sandbox.epoch));
+        self.close_parts(&reason, transition);
+        transition.fact(Fact::SandboxLost {
+            sandbox: sandbox.id,
+            epoch: sandbox.epoch,
+            reason: reason.clone(),
+        });
+        if self.running.is_some() {
+            self.finish_running(Outcome::Failed { message: reason }, transition);
+        } else if !sandbox.ready {
+            self.fail_waiting(&reason, transition);
+        }
+        if !self.queue.is_empty() {
+            self.ensure_sandbox(context, transition);
+        }
+    }
+
+    /// A sandbox that cannot start would not start for the next prompt either.
+    fn fail_waiting(&mut self, reason: &str, transition: &mut Transition) {
+        for waiting in std::mem::take(&mut self.queue) {
+            self.last_failed = true;
+            transition.fact(Fact::PromptStarted { prompt: waiting.prompt.clone() });
+            transition.fact(Fact::PromptFinished {
+                prompt: waiting.prompt,
+                outcome: Outcome::Failed { message: reason.to_owned() },
+            });
+        }
+    }
+
+    pub(super) fn close_parts(&mut self, reason: &str, transition: &mut Transition) {
+        for (part, open) in std::mem::take(&mut self.open_parts) {
+            transition.fact(Fact::PartFinished {
+                part,
+                prompt: open.prompt,
+                length: open.length,
+                text: None,
+                outcome: PartOutcome::Failed { message: reason.to_owned() },
+            });
+        }
+    }
+
+    pub(super) fn archive(&mut self, by: Person, context: Context, transition: &mut Transition) {
+        if self.archived {
+            return;
+        }
+        self.archived = true;
+        for waiting in std::mem::take(&mut self.queue) {
+            transition.fact(Fact::PromptCancelled { prompt: waiting.prompt, by: by.clone() });
+        }
+        self.close_parts("the session was archived", transition);
+        self.finish_running(Outcome::Stopped { by: by.clone() }, transition);
+        if let Some(sandbox) = self.sandbox.take() {
+            transition.cancel(Deadline::Start { epoch: sandbox.epoch }.key());
+            transition.cancel(format!("start:{}", sandbox.epoch));
+            self.end(sandbox, context, transition);
+        }
+        transition.fact(Fact::SessionArchived { by });
+    }
+
+    fn end(&mut self, sandbox: Sandbox, context: Context, transition: &mut Transition) {
+        if let Some(runner_url) = sandbox.runner_url {
+            transition.now(context, Effect::EndSandbox { sandbox: sandbox.id, runner_url });
+        }
+    }
+
+    pub(super) fn pull_request_opened(
+        &mut self,
+        prompt: PromptId,
+        pull_request: PullRequest,
+        by: Person,
+        step: Step,
+        transition: &mut Transition,
+    ) {
+        transition.fact(Fact::Step { step });
+        let known = self.pull_request.as_ref().map(|known| known.number);
+        if known != Some(pull_request.number) {
+            transition.fact(Fact::PullRequestOpened {
+                prompt,
+                number: pull_request.number,
+                url: pull_request.url.clone(),
+                title: pull_request.title.clone(),
+                by: Opener::User { person: by },
+            });
+        }
+        self.pull_request = Some(pull_request);
+    }
+
+    pub(super) fn expired(
+        &mut self,
+        deadline: Deadline,
+        context: Context,
+        transition: &mut Transition,
+    ) {
+        match deadline {
+            Deadline::Start { epoch } => {
+                if self.sandbox.as_ref().is_some_and(|s| s.epoch == epoch && !s.ready) {
+                    let reason = "the sandbox was not ready in time: see the runner's log";
+                    self.give_up(reason, context, transition);
+                }
+            }
+            Deadline::Stop { prompt } => {
+                if self.running.as_ref().is_some_and(|running| running.prompt == prompt) {
+                    let reason = "the agent did not stop in time, so its sandbox was ended";
+                    self.give_up(reason, context, transition);
+                }
+            }
+            Deadline::Silence { epoch } => {
+                let Some(sandbox) = self.sandbox.as_ref().filter(|s| s.epoch == epoch) else {
+                    return;
+                };
+                if self.running.is_none() {
+                    return;
+                }
+                let due = sandbox.last_report_at.plus(SILENCE_LIMIT_MS);
+                if due > context.now {
+                    transition.expire(due, Deadline::Silence { epoch });
+                } else {
+                    let reason = "the sandbox has not reported for 20 minutes";
+                    self.give_up(reason, context, transition);
+                }
+            }
+        }
+    }
+
+    /// Ends a sandbox that does not answer, and treats it as lost.
+    fn give_up(&mut self, reason: &str, context: Context, transition: &mut Transition) {
+        if let Some(sandbox) = self.sandbox.clone() {
+            self.end(sandbox, context, transition);
+        }
+        self.lose_sandbox(reason.to_owned(), context, transition);
+    }
+}
