@@ -1,0 +1,15 @@
+import { render } from "solid-js/web";
+
+import { onSignedOut } from "./api.ts";
+import { App } from "./App.tsx";
+import { applyAppearance } from "./appearance.ts";
+import { signedOut } from "./me.ts";
+import { startRouter } from "./router.ts";
+import "./styles/index.css";
+
+applyAppearance();
+startRouter();
+onSignedOut(signedOut);
+
+const root = document.getElementById("app");
+if (root) render(() => <App />, root);

@@ -1,0 +1,198 @@
+import { Match, Show, Switch, createEffect, createSignal, on, type JSX } from "solid-js";
+
+import { createSessionClient } from "#ui/client.ts";
+import type { Person, SessionId } from "#ui/protocol.ts";
+import { Icon, Spinner } from "#ui/view/Icon.tsx";
+import { webAddress } from "#ui/view/Row.tsx";
+import { TimelineView } from "#ui/view/TimelineView.tsx";
+
+import { api, messageOf, socketPath } from "../api.ts";
+import { Composer } from "../components/Composer.tsx";
+import { LinkState } from "../components/LinkState.tsx";
+import { Menu } from "../components/Menu.tsx";
+import { Presence, Typing } from "../components/Presence.tsx";
+import { Queue } from "../components/Queue.tsx";
+import { SessionDetails } from "../components/SessionDetails.tsx";
+import { SessionList } from "../components/SessionList.tsx";
+import { StateBadge } from "../components/SessionState.tsx";
+import { NewSessionLink, TopBar } from "../components/TopBar.tsx";
+import { notify } from "../notices.ts";
+import { title } from "../router.ts";
+import { knownSession, refreshSessions, sessionTitle } from "../sessions.ts";
+import { draftKey } from "../storage.ts";
+
+export default function SessionPage(props: { me: Person; id: SessionId }): JSX.Element {
+  const { me, id } = props;
+  const client = createSessionClient({
+    me,
+    path: socketPath(id),
+    ticket: () => api.ticket(id),
+    complaint: ({ message }) => notify(message),
+  });
+  const { store } = client;
+  const timeline = store.timeline;
+  const summary = () => store.summary() ?? knownSession(id);
+  const name = () => timeline().title() ?? (summary() ? sessionTitle(summary() ?? { title: "" }) : "");
+  const [opened, setOpened] = createSignal(false);
+  createEffect(() => store.synced() && setOpened(true));
+  const state = () => (opened() ? timeline().state() : summary()?.state);
+  const pull = () => timeline().pullRequest() ?? summary()?.pull_request ?? undefined;
+  const refused = () => {
+    const link = client.link();
+    return link.phase === "refused" ? link.message : undefined;
+  };
+  const [details, showDetails] = createSignal(false);
+
+  createEffect(title(name));
+  // The list beside shows this session too.
+  createEffect(on([() => opened() && timeline().state(), name, () => pull()?.number], () => void refreshSessions(), { defer: true }));
+
+  const attempt = async (change: Promise<void>) => {
+    try {
+      await change;
+    } catch (error) {
+      notify(messageOf(error));
+    }
+  };
+
+  return (
+    <div class="page session-page">
+      <TopBar me={me}>
+        <div class="session-head">
+          <a class="icon-button back" href="/" aria-label="All sessions">
+            <Icon name="back" />
+          </a>
+          <div class="session-name">
+            <h1 title={name()}>{name()}</h1>
+            <p class="session-meta">
+              <Show when={state()}>{(is) => <StateBadge state={is()} />}</Show>
+              <Show when={summary()}>
+                {(known) => (
+                  <>
+                    <span class="quiet">{known().repository}</span>
+                    <span class="quiet session-branch">{known().branch}</span>
+                  </>
+                )}
+              </Show>
+            </p>
+          </div>
+          <Presence participants={store.participants()} />
+          <Show when={pull()}>
+            {(request) => (
+              <a class="button pull-link" href={webAddress(request().url)} target="_blank" rel="noopener noreferrer">
+                <Icon name="pull" /> <span class="pull-word">Pull request </span>#{request().number}
+              </a>
+            )}
+          </Show>
+          <button
+            class="icon-button details-toggle"
+            aria-label="Details"
+            aria-expanded={details()}
+            onClick={() => showDetails(!details())}
+          >
+            <Icon name="panel" />
+          </button>
+          <Menu label="More" button={<Icon name="more" />}>
+            <button
+              class="menu-item"
+              disabled={state() === "archived"}
+              onClick={() => void attempt(api.archiveSession(id))}
+            >
+              Archive session
+            </button>
+          </Menu>
+        </div>
+      </TopBar>
+      <div class="session-body">
+        <aside class="sidebar">
+          <NewSessionLink />
+          <SessionList compact empty={<p class="quiet">No sessions yet.</p>} />
+        </aside>
+        <main class="session-main">
+          <LinkState link={client.link()} />
+          <Switch
+            fallback={
+              <div class="centre" aria-busy="true">
+                <Spinner />
+                <span class="unseen">Loading the session</span>
+              </div>
+            }
+          >
+            <Match when={refused()}>
+              {(message) => (
+                <div class="centre">
+                  <div class="problem">
+                    <h2>This session cannot be opened</h2>
+                    <p>{message()}</p>
+                    <a class="button" href="/">
+                      All sessions
+                    </a>
+                  </div>
+                </div>
+              )}
+            </Match>
+            <Match when={opened()}>
+              <TimelineView
+                timeline={timeline()}
+                empty={<p class="row">A sandbox is being made ready. Say what should be done.</p>}
+              />
+            </Match>
+          </Switch>
+          <Show when={refused() === undefined}>
+            <div class="dock">
+              <Typing people={client.typing()} />
+              <Queue id={id} client={client} />
+              <Show
+                when={state() !== "archived"}
+                fallback={<p class="row archived-note">This session is archived. Start a new one to go on.</p>}
+              >
+                <Composer
+                  draft={draftKey(id)}
+                  label="Prompt"
+                  placeholder={timeline().running() ? "Add to the queue…" : "What next?"}
+                  action={state() === "working" ? "Queue" : "Send"}
+                  rows={1}
+                  onTyped={() => client.typed()}
+                  onSubmit={(text) => {
+                    client.send(text, "queue");
+                    return true;
+                  }}
+                  beside={<StopButton id={id} visible={timeline().running() !== undefined} />}
+                />
+              </Show>
+            </div>
+          </Show>
+        </main>
+        <aside class="details" classList={{ open: details() }} aria-label="Details">
+          <div class="details-head">
+            <button class="icon-button" aria-label="Close details" onClick={() => showDetails(false)}>
+              <Icon name="cross" />
+            </button>
+          </div>
+          <SessionDetails timeline={timeline()} summary={summary()} />
+        </aside>
+      </div>
+    </div>
+  );
+}
+
+function StopButton(props: { id: SessionId; visible: boolean }): JSX.Element {
+  const [stopping, setStopping] = createSignal(false);
+  createEffect(() => !props.visible && setStopping(false));
+  const stop = async () => {
+    setStopping(true);
+    try {
+      await api.stop(props.id);
+    } catch (error) {
+      setStopping(false);
+      notify(messageOf(error));
+    }
+  };
+  return (
+    <Show when={props.visible}>
+      <button class="button stop" type="button" disabled={stopping()} onClick={() => void stop()}>
+        <Icon name="stop" /> {stopping() ? "Stopping…" : "Stop"}
+      </button>
+    </Show>
+  );
+}

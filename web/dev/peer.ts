@@ -1,0 +1,276 @@
+/**
+ * A stand-in for the Worker, for looking at the client and for its browser tests: real HTTP and
+ * WebSockets, sessions that are played. It insists on the rules that the Worker insists on.
+ */
+import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { extname, join, normalize, resolve } from "node:path";
+import type { Duplex } from "node:stream";
+
+import { WebSocketServer, type WebSocket } from "ws";
+
+import type { ClientFrame, CreateSession, Person, RepositorySummary, SessionSummary } from "../ui/src/protocol.ts";
+import { avatar } from "./people.ts";
+import { PlayedSession, type Viewer } from "./played-session.ts";
+
+const COOKIE = "peer-session";
+
+const TYPES: Record<string, string> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".svg": "image/svg+xml",
+};
+
+export class Peer {
+  /** In the order in which they were made. */
+  readonly sessions = new Map<string, PlayedSession>();
+  repositories: RepositorySummary[] = [];
+  /** Who the next sign-in signs in. */
+  next: Person;
+  onSession: (session: PlayedSession, wanted: CreateSession) => void = () => undefined;
+  /** Answers every API request with this status while set. */
+  failing: number | undefined;
+
+  readonly #people = new Map<string, Person>();
+  readonly #tickets = new Map<string, { person: Person; session: string }>();
+  readonly #created = new Map<string, string>();
+  readonly #sockets = new WebSocketServer({
+    noServer: true,
+    handleProtocols: (offered) => (offered.has("v1.agent") ? "v1.agent" : false),
+  });
+
+  constructor(person: Person) {
+    this.next = person;
+  }
+
+  add(summary: SessionSummary): PlayedSession {
+    const session = new PlayedSession(summary);
+    this.sessions.set(summary.id, session);
+    return session;
+  }
+
+  /** False when it is no request for the API. */
+  handle(request: IncomingMessage, response: ServerResponse): boolean {
+    const url = new URL(request.url ?? "/", "http://peer");
+    if (url.pathname.startsWith("/avatars/")) {
+      response.writeHead(200, { "content-type": "image/svg+xml" }).end(avatar(url.pathname.slice(9, -4)));
+      return true;
+    }
+    if (!url.pathname.startsWith("/api/") && !url.pathname.startsWith("/auth/")) return false;
+    this.#answer(request, response, url).catch((error: unknown) => {
+      if (error instanceof Refusal) return reply(response, error.status, errorBody(error.code, error.message));
+      return reply(response, 500, errorBody("internal", String(error)));
+    });
+    return true;
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+    const id = /^\/api\/sessions\/(\w+)\/ws$/.exec(new URL(request.url ?? "/", "http://peer").pathname)?.[1];
+    if (id === undefined) return false;
+    const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((one) => one.trim());
+    const ticket = offered.find((one) => one.startsWith("ticket."))?.slice("ticket.".length) ?? "";
+    const entry = this.#tickets.get(ticket);
+    this.#tickets.delete(ticket);
+    const session = this.sessions.get(id);
+    const sameOrigin = request.headers.origin === `http://${request.headers.host}`;
+    if (!entry || entry.session !== id || !session || !sameOrigin || this.failing !== undefined) {
+      socket.end("HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n");
+      return true;
+    }
+    this.#sockets.handleUpgrade(request, socket, head, (opened) => follow(opened, session, entry.person));
+    return true;
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
+    const method = request.method ?? "GET";
+    if (this.failing !== undefined) {
+      throw new Refusal(this.failing, "unavailable", "The service is being restarted. Try again in a moment.");
+    }
+    if (url.pathname === "/auth/github/login") {
+      const token = randomBytes(16).toString("hex");
+      this.#people.set(token, this.next);
+      response
+        .writeHead(302, {
+          location: url.searchParams.get("return_to") ?? "/",
+          "set-cookie": `${COOKIE}=${token}; Path=/; HttpOnly; SameSite=Lax`,
+        })
+        .end();
+      return;
+    }
+    if (method !== "GET") {
+      const allowed =
+        request.headers["x-requested-with"] === "hosted-agents" &&
+        request.headers["content-type"] === "application/json";
+      if (!allowed) throw new Refusal(403, "cross_site", "This request did not come from our own page.");
+    }
+    const body = await readJson(request);
+    const token = new RegExp(`${COOKIE}=(\\w+)`).exec(request.headers.cookie ?? "")?.[1] ?? "";
+    const me = this.#people.get(token);
+    if (!me) throw new Refusal(401, "not_signed_in", "Sign in first.");
+    const [, sessionId, rest = ""] = /^\/api\/sessions\/(\w+)(.*)$/.exec(url.pathname) ?? [];
+    if (sessionId !== undefined) return this.#session(method, sessionId, rest, body, me, response);
+    switch (`${method} ${url.pathname}`) {
+      case "POST /auth/logout":
+        this.#people.delete(token);
+        return reply(response, 204);
+      case "GET /api/me":
+        return reply(response, 200, { person: me });
+      case "GET /api/repositories":
+        return reply(response, 200, { repositories: this.repositories });
+      case "GET /api/sessions":
+        return reply(response, 200, { sessions: [...this.sessions.values()].map(({ summary }) => summary) });
+      case "POST /api/sessions":
+        return reply(response, 201, this.#create(body as unknown as CreateSession, me));
+      default:
+        throw new Refusal(404, "not_found", "There is no such address.");
+    }
+  }
+
+  #create(wanted: CreateSession, me: Person): { id: string; url: string } {
+    const repository = this.repositories.find((known) => known.repository === wanted.repository);
+    if (!repository) throw new Refusal(404, "not_found", "There is no such repository, or you cannot see it.");
+    const request = wanted.client_request_id ?? randomBytes(8).toString("hex");
+    const id = this.#created.get(request) ?? `ses_${randomBytes(8).toString("hex")}`;
+    if (!this.#created.has(request)) {
+      this.#created.set(request, id);
+      const session = this.add({
+        id,
+        repository: wanted.repository,
+        branch: wanted.branch ?? repository.default_branch,
+        title: wanted.prompt?.split("\n")[0]?.slice(0, 80) ?? "",
+        state: "warming",
+        created_by: me,
+        created_at: Date.now(),
+        updated_at: Date.now(),
+        pull_request: null,
+      });
+      this.onSession(session, wanted);
+      if (wanted.prompt) session.prompt(me, wanted.prompt, "first");
+    }
+    return { id, url: `/sessions/${id}` };
+  }
+
+  #session(
+    method: string,
+    id: string,
+    rest: string,
+    body: Record<string, unknown>,
+    me: Person,
+    response: ServerResponse,
+  ): void {
+    const session = this.sessions.get(id);
+    if (!session) throw new Refusal(404, "not_found", "There is no such session, or you cannot see its repository.");
+    const prompt = /^\/prompts\/(\w+)$/.exec(rest)?.[1];
+    if (method === "POST" && rest === "/ws-ticket") {
+      const ticket = randomBytes(16).toString("hex");
+      this.#tickets.set(ticket, { person: me, session: id });
+      return reply(response, 201, { ticket });
+    }
+    if (method === "POST" && rest === "/stop") {
+      if (!session.busy) throw new Refusal(409, "nothing_runs", "Nothing is running.");
+      session.onStop(me);
+      return reply(response, 204);
+    }
+    if (method === "DELETE" && rest === "") {
+      session.append({ type: "session_archived", by: me });
+      return reply(response, 204);
+    }
+    if (method === "PATCH" && prompt !== undefined && session.edit(prompt, String(body["text"]), me)) {
+      return reply(response, 204);
+    }
+    if (method === "DELETE" && prompt !== undefined && session.cancel(prompt, me)) return reply(response, 204);
+    if (prompt !== undefined) {
+      throw new Refusal(409, "not_waiting", "There is no such prompt in this session's queue: it has started or was cancelled.");
+    }
+    throw new Refusal(404, "not_found", "There is no such address.");
+  }
+}
+
+/** The peer and the built client on one port, with the headers that the files get in production. */
+export async function serve(peer: Peer, dist: string, port = 0): Promise<{ url: string; server: Server; close(): Promise<void> }> {
+  const headers = parseHeaders(await readFile(join(dist, "_headers"), "utf8"));
+  const server = createServer((request, response) => {
+    if (!peer.handle(request, response)) void file(dist, headers, request, response);
+  });
+  server.on("upgrade", (request, socket, head) => {
+    if (!peer.upgrade(request, socket, head)) socket.destroy();
+  });
+  await new Promise<void>((done) => server.listen(port, "127.0.0.1", done));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    server,
+    close: () =>
+      new Promise((done) => {
+        for (const session of peer.sessions.values()) session.cutAll();
+        server.close(() => done());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+class Refusal extends Error {
+  readonly status: number;
+  readonly code: string;
+
+  constructor(status: number, code: string, message: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+function follow(socket: WebSocket, session: PlayedSession, person: Person): void {
+  const viewer: Viewer = {
+    person,
+    send: (frame) => socket.send(JSON.stringify(frame)),
+    cut: () => socket.terminate(),
+  };
+  session.connect(viewer);
+  socket.on("message", (data) => session.handle(viewer, JSON.parse(String(data)) as ClientFrame));
+  socket.on("close", () => session.disconnect(viewer));
+}
+
+async function file(dist: string, headers: HeaderRule[], request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const path = new URL(request.url ?? "/", "http://peer").pathname;
+  const wanted = resolve(join(dist, normalize(path)));
+  const inside = wanted.startsWith(resolve(dist)) && extname(wanted) in TYPES;
+  const found = inside ? await readFile(wanted).catch(() => undefined) : undefined;
+  const body = found ?? (await readFile(join(dist, "index.html")));
+  const type = found ? TYPES[extname(wanted)] : TYPES[".html"];
+  const given = headers.filter((rule) => path.startsWith(rule.prefix)).flatMap((rule) => rule.headers);
+  response.writeHead(200, { ...Object.fromEntries(given), "content-type": type }).end(body);
+}
+
+interface HeaderRule {
+  prefix: string;
+  headers: [string, string][];
+}
+
+/** The `_headers` format, as far as ours uses it. */
+function parseHeaders(text: string): HeaderRule[] {
+  const rules: HeaderRule[] = [];
+  for (const line of text.split("\n")) {
+    if (line.startsWith("/")) rules.push({ prefix: line.replace("*", ""), headers: [] });
+    const [, name, value] = /^\s+([\w-]+): (.+)$/.exec(line) ?? [];
+    if (name && value) rules.at(-1)?.headers.push([name, value]);
+  }
+  return rules;
+}
+
+async function readJson(request: IncomingMessage): Promise<Record<string, unknown>> {
+  let text = "";
+  for await (const chunk of request) text += String(chunk);
+  return text ? (JSON.parse(text) as Record<string, unknown>) : {};
+}
+
+function reply(response: ServerResponse, status: number, body?: object): void {
+  response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" });
+  response.end(body && JSON.stringify(body));
+}
+
+function errorBody(code: string, message: string): object {
+  return { error: { code, message } };
+}

@@ -1,0 +1,184 @@
+/**
+ * Markdown of a text that is still growing, at a cost that does not grow with it.
+ *
+ * Blocks that later text cannot change any more are settled: rendered once and left alone. Only
+ * the tail behind them is lexed, sanitised and replaced. What comes out is the same as rendering
+ * the whole text at once.
+ *
+ * The text is untrusted. Raw HTML in it is shown as text, images become links (fetching one would
+ * tell its host who reads what), and DOMPurify lets only a short list of tags through on top.
+ */
+import DOMPurify, { type Config } from "dompurify";
+import { Lexer, Marked, type Token, type Tokens, type TokensList } from "marked";
+
+/** Finds out which blocks are settled. No DOM: `MarkdownView` puts the markup on the page. */
+export class BlockSplitter {
+  #settled = 0;
+  #links: Links = {};
+
+  /**
+   * Markup of the blocks that settled with this text, and of the tail that has not. `whole`: the
+   * markup replaces all that came before.
+   */
+  split(text: string, final: boolean): { settled: string; tail: string; whole: boolean } {
+    const source = normalise(text);
+    let { tokens, links } = lex(source.slice(this.#settled), this.#links);
+    // A reference may stand before its definition: then only the whole text tells.
+    const whole = final && this.#settled > 0 && Object.keys(links).length > 0;
+    if (whole) ({ tokens, links } = lex(source, {}));
+    const count = final ? tokens.length : settledCount(tokens);
+    const settled = tokens.slice(0, count);
+    for (const token of settled) {
+      this.#settled += token.raw.length;
+      // One in the tail may still be half an address, and the first definition of a name counts.
+      const link = token.type === "def" ? links[(token as Tokens.Def).tag] : undefined;
+      if (link) this.#links = { ...this.#links, [(token as Tokens.Def).tag]: link };
+    }
+    return { settled: toHtml(settled, links), tail: toHtml(tokens.slice(count), links), whole };
+  }
+}
+
+type Links = TokensList["links"];
+
+function lex(source: string, known: Links): { tokens: Token[]; links: Links } {
+  const lexer = new Lexer(marked.defaults);
+  Object.assign(lexer.tokens.links, known);
+  const tokens = lexer.lex(source);
+  return { tokens, links: lexer.tokens.links };
+}
+
+/**
+ * How many leading tokens later text cannot change. The last block may still grow, and one before
+ * it may still take in the last if that is not a whole line yet (`***` may become `***bold`).
+ */
+function settledCount(tokens: readonly Token[]): number {
+  let last = tokens.length - 1;
+  while (last >= 0 && tokens[last]?.type === "space") last -= 1;
+  const growing = tokens[last];
+  if (!growing || last === 0) return 0;
+  if (growing.raw.includes("\n") || tokens[last - 1]?.type === "space") return last;
+  return last - 1;
+}
+
+function normalise(text: string): string {
+  return text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
+}
+
+const marked = new Marked({ gfm: true, async: false });
+marked.use({
+  renderer: {
+    html: ({ text }) => escape(text),
+    // Without this, text behind a `<script>` or `<pre>` would go out as it came in.
+    text(token) {
+      return "tokens" in token && token.tokens ? this.parser.parseInline(token.tokens) : escapeText(token.text);
+    },
+    image: ({ href, text }) => `<a href="${escape(href)}">${escape(text || href)}</a>`,
+    // The page has headings of its own above these.
+    heading({ tokens, depth }) {
+      const level = Math.min(depth + 2, 6);
+      return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>\n`;
+    },
+    code: ({ text }) => `<pre tabindex="0"><code>${escape(text)}\n</code></pre>\n`,
+    checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
+    table(token) {
+      // In a box of its own, since a wide table must scroll and not the page.
+      const row = (cells: Tokens.TableCell[], tag: "th" | "td") =>
+        `<tr>${cells
+          .map((cell) => {
+            const align = cell.align ? ` align="${cell.align}"` : "";
+            return `<${tag}${align}>${this.parser.parseInline(cell.tokens)}</${tag}>`;
+          })
+          .join("")}</tr>`;
+      const body = token.rows.map((cells) => row(cells, "td")).join("");
+      return `<div tabindex="0"><table><thead>${row(token.header, "th")}</thead><tbody>${body}</tbody></table></div>\n`;
+    },
+  },
+});
+
+function toHtml(tokens: Token[], links: Links): string {
+  return marked.parser(Object.assign(tokens, { links }));
+}
+
+function escape(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+/** Leaves entities alone, which markdown lets people write. */
+function escapeText(text: string): string {
+  return text.replace(/[<>"']|&(?!(?:#\d{1,7}|#[Xx][\da-fA-F]{1,6}|\w+);)/g, escape);
+}
+
+const PLAIN_ATTRIBUTES = ["start", "align", "tabindex"];
+
+const ALLOWED: Config = {
+  ALLOWED_TAGS: [
+    ..."p br strong em del code pre blockquote ul ol li hr a div".split(" "),
+    ..."h3 h4 h5 h6 table thead tbody tr th td".split(" "),
+  ],
+  ALLOWED_ATTR: ["href", "title", ...PLAIN_ATTRIBUTES],
+  // These hold no address, so the rule for addresses is not theirs.
+  ADD_URI_SAFE_ATTR: PLAIN_ATTRIBUTES,
+  ALLOW_DATA_ATTR: false,
+  ALLOW_ARIA_ATTR: false,
+  // A relative link would lead into this app and not into the repository.
+  ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
+  RETURN_TRUSTED_TYPE: true,
+};
+
+type Sanitiser = ReturnType<typeof DOMPurify>;
+let sanitiser: Sanitiser | undefined;
+
+function sanitise(markup: string): TrustedMarkup {
+  if (!sanitiser) {
+    sanitiser = DOMPurify(window);
+    sanitiser.addHook("afterSanitizeAttributes", (node) => {
+      if (node.tagName !== "A") return;
+      node.setAttribute("target", "_blank");
+      node.setAttribute("rel", "noopener noreferrer nofollow");
+    });
+  }
+  return sanitiser.sanitize(markup, ALLOWED) as unknown as TrustedMarkup;
+}
+
+/** `TrustedHTML` where the browser has it: what `innerHTML` takes on this page. */
+type TrustedMarkup = string;
+
+/** Blocks in one group: few enough to lay out anew, many enough to make groups few. */
+const GROUP_SIZE = 32;
+
+/** Keeps one element showing one growing text. */
+export class MarkdownView {
+  readonly #root: HTMLElement;
+  readonly #splitter = new BlockSplitter();
+  readonly #tail = document.createElement("div");
+  /** Where settled blocks go. */
+  #group: HTMLElement | undefined;
+
+  constructor(root: HTMLElement) {
+    this.#root = root;
+    root.replaceChildren(this.#tail);
+  }
+
+  render(text: string, final: boolean): void {
+    const { settled, tail, whole } = this.#splitter.split(text, final);
+    if (whole) {
+      this.#group = undefined;
+      this.#root.replaceChildren(this.#tail);
+    }
+    if (settled !== "") this.#settle(settled);
+    this.#tail.innerHTML = sanitise(tail);
+  }
+
+  /** In groups: laying out the tail walks over its siblings, and over nothing inside them. */
+  #settle(markup: string): void {
+    const template = document.createElement("template");
+    template.innerHTML = sanitise(markup);
+    for (const block of [...template.content.children]) {
+      if (!this.#group || this.#group.childElementCount >= GROUP_SIZE) {
+        this.#group = document.createElement("div");
+        this.#tail.before(this.#group);
+      }
+      this.#group.append(block);
+    }
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Prompts that were sent and are not in the log yet: shown at once, sent again after a lost
+ * connection, never doubled (the server knows each by its `client_request_id`).
+ */
+import { createSignal, type Accessor } from "solid-js";
+
+import type { ClientFrame, Mode, Person, Prompt } from "./protocol.ts";
+
+/** The server's limits (`api::MAX_PROMPT`, `frame::MAX_CLIENT_FRAME`). */
+const MAX_PROMPT_UNITS = 32 * 1024;
+const MAX_FRAME_BYTES = 64 * 1024;
+
+export interface Outgoing {
+  readonly id: string;
+  readonly text: string;
+  readonly mode: Mode;
+  /** Why the server refused it. */
+  readonly refusal: string | undefined;
+}
+
+export class Outbox {
+  readonly #me: Person;
+  readonly #items = createSignal<readonly Outgoing[]>([]);
+  readonly items: Accessor<readonly Outgoing[]> = this.#items[0];
+
+  constructor(me: Person) {
+    this.#me = me;
+  }
+
+  add(id: string, text: string, mode: Mode): Outgoing {
+    const item: Outgoing = { id, text, mode, refusal: undefined };
+    this.#items[1]((items) => [...items, item]);
+    return item;
+  }
+
+  /** What has to be sent on a new connection. */
+  frames(): ClientFrame[] {
+    return this.items()
+      .filter((item) => item.refusal === undefined)
+      .map(promptFrame);
+  }
+
+  /** The log has it. The event does not carry the request's id, so author and text tell. */
+  confirm(prompt: Prompt): void {
+    if (prompt.author.id !== this.#me.id) return;
+    const text = prompt.text.trim();
+    const found = this.items().find((item) => item.refusal === undefined && item.text.trim() === text);
+    if (found) this.remove(found.id);
+  }
+
+  /** False when it is none of ours. */
+  refuse(id: string, refusal: string): boolean {
+    if (!this.items().some((item) => item.id === id)) return false;
+    this.#items[1]((items) => items.map((item) => (item.id === id ? { ...item, refusal } : item)));
+    return true;
+  }
+
+  remove(id: string): void {
+    this.#items[1]((items) => items.filter((item) => item.id !== id));
+  }
+}
+
+export function promptFrame(item: Outgoing): ClientFrame {
+  return { type: "prompt", text: item.text, mode: item.mode, client_request_id: item.id };
+}
+
+/** What is wrong with a text as a prompt, in words for its author. */
+export function promptProblem(text: string): string | undefined {
+  if (text.trim() === "") return "Write something first.";
+  if (text.length > MAX_PROMPT_UNITS) {
+    return `This is ${text.length.toLocaleString("en")} characters long; a prompt holds ${MAX_PROMPT_UNITS.toLocaleString("en")}.`;
+  }
+  const frame = promptFrame({ id: requestId(), text, mode: "insert", refusal: undefined });
+  if (new TextEncoder().encode(JSON.stringify(frame)).length > MAX_FRAME_BYTES) {
+    return "This is too long to send in one piece. Send it as two prompts.";
+  }
+  return undefined;
+}
+
+/** 128 random bits. `crypto.randomUUID` is missing on plain http, where people try things out. */
+export function requestId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,204 @@
+import { expect, test } from "vitest";
+
+import { ADA, BO, STREAMING, log, prompt } from "./events.fixture.ts";
+import type { Fact, StepName } from "./protocol.ts";
+import { Timeline, type Part, type Turn } from "./timeline.ts";
+
+function folded(...facts: Fact[]): Timeline {
+  const timeline = new Timeline();
+  for (const event of log(...facts)) expect(timeline.apply(event)).toBe(true);
+  return timeline;
+}
+
+function turn(timeline: Timeline): Turn {
+  const last = timeline.last();
+  if (!last) throw new Error("no turn");
+  return last;
+}
+
+function part(timeline: Timeline): Part {
+  const item = turn(timeline).items().at(-1);
+  if (item?.kind !== "part") throw new Error("no part");
+  return item.part;
+}
+
+function step(name: StepName, started_at: number): Fact {
+  return { type: "step", step: { name, started_at, ms: 5 } };
+}
+
+test("deltas that meet make the text", () => {
+  const timeline = folded(...STREAMING);
+  expect(timeline.delta(1, 0, "Hello")).toBe(true);
+  expect(timeline.delta(1, 5, " 👋")).toBe(true);
+  expect(timeline.delta(1, 8, "!")).toBe(true);
+  expect(part(timeline).text()).toBe("Hello 👋!");
+});
+
+test("a delta behind a gap is refused and changes nothing", () => {
+  const timeline = folded(...STREAMING);
+  timeline.delta(1, 0, "Hello");
+  expect(timeline.delta(1, 6, "there")).toBe(false);
+  expect(part(timeline).text()).toBe("Hello");
+});
+
+test("a delta of an unknown part is refused", () => {
+  expect(folded(...STREAMING).delta(9, 0, "x")).toBe(false);
+});
+
+test("a text that is sent again from 0 neither doubles nor shrinks", () => {
+  const timeline = folded(...STREAMING);
+  timeline.delta(1, 0, "Hello there");
+  timeline.delta(1, 0, "Hello");
+  expect(part(timeline).text()).toBe("Hello there");
+  timeline.delta(1, 0, "Hello there, Ada");
+  expect(part(timeline).text()).toBe("Hello there, Ada");
+});
+
+test("what is sent again and differs replaces what was there", () => {
+  const timeline = folded(...STREAMING);
+  timeline.delta(1, 0, "Hello there");
+  timeline.delta(1, 6, "Bo");
+  expect(part(timeline).text()).toBe("Hello Bo");
+});
+
+test("a finished part whose deltas add up is finished", () => {
+  const timeline = folded(...STREAMING);
+  timeline.delta(1, 0, "Done.");
+  const [finished] = log({ type: "part_finished", part: 1, prompt: "pmt_1", length: 5, outcome: { result: "completed" } });
+  expect(finished && timeline.apply(finished)).toBe(true);
+  expect(part(timeline).state()).toMatchObject({ phase: "finished", result: "completed" });
+});
+
+test("a finished part whose deltas do not add up is refused", () => {
+  const timeline = folded(...STREAMING);
+  timeline.delta(1, 0, "Do");
+  const [finished] = log({ type: "part_finished", part: 1, prompt: "pmt_1", length: 5, outcome: { result: "completed" } });
+  expect(finished && timeline.apply(finished)).toBe(false);
+  expect(part(timeline).state().phase).toBe("growing");
+});
+
+test("the text of a finished part is final", () => {
+  const timeline = folded(...STREAMING, {
+    type: "part_finished",
+    part: 1,
+    prompt: "pmt_1",
+    length: 5,
+    text: "Done.",
+    outcome: { result: "completed" },
+  });
+  expect(timeline.delta(1, 0, "late")).toBe(true);
+  expect(part(timeline).text()).toBe("Done.");
+});
+
+test("a prompt waits in the queue until it starts", () => {
+  const timeline = folded(
+    ...STREAMING,
+    { type: "prompt_queued", prompt: prompt("pmt_2", "then this", BO) },
+    { type: "prompt_edited", prompt: "pmt_2", text: "then that", by: ADA },
+  );
+  expect(timeline.queue()).toEqual([{ prompt: prompt("pmt_2", "then that", BO), editedBy: ADA }]);
+  for (const fact of [
+    { type: "prompt_finished", prompt: "pmt_1", outcome: { result: "completed" } },
+    { type: "prompt_started", prompt: "pmt_2" },
+  ] satisfies Fact[]) {
+    for (const event of log(fact)) timeline.apply(event);
+  }
+  expect(timeline.queue()).toEqual([]);
+  expect(turn(timeline).prompt.text).toBe("then that");
+});
+
+test("an inserted prompt stands before those that wait their turn", () => {
+  const timeline = folded(
+    ...STREAMING,
+    { type: "prompt_queued", prompt: prompt("pmt_2", "later") },
+    { type: "prompt_queued", prompt: { ...prompt("pmt_3", "now"), mode: "insert" } },
+  );
+  expect(timeline.queue().map((waiting) => waiting.prompt.id)).toEqual(["pmt_3", "pmt_2"]);
+});
+
+test("a cancelled prompt leaves the queue", () => {
+  const timeline = folded(
+    ...STREAMING,
+    { type: "prompt_queued", prompt: prompt("pmt_2", "later") },
+    { type: "prompt_cancelled", prompt: "pmt_2", by: BO },
+  );
+  expect(timeline.queue()).toEqual([]);
+});
+
+test("a prompt that fails before it starts is shown with its failure", () => {
+  const timeline = folded(
+    { type: "prompt_queued", prompt: prompt("pmt_1", "Fix it") },
+    { type: "prompt_finished", prompt: "pmt_1", outcome: { result: "failed", message: "no runner" } },
+  );
+  expect(turn(timeline).state()).toMatchObject({ outcome: { result: "failed", message: "no runner" } });
+  expect(timeline.queue()).toEqual([]);
+});
+
+test("the state is the one that the session list shows", () => {
+  const queued: Fact = { type: "prompt_queued", prompt: prompt("pmt_1", "Fix it") };
+  const started: Fact = { type: "prompt_started", prompt: "pmt_1" };
+  const completed: Fact = { type: "prompt_finished", prompt: "pmt_1", outcome: { result: "completed" } };
+  const failed: Fact = { type: "prompt_finished", prompt: "pmt_1", outcome: { result: "failed", message: "no" } };
+  const starting: Fact = { type: "sandbox_starting", sandbox: "sbx_1", epoch: 1 };
+  const ready: Fact = { type: "sandbox_ready", sandbox: "sbx_1", epoch: 1, image: null, commit: "abc" };
+  expect(folded().state()).toBe("idle");
+  expect(folded(starting).state()).toBe("warming");
+  expect(folded(starting, ready).state()).toBe("idle");
+  expect(folded(queued).state()).toBe("working");
+  expect(folded(queued, started).state()).toBe("working");
+  expect(folded(queued, started, completed).state()).toBe("idle");
+  expect(folded(queued, started, failed).state()).toBe("failed");
+  expect(folded(queued, started, completed, { type: "session_archived", by: ADA }).state()).toBe("archived");
+});
+
+test("an inserted prompt joins the turn that runs", () => {
+  const timeline = folded(
+    ...STREAMING,
+    { type: "prompt_queued", prompt: { ...prompt("pmt_2", "now"), mode: "insert" } },
+    { type: "prompt_started", prompt: "pmt_2" },
+    { type: "prompt_finished", prompt: "pmt_2", outcome: { result: "completed" } },
+  );
+  expect(timeline.running()?.prompt.id).toBe("pmt_1");
+});
+
+test("a stopped turn leaves no part growing", () => {
+  const timeline = folded(...STREAMING, {
+    type: "prompt_finished",
+    prompt: "pmt_1",
+    outcome: { result: "stopped", by: BO },
+  });
+  expect(part(timeline).state()).toMatchObject({ phase: "finished", result: "failed" });
+});
+
+test("steps before the prompt starts and after it finished belong to its turn", () => {
+  const timeline = folded(
+    { type: "prompt_queued", prompt: prompt("pmt_1", "Fix it") },
+    step("claim", 1),
+    { type: "prompt_started", prompt: "pmt_1" },
+    step("first_token", 2),
+    { type: "prompt_finished", prompt: "pmt_1", outcome: { result: "completed" } },
+    step("push", 3),
+  );
+  expect(turn(timeline).steps().map(({ name }) => name)).toEqual(["claim", "first_token", "push"]);
+  expect(timeline.upcoming()).toEqual([]);
+});
+
+test("a sandbox row goes from starting to ready to lost", () => {
+  const timeline = folded({ type: "sandbox_starting", sandbox: "sbx_1", epoch: 1 });
+  const [item] = timeline.items();
+  if (item?.kind !== "sandbox") throw new Error("no sandbox row");
+  expect(item.sandbox.state()).toEqual({ phase: "starting" });
+  for (const event of log({ type: "sandbox_ready", sandbox: "sbx_1", epoch: 1, image: "img_1", commit: "abc" })) {
+    timeline.apply(event);
+  }
+  expect(item.sandbox.state()).toMatchObject({ phase: "ready", fromImage: true });
+  for (const event of log({ type: "sandbox_lost", sandbox: "sbx_1", epoch: 1, reason: "out of memory" })) {
+    timeline.apply(event);
+  }
+  expect(item.sandbox.state()).toMatchObject({ phase: "lost", reason: "out of memory" });
+});
+
+test("an event of a kind that this page does not know is passed over", () => {
+  const event = { seq: 1, at: 1, type: "from_the_future" } as unknown as Parameters<Timeline["apply"]>[0];
+  expect(new Timeline().apply(event)).toBe(true);
+});

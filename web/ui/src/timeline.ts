@@ -1,0 +1,347 @@
+/**
+ * A session's log folded into what a person reads: turns, their parts, and what happened between.
+ *
+ * Events are applied in order, each once; whoever applies them proves that (see `store.ts`). No
+ * I/O and no clock. What changes later is a signal of its own, so a token that arrives touches
+ * one text and nothing else, and a log of ten thousand events folds without a render.
+ */
+import { createSignal, type Accessor } from "solid-js";
+
+import type {
+  Event,
+  Fact,
+  Outcome,
+  PartId,
+  PartOutcome,
+  Person,
+  Prompt,
+  PromptId,
+  PullRequest,
+  SessionState,
+  Step,
+} from "./protocol.ts";
+
+export type EventOf<T extends Fact["type"]> = Extract<Event, { type: T }>;
+
+/** Rows that say what happened around the agent's own words. */
+export type Row = EventOf<"notice" | "pushed" | "pull_request_opened" | "session_archived">;
+
+export type SandboxState =
+  | { phase: "starting" }
+  | { phase: "ready"; at: number; commit: string; fromImage: boolean }
+  | { phase: "lost"; at: number; reason: string };
+
+export interface Sandbox {
+  readonly startedAt: number;
+  readonly state: Accessor<SandboxState>;
+}
+
+export type PartState = { phase: "growing" } | ({ phase: "finished"; at: number } & PartOutcome);
+
+export interface Part {
+  readonly id: PartId;
+  readonly kind: "text" | "reasoning" | "tool";
+  /** Name and arguments of a tool call. */
+  readonly tool: string;
+  readonly input: string;
+  readonly startedAt: number;
+  readonly title: Accessor<string>;
+  /** The words of a text, the output of a tool. */
+  readonly text: Accessor<string>;
+  readonly state: Accessor<PartState>;
+}
+
+export type TurnItem =
+  | { readonly kind: "part"; readonly part: Part }
+  | { readonly kind: "row"; readonly row: Row }
+  | { readonly kind: "sandbox"; readonly sandbox: Sandbox };
+
+export type TurnState = { phase: "running" } | { phase: "finished"; at: number; outcome: Outcome };
+
+export interface Turn {
+  readonly prompt: Prompt;
+  readonly startedAt: number;
+  readonly items: Accessor<readonly TurnItem[]>;
+  readonly steps: Accessor<readonly Step[]>;
+  readonly state: Accessor<TurnState>;
+}
+
+export type Item = { readonly kind: "turn"; readonly turn: Turn } | Exclude<TurnItem, { kind: "part" }>;
+
+export interface Waiting {
+  readonly prompt: Prompt;
+  readonly editedBy: Person | undefined;
+}
+
+/** The same array is changed in place and announced, since copying would make folding quadratic. */
+function list<T>(): { all: Accessor<readonly T[]>; push(item: T): void; take(): T[] } {
+  const items: T[] = [];
+  const [changed, announce] = createSignal(undefined, { equals: false });
+  return {
+    all: () => (changed(), items),
+    push(item) {
+      items.push(item);
+      announce();
+    },
+    take() {
+      const taken = items.splice(0);
+      announce();
+      return taken;
+    },
+  };
+}
+
+type List<T> = ReturnType<typeof list<T>>;
+
+interface OpenPart {
+  view: Part;
+  setText(text: string): void;
+  setTitle(title: string): void;
+  setState(state: PartState): void;
+}
+
+interface OpenTurn {
+  view: Turn;
+  items: List<TurnItem>;
+  steps: List<Step>;
+  setState(state: TurnState): void;
+}
+
+export class Timeline {
+  readonly #items = list<Item>();
+  readonly #turns = new Map<PromptId, OpenTurn>();
+  readonly #parts = new Map<PartId, OpenPart>();
+  readonly #sandboxes = new Map<number, (state: SandboxState) => void>();
+  /** Steps that no turn has claimed: a sandbox starts before the prompt does. */
+  readonly #upcoming = list<Step>();
+
+  readonly #queue = createSignal<readonly Waiting[]>([]);
+  readonly #running = createSignal<readonly Turn[]>([]);
+  readonly #last = createSignal<Turn | undefined>();
+  readonly #title = createSignal<string | undefined>();
+  readonly #pullRequest = createSignal<PullRequest | undefined>();
+  readonly #pushed = createSignal<EventOf<"pushed"> | undefined>();
+  readonly #archived = createSignal(false);
+  readonly #failed = createSignal(false);
+  readonly #activity = createSignal(undefined, { equals: false });
+  readonly #starting = createSignal<number | undefined>();
+
+  /** Turns and what happened between them, oldest first. */
+  readonly items: Accessor<readonly Item[]> = this.#items.all;
+  /** Prompts that wait, in the order in which the agent will read them. */
+  readonly queue: Accessor<readonly Waiting[]> = this.#queue[0];
+  /** The newest turn that has not finished: an inserted prompt joins the one that runs. */
+  readonly running: Accessor<Turn | undefined> = () => this.#running[0]().at(-1);
+  /** The running turn, or the one that ran last. */
+  readonly last: Accessor<Turn | undefined> = this.#last[0];
+  /** Where time went before the next turn has started. */
+  readonly upcoming: Accessor<readonly Step[]> = this.#upcoming.all;
+  readonly title: Accessor<string | undefined> = this.#title[0];
+  readonly pullRequest: Accessor<PullRequest | undefined> = this.#pullRequest[0];
+  readonly pushed: Accessor<EventOf<"pushed"> | undefined> = this.#pushed[0];
+
+  /** What the session list says (`State::activity` of the Worker). */
+  readonly state: Accessor<SessionState> = () => {
+    if (this.#archived[0]()) return "archived";
+    if (this.running() || this.queue().length > 0) return "working";
+    if (this.#failed[0]()) return "failed";
+    return this.#starting[0]() === undefined ? "idle" : "warming";
+  };
+
+  /** Notifies of everything that is added: for whoever looks at something else meanwhile. */
+  readonly activity: Accessor<undefined> = this.#activity[0];
+
+  /** False when a finished part is not what its deltas add up to: something was missed. */
+  apply(event: Event): boolean {
+    this.#activity[1]();
+    switch (event.type) {
+      case "session_titled":
+        this.#title[1](event.title);
+        break;
+      case "session_archived":
+        this.#archived[1](true);
+        this.#items.push({ kind: "row", row: event });
+        break;
+      case "prompt_queued":
+        this.#enqueue(event.prompt);
+        break;
+      case "prompt_edited":
+        this.#queue[1]((queue) =>
+          queue.map((waiting) =>
+            waiting.prompt.id === event.prompt
+              ? { prompt: { ...waiting.prompt, text: event.text }, editedBy: event.by }
+              : waiting,
+          ),
+        );
+        break;
+      case "prompt_cancelled":
+        this.#dequeue(event.prompt);
+        break;
+      case "prompt_started":
+        this.#startTurn(event);
+        break;
+      case "prompt_finished":
+        this.#finishTurn(event);
+        break;
+      case "sandbox_starting":
+        this.#startSandbox(event);
+        break;
+      case "sandbox_ready": {
+        const { at, commit, image } = event;
+        this.#sandboxIs(event.epoch, { phase: "ready", at, commit, fromImage: image !== null });
+        break;
+      }
+      case "sandbox_lost":
+        this.#sandboxIs(event.epoch, { phase: "lost", at: event.at, reason: event.reason });
+        break;
+      case "step":
+        this.#place(event.step);
+        break;
+      case "part_started":
+        this.#startPart(event);
+        break;
+      case "part_finished":
+        return this.#finishPart(event);
+      case "pushed":
+        this.#pushed[1](event);
+        this.#add({ kind: "row", row: event }, event.prompt);
+        break;
+      case "pull_request_opened":
+        this.#pullRequest[1]({ number: event.number, url: event.url, title: event.title });
+        this.#add({ kind: "row", row: event }, event.prompt);
+        break;
+      case "notice":
+        this.#add({ kind: "row", row: event }, this.running()?.prompt.id);
+        break;
+      default:
+        // A newer server may say more than this page knows; the rest still reads well.
+        break;
+    }
+    return true;
+  }
+
+  /**
+   * Live text of a growing part. `offset` must meet what is here; what overlaps replaces it, since
+   * a growing part is sent again from 0 after a reconnect. False when something is missing.
+   */
+  delta(id: PartId, offset: number, text: string): boolean {
+    const part = this.#parts.get(id);
+    if (!part) return false;
+    if (part.view.state().phase === "finished") return true;
+    const here = part.view.text();
+    if (offset > here.length) return false;
+    this.#activity[1]();
+    if (offset === here.length) part.setText(here + text);
+    else if (!here.startsWith(text, offset)) part.setText(here.slice(0, offset) + text);
+    return true;
+  }
+
+  /** Takes what there is for a part whose deltas never added up. */
+  settle(event: EventOf<"part_finished">): void {
+    const part = this.#parts.get(event.part);
+    part?.setState({ phase: "finished", at: event.at, ...event.outcome });
+  }
+
+  #enqueue(prompt: Prompt): void {
+    this.#failed[1](false);
+    this.#queue[1]((queue) => {
+      const waiting: Waiting = { prompt, editedBy: undefined };
+      if (prompt.mode === "queue") return [...queue, waiting];
+      const behind = queue.findIndex((other) => other.prompt.mode === "queue");
+      return behind < 0 ? [...queue, waiting] : [...queue.slice(0, behind), waiting, ...queue.slice(behind)];
+    });
+  }
+
+  #dequeue(id: PromptId): Prompt | undefined {
+    const waiting = this.queue().find((other) => other.prompt.id === id);
+    if (waiting) this.#queue[1]((queue) => queue.filter((other) => other !== waiting));
+    return waiting?.prompt;
+  }
+
+  #startTurn(event: EventOf<"prompt_started">): void {
+    const prompt = this.#dequeue(event.prompt);
+    if (!prompt) return;
+    const items = list<TurnItem>();
+    const steps = list<Step>();
+    const [state, setState] = createSignal<TurnState>({ phase: "running" });
+    for (const step of this.#upcoming.take()) steps.push(step);
+    const view: Turn = { prompt, startedAt: event.at, items: items.all, steps: steps.all, state };
+    this.#turns.set(prompt.id, { view, items, steps, setState });
+    this.#items.push({ kind: "turn", turn: view });
+    this.#running[1]((running) => [...running, view]);
+    this.#last[1](view);
+  }
+
+  #finishTurn(event: EventOf<"prompt_finished">): void {
+    // A prompt may end before it starts: stopped, or failed while the sandbox was being made.
+    if (!this.#turns.has(event.prompt)) this.#startTurn({ ...event, type: "prompt_started" });
+    const turn = this.#turns.get(event.prompt);
+    if (!turn) return;
+    turn.setState({ phase: "finished", at: event.at, outcome: event.outcome });
+    for (const item of turn.view.items()) {
+      if (item.kind === "part" && item.part.state().phase === "growing") {
+        this.#parts.get(item.part.id)?.setState({ phase: "finished", at: event.at, result: "failed", message: "interrupted" });
+      }
+    }
+    this.#running[1]((running) => running.filter((other) => other !== turn.view));
+    this.#failed[1](event.outcome.result === "failed");
+  }
+
+  #startSandbox(event: EventOf<"sandbox_starting">): void {
+    const [state, setState] = createSignal<SandboxState>({ phase: "starting" });
+    this.#sandboxes.set(event.epoch, setState);
+    this.#starting[1](event.epoch);
+    const sandbox: Sandbox = { startedAt: event.at, state };
+    this.#add({ kind: "sandbox", sandbox }, this.running()?.prompt.id);
+  }
+
+  #sandboxIs(epoch: number, state: SandboxState): void {
+    this.#sandboxes.get(epoch)?.(state);
+    this.#starting[1]((starting) => (starting === epoch ? undefined : starting));
+  }
+
+  #place(step: Step): void {
+    const running = this.running();
+    const last = this.last();
+    // A push and its pull request may be reported after their prompt has finished.
+    const late = step.name === "run" || step.name === "push" || step.name === "pull_request";
+    const turn = running ?? (late && this.queue().length === 0 ? last : undefined);
+    const steps = (turn && this.#turns.get(turn.prompt.id)?.steps) ?? this.#upcoming;
+    steps.push(step);
+  }
+
+  #startPart(event: EventOf<"part_started">): void {
+    const [text, setText] = createSignal("");
+    const [title, setTitle] = createSignal(event.body.kind === "tool" ? event.body.title : "");
+    const [state, setState] = createSignal<PartState>({ phase: "growing" });
+    const view: Part = {
+      id: event.part,
+      kind: event.body.kind,
+      tool: event.body.kind === "tool" ? event.body.tool : "",
+      input: event.body.kind === "tool" ? event.body.input : "",
+      startedAt: event.at,
+      title,
+      text,
+      state,
+    };
+    this.#parts.set(event.part, { view, setText, setTitle, setState });
+    this.#turns.get(event.prompt)?.items.push({ kind: "part", part: view });
+  }
+
+  #finishPart(event: EventOf<"part_finished">): boolean {
+    const part = this.#parts.get(event.part);
+    if (!part) return true;
+    if (event.text !== undefined) part.setText(event.text);
+    else if (part.view.text().length !== event.length) return false;
+    if (event.outcome.result === "completed" && event.outcome.title) part.setTitle(event.outcome.title);
+    part.setState({ phase: "finished", at: event.at, ...event.outcome });
+    return true;
+  }
+
+  /** Into the turn that it belongs to, else between turns. */
+  #add(item: Exclude<TurnItem, { kind: "part" }>, prompt: PromptId | undefined): void {
+    const turn = prompt === undefined ? undefined : this.#turns.get(prompt);
+    if (turn) turn.items.push(item);
+    else this.#items.push(item);
+  }
+}
