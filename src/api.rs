@@ -40,7 +40,13 @@ impl Caller {
         let public_url = config::public_url(&env)?;
         let database = Database::new(&env)?;
         let CurrentUser { person } = CurrentUser::of(parts, &public_url, &database).await?;
-        Ok(Self { github: Github::new(&env)?, public_url, database, person, env })
+        Ok(Self {
+            github: Github::new(&env)?,
+            public_url,
+            database,
+            person,
+            env,
+        })
     }
 
     /// The session that a path names, once its repository is found to be open to the caller.
@@ -62,7 +68,10 @@ pub async fn health() -> Response {
 pub async fn me(State(env): State<Env>, request: Request) -> Result<Response, Error> {
     let (parts, _) = request.into_parts();
     let caller = Caller::of(env, &parts).await?;
-    Ok(Json(Me { person: caller.person }).into_response())
+    Ok(Json(Me {
+        person: caller.person,
+    })
+    .into_response())
 }
 
 /// Everything else under `/api`.
@@ -79,7 +88,10 @@ async fn read_json<T: DeserializeOwned>(body: Body) -> Result<T, Error> {
 
 async fn read_body(body: Body, limit: usize) -> Result<Vec<u8>, Error> {
     let bytes = axum::body::to_bytes(body, limit).await.map_err(|_| {
-        Error::invalid("body_too_large", format!("a body has at most {limit} bytes"))
+        Error::invalid(
+            "body_too_large",
+            format!("a body has at most {limit} bytes"),
+        )
     })?;
     Ok(bytes.to_vec())
 }
@@ -90,8 +102,12 @@ async fn ask_session(
     session: &SessionId,
     request: &SessionRequest,
 ) -> Result<Response, Error> {
-    let stub = env.durable_object("SESSION")?.get_by_name(session.as_str())?;
-    let response = stub.fetch_with_request(to_object(REQUEST_PATH, request)?).await?;
+    let stub = env
+        .durable_object("SESSION")?
+        .get_by_name(session.as_str())?;
+    let response = stub
+        .fetch_with_request(to_object(REQUEST_PATH, request)?)
+        .await?;
     into_axum(response)
 }
 

@@ -19,11 +19,7 @@ pub struct CurrentUser {
 
 impl CurrentUser {
     /// Reads the cookie; a request that changes something must come from our own pages.
-    pub async fn of(
-        parts: &Parts,
-        public_url: &str,
-        database: &Database,
-    ) -> Result<Self, Error> {
+    pub async fn of(parts: &Parts, public_url: &str, database: &Database) -> Result<Self, Error> {
         browser::check_origin(parts, public_url)?;
         let cookie = browser::session_cookie(parts).ok_or(Error::NotSignedIn)?;
         let person = database::logins::find(database, cookie, clock::now())
@@ -44,7 +40,9 @@ pub async fn authorize_repository(
     if let Some(branch) = database::users::known_access(database, user.id, repository, now).await? {
         return Ok(branch);
     }
-    let token = database::users::github_token(database, user.id).await?.ok_or(Error::LinkBroken)?;
+    let token = database::users::github_token(database, user.id)
+        .await?
+        .ok_or(Error::LinkBroken)?;
     let found = match github.repository(&token, repository).await {
         Ok(found) => found,
         Err(error) if error.status() == Some(401) => return Err(Error::LinkBroken),

@@ -11,14 +11,19 @@ pub enum ConfigError {
     #[error("{name} is not set: add it to wrangler.toml or with `wrangler secret put {name}`")]
     Missing { name: &'static str },
     #[error("{name} must be {expected}")]
-    Form { name: &'static str, expected: &'static str },
+    Form {
+        name: &'static str,
+        expected: &'static str,
+    },
     #[error("RUNNER_KEYS cannot be used")]
     Keys(#[from] KeyError),
 }
 
 /// Where people reach this deployment: scheme, host and port, without a slash at the end.
 pub fn public_url(env: &Env) -> Result<String, ConfigError> {
-    Ok(required(env, "PUBLIC_URL")?.trim_end_matches('/').to_owned())
+    Ok(required(env, "PUBLIC_URL")?
+        .trim_end_matches('/')
+        .to_owned())
 }
 
 /// Keys shared with the runners, newest first.
@@ -34,20 +39,28 @@ pub fn encryption_key(env: &Env) -> Result<[u8; 32], ConfigError> {
         .decode(text)
         .ok()
         .and_then(|bytes| bytes.try_into().ok())
-        .ok_or(ConfigError::Form { name: "ENCRYPTION_KEY", expected: "base64 of 32 random bytes" })
+        .ok_or(ConfigError::Form {
+            name: "ENCRYPTION_KEY",
+            expected: "base64 of 32 random bytes",
+        })
 }
 
 /// The model of sessions that name none: `provider/name`.
 pub fn default_model(env: &Env) -> Result<Model, ConfigError> {
     let text = optional(env, "MODEL", "anthropic/claude-sonnet-4-5");
-    let form = ConfigError::Form { name: "MODEL", expected: "anthropic/<model> or openai/<model>" };
+    let form = ConfigError::Form {
+        name: "MODEL",
+        expected: "anthropic/<model> or openai/<model>",
+    };
     match text.split_once('/') {
-        Some(("anthropic", name)) if !name.is_empty() => {
-            Ok(Model { provider: Provider::Anthropic, name: name.to_owned() })
-        }
-        Some(("openai", name)) if !name.is_empty() => {
-            Ok(Model { provider: Provider::Openai, name: name.to_owned() })
-        }
+        Some(("anthropic", name)) if !name.is_empty() => Ok(Model {
+            provider: Provider::Anthropic,
+            name: name.to_owned(),
+        }),
+        Some(("openai", name)) if !name.is_empty() => Ok(Model {
+            provider: Provider::Openai,
+            name: name.to_owned(),
+        }),
         _ => Err(form),
     }
 }

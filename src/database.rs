@@ -36,7 +36,10 @@ pub enum Parameter<'a> {
 
 impl Database {
     pub fn new(env: &Env) -> Result<Self, DatabaseError> {
-        Ok(Self { d1: env.d1("DB")?, encryption_key: config::encryption_key(env)? })
+        Ok(Self {
+            d1: env.d1("DB")?,
+            encryption_key: config::encryption_key(env)?,
+        })
     }
 
     fn prepare(
@@ -69,7 +72,10 @@ impl Database {
         statement: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Option<T>, DatabaseError> {
-        Ok(self.prepare(statement, parameters)?.first::<T>(None).await?)
+        Ok(self
+            .prepare(statement, parameters)?
+            .first::<T>(None)
+            .await?)
     }
 
     async fn all<T: DeserializeOwned>(
@@ -77,6 +83,10 @@ impl Database {
         statement: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<T>, DatabaseError> {
-        Ok(self.prepare(statement, parameters)?.all().await?.results()?)
+        Ok(self
+            .prepare(statement, parameters)?
+            .all()
+            .await?
+            .results()?)
     }
 }

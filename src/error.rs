@@ -60,7 +60,10 @@ pub enum Error {
 
 impl Error {
     pub fn invalid(code: &'static str, message: impl Into<String>) -> Self {
-        Self::Invalid { code, message: message.into() }
+        Self::Invalid {
+            code,
+            message: message.into(),
+        }
     }
 
     pub fn status(&self) -> StatusCode {
@@ -71,9 +74,10 @@ impl Error {
             Self::CrossSite => StatusCode::FORBIDDEN,
             Self::NoRunner => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::Invalid { code: "body_too_large" | "prompt_too_long", .. } => {
-                StatusCode::PAYLOAD_TOO_LARGE
-            }
+            Self::Invalid {
+                code: "body_too_large" | "prompt_too_long",
+                ..
+            } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::Refused(Refusal::Void) => StatusCode::GONE,
             Self::Refused(Refusal::QueueFull) => StatusCode::TOO_MANY_REQUESTS,
@@ -126,7 +130,12 @@ impl Error {
         } else {
             self.to_string()
         };
-        ErrorBody { error: ErrorDetail { code: self.code().to_owned(), message } }
+        ErrorBody {
+            error: ErrorDetail {
+                code: self.code().to_owned(),
+                message,
+            },
+        }
     }
 
     /// Writes the whole chain of causes to the log if it is our failure rather than the client's.
@@ -150,7 +159,9 @@ impl Error {
         let response = match &self {
             // The sender has to know where to go on from.
             Self::Refused(Refusal::Gap { received }) => {
-                worker::Response::from_json(&Acknowledgement { received: *received })?
+                worker::Response::from_json(&Acknowledgement {
+                    received: *received,
+                })?
             }
             _ => worker::Response::from_json(&self.body())?,
         };

@@ -33,10 +33,16 @@ const SEEN_MS: i64 = 11 * 60_000;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Request {
-    Register { register: Register },
-    Place { sandbox: SandboxId },
+    Register {
+        register: Register,
+    },
+    Place {
+        sandbox: SandboxId,
+    },
     /// Whether a signed message's identifier is here for the first time.
-    FirstSight { id: String },
+    FirstSight {
+        id: String,
+    },
     Any,
 }
 
@@ -113,7 +119,10 @@ fn answer(sql: &impl Sql, request: Request, now: Millis) -> Result<serde_json::V
         }
         Request::Place { sandbox } => serde_json::to_value(place_in(sql, &sandbox, now)?)?,
         Request::FirstSight { id } => {
-            sql.run("DELETE FROM seen WHERE at < ?", &[now.plus(-SEEN_MS).0.into()])?;
+            sql.run(
+                "DELETE FROM seen WHERE at < ?",
+                &[now.plus(-SEEN_MS).0.into()],
+            )?;
             let rows = sql.run(
                 "INSERT INTO seen (id, at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING RETURNING id",
                 &[id.into(), now.0.into()],
@@ -129,7 +138,9 @@ fn present(sql: &impl Sql, now: Millis) -> Result<Vec<Register>, StoreError> {
         "SELECT json FROM runners WHERE seen_at >= ? ORDER BY id",
         &[now.plus(-REGISTRATION_MS).0.into()],
     )?;
-    rows.iter().map(|row| Ok(serde_json::from_str(row.text(0)?)?)).collect()
+    rows.iter()
+        .map(|row| Ok(serde_json::from_str(row.text(0)?)?))
+        .collect()
 }
 
 /// The runner that holds `sandbox`, else the one with the most room.
@@ -145,7 +156,9 @@ fn place_in(
     )?;
     if let Some(row) = placed.first() {
         let runner = row.text(0)?;
-        return Ok(runners.into_iter().find(|known| known.runner.as_str() == runner));
+        return Ok(runners
+            .into_iter()
+            .find(|known| known.runner.as_str() == runner));
     }
     let mut best: Option<(i64, Register)> = None;
     for runner in runners {
@@ -157,10 +170,17 @@ fn place_in(
     let Some((_, runner)) = best else {
         return Ok(None);
     };
-    sql.run("DELETE FROM placements WHERE placed_at < ?", &[now.plus(-86_400_000).0.into()])?;
+    sql.run(
+        "DELETE FROM placements WHERE placed_at < ?",
+        &[now.plus(-86_400_000).0.into()],
+    )?;
     sql.run(
         "INSERT INTO placements (sandbox, runner, placed_at) VALUES (?, ?, ?)",
-        &[sandbox.as_str().into(), runner.runner.as_str().into(), now.0.into()],
+        &[
+            sandbox.as_str().into(),
+            runner.runner.as_str().into(),
+            now.0.into(),
+        ],
     )?;
     Ok(Some(runner))
 }
@@ -169,7 +189,10 @@ fn place_in(
 fn load(sql: &impl Sql, runner: &Register, now: Millis) -> Result<i64, SqlError> {
     let rows = sql.run(
         "SELECT sandbox FROM placements WHERE runner = ? AND placed_at >= ?",
-        &[runner.runner.as_str().into(), now.plus(-UNSEEN_PLACEMENT_MS).0.into()],
+        &[
+            runner.runner.as_str().into(),
+            now.plus(-UNSEEN_PLACEMENT_MS).0.into(),
+        ],
     )?;
     let mut load = runner.sandboxes.len() as i64;
     for row in &rows {
@@ -183,12 +206,20 @@ fn load(sql: &impl Sql, runner: &Register, now: Millis) -> Result<i64, SqlError>
 
 /// Notes that a runner is there.
 pub async fn register(env: &Env, register: Register) -> Result<(), Error> {
-    ask::<serde_json::Value>(env, &Request::Register { register }).await.map(|_| ())
+    ask::<serde_json::Value>(env, &Request::Register { register })
+        .await
+        .map(|_| ())
 }
 
 /// Chooses a runner for a sandbox; the same one whenever asked again.
 pub async fn place(env: &Env, sandbox: &SandboxId) -> Result<Option<Register>, Error> {
-    ask(env, &Request::Place { sandbox: sandbox.clone() }).await
+    ask(
+        env,
+        &Request::Place {
+            sandbox: sandbox.clone(),
+        },
+    )
+    .await
 }
 
 /// Any runner that is present, for work that belongs to no sandbox.
@@ -203,8 +234,9 @@ pub async fn first_sight(env: &Env, id: &str) -> Result<bool, Error> {
 
 async fn ask<T: serde::de::DeserializeOwned>(env: &Env, request: &Request) -> Result<T, Error> {
     let stub = env.durable_object("FLEET")?.get_by_name("fleet")?;
-    let mut response =
-        stub.fetch_with_request(crate::platform::http::to_object("/", request)?).await?;
+    let mut response = stub
+        .fetch_with_request(crate::platform::http::to_object("/", request)?)
+        .await?;
     Ok(response.json().await?)
 }
 

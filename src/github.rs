@@ -9,9 +9,9 @@ pub mod pull_request;
 
 use std::time::Duration;
 
+use protocol::UserId;
 use protocol::api::RepositorySummary;
 use protocol::event::{Person, Repository};
-use protocol::UserId;
 use reqwest::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -31,7 +31,11 @@ pub enum GithubError {
     #[error("failed to reach GitHub")]
     Http(#[from] HttpError),
     #[error("GitHub answered {status} to {what}: {message}")]
-    Refused { what: String, status: u16, message: String },
+    Refused {
+        what: String,
+        status: u16,
+        message: String,
+    },
     #[error("GitHub's answer to {what} has an unknown form")]
     Form {
         what: String,
@@ -95,14 +99,20 @@ impl From<RepositoryAnswer> for RepositorySummary {
 
 impl Github {
     pub fn new(env: &Env) -> Result<Self, ConfigError> {
-        Ok(Self { config: config::Github::from_env(env)?, client: reqwest::Client::new() })
+        Ok(Self {
+            config: config::Github::from_env(env)?,
+            client: reqwest::Client::new(),
+        })
     }
 
     pub async fn user(&self, token: &str) -> Result<Person, GithubError> {
         let answer: UserAnswer = self.call(Method::GET, "/user", token, None::<&()>).await?;
         Ok(Person {
             id: UserId(answer.id),
-            name: answer.name.filter(|name| !name.is_empty()).unwrap_or(answer.login.clone()),
+            name: answer
+                .name
+                .filter(|name| !name.is_empty())
+                .unwrap_or(answer.login.clone()),
             login: answer.login,
             avatar: answer.avatar_url.unwrap_or_default(),
         })
@@ -123,7 +133,10 @@ impl Github {
         repository: &Repository,
     ) -> Result<Option<RepositorySummary>, GithubError> {
         let path = format!("/repos/{repository}");
-        match self.call::<RepositoryAnswer>(Method::GET, &path, token, None::<&()>).await {
+        match self
+            .call::<RepositoryAnswer>(Method::GET, &path, token, None::<&()>)
+            .await
+        {
             Ok(answer) => Ok(Some(answer.into())),
             Err(error) if matches!(error.status(), Some(403 | 404 | 451)) => Ok(None),
             Err(error) => Err(error),
@@ -166,11 +179,19 @@ fn refusal(what: String, status: u16, body: &[u8]) -> GithubError {
     let message = serde_json::from_slice::<Refusal>(body).map_or_else(
         |_| String::new(),
         |refusal| {
-            let details = refusal.errors.iter().filter_map(|error| {
-                error.get("message").and_then(|message| message.as_str())
-            });
-            std::iter::once(refusal.message.as_str()).chain(details).collect::<Vec<_>>().join(": ")
+            let details = refusal
+                .errors
+                .iter()
+                .filter_map(|error| error.get("message").and_then(|message| message.as_str()));
+            std::iter::once(refusal.message.as_str())
+                .chain(details)
+                .collect::<Vec<_>>()
+                .join(": ")
         },
     );
-    GithubError::Refused { what, status, message }
+    GithubError::Refused {
+        what,
+        status,
+        message,
+    }
 }

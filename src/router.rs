@@ -10,7 +10,10 @@ use crate::api::{self, repositories, runner, sessions};
 use crate::auth::sign_in;
 
 pub fn router(env: Env) -> Router {
-    Router::new()
+    let router = Router::new();
+    #[cfg(feature = "fault-drill")]
+    let router = router.route("/runner/drill/{session}", post(runner::drill));
+    router
         .route("/healthz", get(api::health))
         // Browsers sign in.
         .route("/auth/github/login", get(sign_in::login))
@@ -19,9 +22,15 @@ pub fn router(env: Env) -> Router {
         // Clients work.
         .route("/api/me", get(api::me))
         .route("/api/repositories", get(repositories::list))
-        .route("/api/repositories/{owner}/{name}/images", post(repositories::build_image))
+        .route(
+            "/api/repositories/{owner}/{name}/images",
+            post(repositories::build_image),
+        )
         .route("/api/sessions", get(sessions::list).post(sessions::create))
-        .route("/api/sessions/{id}", get(sessions::show).delete(sessions::archive))
+        .route(
+            "/api/sessions/{id}",
+            get(sessions::show).delete(sessions::archive),
+        )
         .route("/api/sessions/{id}/prompts", post(sessions::prompt))
         .route(
             "/api/sessions/{id}/prompts/{prompt}",
@@ -47,10 +56,18 @@ pub fn secure(mut response: Response) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
     ] {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     response
 }

@@ -63,7 +63,14 @@ impl DurableObject for Session {
             Ok(pair) => state.set_websocket_auto_response(&pair),
             Err(error) => worker::console_error!("no automatic pong: {error:?}"),
         }
-        Self { core: Rc::new(Core { state, env, store, alarm_at: Cell::new(None) }) }
+        Self {
+            core: Rc::new(Core {
+                state,
+                env,
+                store,
+                alarm_at: Cell::new(None),
+            }),
+        }
     }
 
     async fn fetch(&self, mut request: HttpRequest) -> worker::Result<Response> {
@@ -104,7 +111,11 @@ impl DurableObject for Session {
         Ok(())
     }
 
-    async fn websocket_error(&self, socket: WebSocket, _error: worker::Error) -> worker::Result<()> {
+    async fn websocket_error(
+        &self,
+        socket: WebSocket,
+        _error: worker::Error,
+    ) -> worker::Result<()> {
         Hub::new(&self.core.state).broadcast_presence(Some(&socket));
         Ok(())
     }
@@ -168,7 +179,9 @@ impl Core {
             }
             Request::Waterfall => {
                 self.session()?;
-                Ok(Response::from_json(&protocol::api::Waterfall { steps: store.steps()? })?)
+                Ok(Response::from_json(&protocol::api::Waterfall {
+                    steps: store.steps()?,
+                })?)
             }
             Request::IssueTicket { person, origin } => {
                 self.session()?;
@@ -177,6 +190,11 @@ impl Core {
                 Ok(Response::from_json(&protocol::api::Ticket { ticket })?.with_status(201))
             }
             Request::Callbacks { webhook_id, body } => self.callbacks(&webhook_id, &body),
+            #[cfg(feature = "fault-drill")]
+            Request::Panic => {
+                store.drill()?;
+                Ok(Response::empty()?)
+            }
         }
     }
 
@@ -189,9 +207,15 @@ impl Core {
             return Err(Error::Replayed);
         }
         let epoch = batch.epoch;
-        let last = batch.first.saturating_add(batch.reports.len() as u64).saturating_sub(1);
+        let last = batch
+            .first
+            .saturating_add(batch.reports.len() as u64)
+            .saturating_sub(1);
         self.apply(Input::Batch(batch), None)?;
-        let sandbox = self.session()?.sandbox.filter(|sandbox| sandbox.epoch == epoch);
+        let sandbox = self
+            .session()?
+            .sandbox
+            .filter(|sandbox| sandbox.epoch == epoch);
         // A report that ended the sandbox was taken, and nothing after it counts.
         let received = sandbox.map_or(last, |sandbox| sandbox.received);
         Ok(Response::from_json(&Acknowledgement { received })?)
@@ -214,8 +238,20 @@ impl Core {
             }
         }
         let id = PromptId::from_random(random::bytes()?);
-        let NewPrompt { author, source, mode, client_request_id, .. } = prompt;
-        let input = Input::Prompt(Prompt { id: id.clone(), author, text, source, mode });
+        let NewPrompt {
+            author,
+            source,
+            mode,
+            client_request_id,
+            ..
+        } = prompt;
+        let input = Input::Prompt(Prompt {
+            id: id.clone(),
+            author,
+            text,
+            source,
+            mode,
+        });
         self.apply(input, None)?;
         if let Some(request) = client_request_id {
             // No await since the commit: the runtime makes both durable together.
@@ -229,7 +265,9 @@ impl Core {
         let mut state = self.session()?;
         let context = context()?;
         let transition = state.step(input, context)?;
-        let committed = self.store()?.commit(&state, transition, done, context.now)?;
+        let committed = self
+            .store()?
+            .commit(&state, transition, done, context.now)?;
         self.hub().broadcast(committed);
         self.perform_soon();
         Ok(())
@@ -241,7 +279,8 @@ impl Core {
         match due {
             Ok(Some(due)) if due <= clock::now() => {
                 let core = self.clone();
-                self.state.wait_until(async move { core.perform_due().await });
+                self.state
+                    .wait_until(async move { core.perform_due().await });
             }
             Ok(Some(due)) => self.set_alarm(due),
             Ok(None) => {}
@@ -260,7 +299,12 @@ impl Core {
         let core = self.clone();
         self.state.wait_until(async move {
             // The offset form: an alarm that is due already rings at once.
-            if let Err(error) = core.state.storage().set_alarm(ScheduledTime::from(wait)).await {
+            if let Err(error) = core
+                .state
+                .storage()
+                .set_alarm(ScheduledTime::from(wait))
+                .await
+            {
                 core.alarm_at.set(None);
                 Error::from(error).log();
             }
@@ -290,7 +334,10 @@ fn summary_of(state: &machine::State) -> protocol::api::SessionSummary {
 pub fn checked_prompt(text: &str) -> Result<String, Error> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(Error::invalid("prompt_empty", "write what the agent is to do"));
+        return Err(Error::invalid(
+            "prompt_empty",
+            "write what the agent is to do",
+        ));
     }
     let length = text.encode_utf16().count();
     if length > protocol::api::MAX_PROMPT {
@@ -305,5 +352,8 @@ pub fn checked_prompt(text: &str) -> Result<String, Error> {
 }
 
 fn context() -> Result<Context, Error> {
-    Ok(Context { now: clock::now(), random: random::bytes()? })
+    Ok(Context {
+        now: clock::now(),
+        random: random::bytes()?,
+    })
 }

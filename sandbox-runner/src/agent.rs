@@ -67,9 +67,17 @@ pub enum AgentError {
     #[error("the agent did not answer `{operation}` in time")]
     Timeout { operation: &'static str },
     #[error("the agent answered `{operation}` with status {status}: {message}")]
-    Refused { operation: &'static str, status: u16, message: String },
+    Refused {
+        operation: &'static str,
+        status: u16,
+        message: String,
+    },
     #[error("failed to read the agent's answer to `{operation}`")]
-    Answer { operation: &'static str, #[source] source: serde_json::Error },
+    Answer {
+        operation: &'static str,
+        #[source]
+        source: serde_json::Error,
+    },
     #[error("failed to read an event of the agent")]
     Event(#[source] serde_json::Error),
     #[error("the agent's event stream ended")]
@@ -105,7 +113,9 @@ const SNAPSHOT_ATTEMPTS: usize = 3;
 impl Agent {
     /// Connects when the first request is made. `directory` is the repository inside the sandbox.
     pub fn connect(dial: Dial, directory: &str) -> Self {
-        Self { connections: Arc::new(Connections::new(dial, directory)) }
+        Self {
+            connections: Arc::new(Connections::new(dial, directory)),
+        }
     }
 
     /// Returns once the agent answers, or with the last failure at the deadline.
@@ -126,7 +136,9 @@ impl Agent {
     /// Starts a conversation. Without a title the agent would ask the model for one.
     pub async fn conversation(&self, title: &str) -> Result<ConversationId, AgentError> {
         let body = json!({ "title": title });
-        let answer = self.call("create", Method::POST, "/session", Some(&body)).await?;
+        let answer = self
+            .call("create", Method::POST, "/session", Some(&body))
+            .await?;
         let conversation: Conversation = read("create", &answer)?;
         Ok(conversation.id)
     }
@@ -148,13 +160,17 @@ impl Agent {
             // The plugin reads it, so that commits which the agent makes have their author.
             part["metadata"] = json!({ "author": author });
         }
-        self.call("prompt", Method::POST, &path, Some(&body)).await.map(drop)
+        self.call("prompt", Method::POST, &path, Some(&body))
+            .await
+            .map(drop)
     }
 
     /// Ends what the conversation does. It is idle 10 to 70 ms later, and parts may still follow.
     pub async fn abort(&self, conversation: &ConversationId) -> Result<(), AgentError> {
         let path = format!("/session/{conversation}/abort");
-        self.call("abort", Method::POST, &path, None).await.map(drop)
+        self.call("abort", Method::POST, &path, None)
+            .await
+            .map(drop)
     }
 
     /// Makes the agent load everything that its first answer needs, which takes it more than a
@@ -164,7 +180,10 @@ impl Agent {
         let path = format!("/session/{conversation}/message");
         let body = prompt_body("warm-up", launch::WARM_UP_PROVIDER, launch::WARM_UP_MODEL);
         let request = self.connections.request(Method::POST, &path, Some(&body))?;
-        let answered = self.connections.send("warm up", request, WARM_UP_TIMEOUT).await;
+        let answered = self
+            .connections
+            .send("warm up", request, WARM_UP_TIMEOUT)
+            .await;
         let path = format!("/session/{conversation}");
         self.call("delete", Method::DELETE, &path, None).await?;
         answered.map(drop)
@@ -179,11 +198,17 @@ impl Agent {
     }
 
     /// All messages of one conversation, oldest first.
-    pub async fn messages(&self, conversation: &ConversationId) -> Result<Vec<Message>, AgentError> {
+    pub async fn messages(
+        &self,
+        conversation: &ConversationId,
+    ) -> Result<Vec<Message>, AgentError> {
         let path = format!("/session/{conversation}/message");
         let answer = self.call("messages", Method::GET, &path, None).await?;
         let values: Vec<Value> = read("messages", &answer)?;
-        Ok(values.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect())
+        Ok(values
+            .into_iter()
+            .filter_map(|value| serde_json::from_value(value).ok())
+            .collect())
     }
 
     /// What the agent holds of a conversation and of the sub-agents under it.
@@ -196,14 +221,20 @@ impl Agent {
             attempts -= 1;
             // Messages read while a run began or ended would look like a run that was cut off.
             if before == after || attempts == 0 {
-                return Ok(Snapshot { status: after, conversations, messages });
+                return Ok(Snapshot {
+                    status: after,
+                    conversations,
+                    messages,
+                });
             }
             before = after;
         }
     }
 
     async fn status(&self, conversation: &ConversationId) -> Result<Status, AgentError> {
-        let answer = self.call("status", Method::GET, "/session/status", None).await?;
+        let answer = self
+            .call("status", Method::GET, "/session/status", None)
+            .await?;
         let mut statuses: wire::Statuses = read("status", &answer)?;
         Ok(statuses.remove(conversation).unwrap_or_default())
     }
@@ -233,7 +264,9 @@ impl Agent {
     async fn refuse_permission(&self, id: &str) -> Result<(), AgentError> {
         let path = format!("/permission/{id}/reply");
         let body = json!({ "reply": "reject", "message": "This is not allowed in this sandbox." });
-        self.call("permission", Method::POST, &path, Some(&body)).await.map(drop)
+        self.call("permission", Method::POST, &path, Some(&body))
+            .await
+            .map(drop)
     }
 
     async fn call(
@@ -244,7 +277,9 @@ impl Agent {
         body: Option<&Value>,
     ) -> Result<Vec<u8>, AgentError> {
         let request = self.connections.request(method, path, body)?;
-        self.connections.send(operation, request, REQUEST_TIMEOUT).await
+        self.connections
+            .send(operation, request, REQUEST_TIMEOUT)
+            .await
     }
 }
 
@@ -253,8 +288,14 @@ impl ConversationId {
     pub fn parse(text: &str) -> Result<Self, InvalidConversation> {
         let fits = text.starts_with("ses_")
             && text.len() <= 64
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidConversation) }
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidConversation)
+        }
     }
 
     pub fn as_str(&self) -> &str {

@@ -19,28 +19,96 @@ pub struct Variable {
 }
 
 const fn variable(name: &'static str, default: &'static str, about: &'static str) -> Variable {
-    Variable { name, default, about }
+    Variable {
+        name,
+        default,
+        about,
+    }
 }
 
 pub const VARIABLES: &[Variable] = &[
-    variable("RUNNER_KEYS", "", "required: keys shared with the Worker, newest first, separated by spaces; each is whsec_ and base64 of 24 to 64 bytes"),
-    variable("WORKER_URL", "", "required: where the Worker is reached, like https://agents.example.com"),
-    variable("RUNNER_LISTEN", "127.0.0.1:8788", "address and port for commands; port 0 takes a free one"),
-    variable("RUNNER_URL", "", "where the Worker reaches this runner; made from the listening address if absent"),
-    variable("RUNNER_ID", "", "this runner's identifier, like run_…; made once and kept in the state directory if absent"),
-    variable("RUNNER_STATE_DIR", "/var/lib/sandbox-runner", "absolute directory for images, sandboxes and the outbox; must not be on an overlay"),
-    variable("RUNNER_CAPACITY", "8", "sandboxes it may hold at once, 1 to 1000"),
-    variable("GITHUB_URL", "https://github.com", "the forge that repositories are cloned from and pushed to"),
+    variable(
+        "RUNNER_KEYS",
+        "",
+        "required: keys shared with the Worker, newest first, separated by spaces; each is whsec_ and base64 of 24 to 64 bytes",
+    ),
+    variable(
+        "WORKER_URL",
+        "",
+        "required: where the Worker is reached, like https://agents.example.com",
+    ),
+    variable(
+        "RUNNER_LISTEN",
+        "127.0.0.1:8788",
+        "address and port for commands; port 0 takes a free one",
+    ),
+    variable(
+        "RUNNER_URL",
+        "",
+        "where the Worker reaches this runner; made from the listening address if absent",
+    ),
+    variable(
+        "RUNNER_ID",
+        "",
+        "this runner's identifier, like run_…; made once and kept in the state directory if absent",
+    ),
+    variable(
+        "RUNNER_STATE_DIR",
+        "/var/lib/sandbox-runner",
+        "absolute directory for images, sandboxes and the outbox; must not be on an overlay",
+    ),
+    variable(
+        "RUNNER_CAPACITY",
+        "8",
+        "sandboxes it may hold at once, 1 to 1000",
+    ),
+    variable(
+        "GITHUB_URL",
+        "https://github.com",
+        "the forge that repositories are cloned from and pushed to",
+    ),
     variable("OPENCODE_BIN", "opencode", "the agent server's executable"),
     variable("BWRAP_BIN", "bwrap", "bubblewrap's executable"),
-    variable("SANDBOX_UID", "20001", "numeric user that runs what is inside a sandbox, not 0"),
-    variable("ANTHROPIC_API_KEY", "", "key for Anthropic models; never enters a sandbox"),
-    variable("ANTHROPIC_BASE_URL", "https://api.anthropic.com", "server that speaks the Anthropic messages API below /v1"),
-    variable("OPENAI_API_KEY", "", "key for OpenAI models; never enters a sandbox"),
-    variable("OPENAI_BASE_URL", "https://api.openai.com/v1", "server that speaks the OpenAI chat completions API"),
-    variable("GIT_COMMITTER_NAME", "hosted-agents[bot]", "committer of every commit; the author is whoever prompted"),
-    variable("GIT_COMMITTER_EMAIL", "hosted-agents[bot]@users.noreply.github.com", "the committer's address"),
-    variable("RUST_LOG", "info", "what is logged to standard error, as tracing's filter"),
+    variable(
+        "SANDBOX_UID",
+        "20001",
+        "numeric user that runs what is inside a sandbox, not 0",
+    ),
+    variable(
+        "ANTHROPIC_API_KEY",
+        "",
+        "key for Anthropic models; never enters a sandbox",
+    ),
+    variable(
+        "ANTHROPIC_BASE_URL",
+        "https://api.anthropic.com",
+        "server that speaks the Anthropic messages API below /v1",
+    ),
+    variable(
+        "OPENAI_API_KEY",
+        "",
+        "key for OpenAI models; never enters a sandbox",
+    ),
+    variable(
+        "OPENAI_BASE_URL",
+        "https://api.openai.com/v1",
+        "server that speaks the OpenAI chat completions API",
+    ),
+    variable(
+        "GIT_COMMITTER_NAME",
+        "hosted-agents[bot]",
+        "committer of every commit; the author is whoever prompted",
+    ),
+    variable(
+        "GIT_COMMITTER_EMAIL",
+        "hosted-agents[bot]@users.noreply.github.com",
+        "the committer's address",
+    ),
+    variable(
+        "RUST_LOG",
+        "info",
+        "what is logged to standard error, as tracing's filter",
+    ),
 ];
 
 #[derive(Debug, Clone)]
@@ -81,9 +149,15 @@ impl std::fmt::Debug for Upstream {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ConfigError {
     #[error("{name} is not set; {about}")]
-    Missing { name: &'static str, about: &'static str },
+    Missing {
+        name: &'static str,
+        about: &'static str,
+    },
     #[error("{name} has a value that cannot be used; {about}")]
-    Invalid { name: &'static str, about: &'static str },
+    Invalid {
+        name: &'static str,
+        about: &'static str,
+    },
     #[error("RUNNER_KEYS cannot be used")]
     Keys(#[source] KeyError),
 }
@@ -91,10 +165,15 @@ pub enum ConfigError {
 impl Config {
     /// `lookup` is `std::env::var` outside tests. An empty value counts as absent.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let source = Source { lookup: &|name| lookup(name).filter(|value| !value.trim().is_empty()) };
+        let source = Source {
+            lookup: &|name| lookup(name).filter(|value| !value.trim().is_empty()),
+        };
         Ok(Self {
             listen: source.parsed("RUNNER_LISTEN")?,
-            url: source.optional("RUNNER_URL").map(|url| source.url("RUNNER_URL", url)).transpose()?,
+            url: source
+                .optional("RUNNER_URL")
+                .map(|url| source.url("RUNNER_URL", url))
+                .transpose()?,
             id: source
                 .optional("RUNNER_ID")
                 .map(|id| RunnerId::parse(&id).map_err(|_| source.invalid("RUNNER_ID")))
@@ -108,7 +187,8 @@ impl Config {
             bwrap_bin: source.parsed("BWRAP_BIN")?,
             sandbox_uid: source.checked("SANDBOX_UID", |uid| *uid != 0)?,
             anthropic: Upstream {
-                base_url: source.url("ANTHROPIC_BASE_URL", source.required("ANTHROPIC_BASE_URL")?)?,
+                base_url: source
+                    .url("ANTHROPIC_BASE_URL", source.required("ANTHROPIC_BASE_URL")?)?,
                 key: source.optional("ANTHROPIC_API_KEY"),
             },
             openai: Upstream {
@@ -158,7 +238,8 @@ impl Source<'_> {
 
     fn required(&self, name: &'static str) -> Result<String, ConfigError> {
         let about = described(name).about;
-        self.optional(name).ok_or(ConfigError::Missing { name, about })
+        self.optional(name)
+            .ok_or(ConfigError::Missing { name, about })
     }
 
     fn parsed<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, ConfigError> {
@@ -170,8 +251,15 @@ impl Source<'_> {
         name: &'static str,
         fits: impl Fn(&T) -> bool,
     ) -> Result<T, ConfigError> {
-        let value = self.required(name)?.parse().map_err(|_| self.invalid(name))?;
-        if fits(&value) { Ok(value) } else { Err(self.invalid(name)) }
+        let value = self
+            .required(name)?
+            .parse()
+            .map_err(|_| self.invalid(name))?;
+        if fits(&value) {
+            Ok(value)
+        } else {
+            Err(self.invalid(name))
+        }
     }
 
     /// An absolute HTTP address without the slash at its end, so that a path can follow it.
@@ -185,17 +273,25 @@ impl Source<'_> {
 
     /// One line without what git gives a meaning in an identity.
     fn line(&self, name: &'static str) -> Result<String, ConfigError> {
-        self.checked(name, |text: &String| !text.contains(['<', '>', '\n', '\r', '\0']))
+        self.checked(name, |text: &String| {
+            !text.contains(['<', '>', '\n', '\r', '\0'])
+        })
     }
 
     fn invalid(&self, name: &'static str) -> ConfigError {
-        ConfigError::Invalid { name, about: described(name).about }
+        ConfigError::Invalid {
+            name,
+            about: described(name).about,
+        }
     }
 }
 
 fn described(name: &str) -> &'static Variable {
     const UNDESCRIBED: Variable = variable("", "", "");
-    VARIABLES.iter().find(|variable| variable.name == name).unwrap_or(&UNDESCRIBED)
+    VARIABLES
+        .iter()
+        .find(|variable| variable.name == name)
+        .unwrap_or(&UNDESCRIBED)
 }
 
 #[cfg(test)]
@@ -206,7 +302,10 @@ mod tests {
     const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
     fn read(changes: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let mut values = vec![("RUNNER_KEYS", KEY), ("WORKER_URL", "http://127.0.0.1:8787/")];
+        let mut values = vec![
+            ("RUNNER_KEYS", KEY),
+            ("WORKER_URL", "http://127.0.0.1:8787/"),
+        ];
         values.extend_from_slice(changes);
         Config::read(|name| {
             let found = values.iter().rev().find(|(key, _)| *key == name);
@@ -246,19 +345,32 @@ mod tests {
     #[test]
     fn an_empty_required_variable_counts_as_absent() {
         let error = read(&[("WORKER_URL", "  ")]).unwrap_err();
-        assert!(matches!(error, ConfigError::Missing { name: "WORKER_URL", .. }));
+        assert!(matches!(
+            error,
+            ConfigError::Missing {
+                name: "WORKER_URL",
+                ..
+            }
+        ));
     }
 
     #[test]
     fn no_key_is_ever_printed() {
         let config = read(&[("OPENAI_API_KEY", "sk-secret")]).unwrap();
         let printed = format!("{config:?}");
-        assert!(!printed.contains("sk-secret") && !printed.contains("MfKQ9r8G"), "{printed}");
+        assert!(
+            !printed.contains("sk-secret") && !printed.contains("MfKQ9r8G"),
+            "{printed}"
+        );
     }
 
     #[test]
     fn the_help_names_every_variable() {
         let text = help();
-        assert!(VARIABLES.iter().all(|variable| text.contains(variable.name)));
+        assert!(
+            VARIABLES
+                .iter()
+                .all(|variable| text.contains(variable.name))
+        );
     }
 }

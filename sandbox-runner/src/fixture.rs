@@ -18,7 +18,10 @@ pub(crate) fn start(callback_url: &str) -> Start {
         repository: Repository::parse("octo/hello").unwrap(),
         branch: "main".into(),
         work_branch: "agent/1".into(),
-        model: Model { provider: Provider::Openai, name: "scripted-1".into() },
+        model: Model {
+            provider: Provider::Openai,
+            name: "scripted-1".into(),
+        },
         first_part: PartId(1),
         callback_url: callback_url.into(),
     }
@@ -31,7 +34,10 @@ pub(crate) fn prompt(seed: u8, text: &str) -> SendPrompt {
         text: text.into(),
         mode: Mode::Queue,
         sent_at: Millis(1000),
-        author: GitIdentity { name: "Ada".into(), email: "ada@example.com".into() },
+        author: GitIdentity {
+            name: "Ada".into(),
+            email: "ada@example.com".into(),
+        },
         co_authors: Vec::new(),
     }
 }

@@ -27,14 +27,13 @@ use axum::response::Response;
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use protocol::callback::{Credentials, CredentialsRequest, Purpose};
-use protocol::{Millis, SessionId};
 use protocol::event::Repository;
+use protocol::{Millis, SessionId};
 use reqwest::{Client, Url};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
 use crate::config::Upstream;
-use crate::worker::install_tls;
 pub use contact::{Contact, Contacts, Verdict};
 use credentials::Cache;
 use forward::{refuse, refuse_contact};
@@ -127,7 +126,6 @@ impl Gateway {
         openai: &Upstream,
         source: CredentialSource,
     ) -> Result<Self, GatewayError> {
-        install_tls();
         Ok(Self {
             outside: Arc::new(Outside {
                 anthropic: Provider::new("Anthropic", anthropic)?,
@@ -144,9 +142,14 @@ impl Gateway {
         let contacts = Arc::new(Contacts::default());
         let purpose = match &policy.access {
             Access::Image => Purpose::Image,
-            Access::Session { session, .. } => Purpose::Session { session: session.clone() },
+            Access::Session { session, .. } => Purpose::Session {
+                session: session.clone(),
+            },
         };
-        let asked = CredentialsRequest { repository: policy.repository.clone(), purpose };
+        let asked = CredentialsRequest {
+            repository: policy.repository.clone(),
+            purpose,
+        };
         let caller = Caller {
             outside: Arc::clone(&self.outside),
             policy: Arc::new(policy),
@@ -179,7 +182,10 @@ impl Drop for Serving {
 impl Place {
     fn new(name: &'static str, url: &str) -> Result<Self, GatewayError> {
         let base = Url::parse(url).map_err(|_| GatewayError::Address { name })?;
-        let host = base.host_str().ok_or(GatewayError::Address { name })?.to_owned();
+        let host = base
+            .host_str()
+            .ok_or(GatewayError::Address { name })?
+            .to_owned();
         let mut builder = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
@@ -191,13 +197,20 @@ impl Place {
         if matches!(host.as_str(), "127.0.0.1" | "localhost" | "[::1]") {
             builder = builder.no_proxy();
         }
-        Ok(Self { client: builder.build().map_err(GatewayError::Client)?, base, host })
+        Ok(Self {
+            client: builder.build().map_err(GatewayError::Client)?,
+            base,
+            host,
+        })
     }
 
     /// `path` follows the base's own path.
     fn url(&self, path: &str, query: Option<&str>) -> Url {
         let mut url = self.base.clone();
-        url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
+        url.set_path(&format!(
+            "{}/{path}",
+            self.base.path().trim_end_matches('/')
+        ));
         url.set_query(query);
         url
     }
@@ -208,7 +221,10 @@ impl Provider {
     fn new(name: &'static str, upstream: &Upstream) -> Result<Self, GatewayError> {
         let url = upstream.base_url.trim_end_matches('/');
         let url = url.strip_suffix("/v1").unwrap_or(url);
-        Ok(Self { place: Place::new(name, &format!("{url}/v1"))?, key: upstream.key.clone() })
+        Ok(Self {
+            place: Place::new(name, &format!("{url}/v1"))?,
+            key: upstream.key.clone(),
+        })
     }
 }
 
@@ -222,5 +238,9 @@ async fn answer(State(caller): State<Caller>, request: Request) -> Response {
         return forge::answer(&caller, path, request).await;
     }
     refuse_contact(&caller.contacts, "");
-    refuse(StatusCode::NOT_FOUND, "not_found", "The gateway has nothing at this path.")
+    refuse(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "The gateway has nothing at this path.",
+    )
 }

@@ -12,7 +12,7 @@ use protocol::SandboxId;
 use protocol::command::GitIdentity;
 use protocol::event::{FileChange, Repository};
 
-use crate::init::wire::{Exit, ExecSpec, GATEWAY_PORT};
+use crate::init::wire::{ExecSpec, Exit, GATEWAY_PORT};
 use crate::sandbox::channel::ChannelError;
 use crate::sandbox::{SandboxBackend, SandboxError};
 
@@ -38,7 +38,10 @@ pub enum GitError {
         source: ChannelError,
     },
     #[error("git {operation} failed: {complaint}")]
-    Failed { operation: String, complaint: String },
+    Failed {
+        operation: String,
+        complaint: String,
+    },
     #[error("the repository has no branch {0}")]
     NoBranch(String),
 }
@@ -94,8 +97,11 @@ impl Workspace<'_> {
     ) -> Result<Synchronised, GitError> {
         let remote = self.remote();
         let (base_ref, work_ref) = (heads(branch), heads(work_branch));
-        let listed =
-            self.git(&["ls-remote", &remote, &base_ref, &work_ref]).within(REMOTE).text().await?;
+        let listed = self
+            .git(&["ls-remote", &remote, &base_ref, &work_ref])
+            .within(REMOTE)
+            .text()
+            .await?;
         let find = |name: &str| {
             listed.lines().find_map(|line| {
                 let (commit, reference) = line.split_once('\t')?;
@@ -108,14 +114,24 @@ impl Workspace<'_> {
         let head = self.head().await?;
         let moved = head != wanted || !self.holds(&base).await?;
         if moved {
-            let references: &[&str] =
-                if pushed.is_some() { &[&base_ref, &work_ref] } else { &[&base_ref] };
+            let references: &[&str] = if pushed.is_some() {
+                &[&base_ref, &work_ref]
+            } else {
+                &[&base_ref]
+            };
             let fetch = ["fetch", "--no-tags", "--no-recurse-submodules", &remote];
             let arguments: Vec<&str> = fetch.iter().chain(references).copied().collect();
             self.git(&arguments).within(REMOTE).text().await?;
         }
-        self.git(&["checkout", "--quiet", "-B", work_branch, wanted]).text().await?;
-        Ok(Synchronised { head: wanted.to_owned(), base, pushed, moved })
+        self.git(&["checkout", "--quiet", "-B", work_branch, wanted])
+            .text()
+            .await?;
+        Ok(Synchronised {
+            head: wanted.to_owned(),
+            base,
+            pushed,
+            moved,
+        })
     }
 
     /// Commits what changed and pushes it, with whatever the agent committed by itself.
@@ -124,14 +140,20 @@ impl Workspace<'_> {
         self.git(&["add", "--all"]).text().await?;
         let staged = self.git(&["diff", "--cached", "--quiet"]).exit().await?;
         if staged == Exit::Code(1) {
-            self.git(&["commit", "--quiet", "--no-verify", "--cleanup=whitespace", "--file=-"])
-                .input(work.message)
-                .env("GIT_AUTHOR_NAME", &work.author.name)
-                .env("GIT_AUTHOR_EMAIL", &work.author.email)
-                .env("GIT_COMMITTER_NAME", &work.committer.name)
-                .env("GIT_COMMITTER_EMAIL", &work.committer.email)
-                .text()
-                .await?;
+            self.git(&[
+                "commit",
+                "--quiet",
+                "--no-verify",
+                "--cleanup=whitespace",
+                "--file=-",
+            ])
+            .input(work.message)
+            .env("GIT_AUTHOR_NAME", &work.author.name)
+            .env("GIT_AUTHOR_EMAIL", &work.author.email)
+            .env("GIT_COMMITTER_NAME", &work.committer.name)
+            .env("GIT_COMMITTER_EMAIL", &work.committer.email)
+            .text()
+            .await?;
         }
         let commit = self.head().await?;
         if commit == work.pushed.unwrap_or(work.base) {
@@ -139,23 +161,35 @@ impl Workspace<'_> {
         }
         // The lease lets an agent amend its own commits, and nobody lose theirs.
         let target = heads(work.work_branch);
-        let lease = format!("--force-with-lease={target}:{}", work.pushed.unwrap_or_default());
+        let lease = format!(
+            "--force-with-lease={target}:{}",
+            work.pushed.unwrap_or_default()
+        );
         let refspec = format!("{commit}:{target}");
         self.git(&["push", "--no-verify", &lease, &self.remote(), &refspec])
             .within(REMOTE)
             .text()
             .await?;
         // What is pushed is pushed: a list that cannot be made is no failure of it.
-        let files = self.changes(work.base, &commit).await.unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a push has no list of files");
-            Vec::new()
-        });
+        let files = self
+            .changes(work.base, &commit)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a push has no list of files"
+                );
+                Vec::new()
+            });
         Ok(Some(Published { commit, files }))
     }
 
     async fn changes(&self, base: &str, commit: &str) -> Result<Vec<FileChange>, GitError> {
         let range = format!("{base}...{commit}");
-        let listed = self.git(&["diff", "--numstat", "-z", "--no-ext-diff", &range]).bytes().await?;
+        let listed = self
+            .git(&["diff", "--numstat", "-z", "--no-ext-diff", &range])
+            .bytes()
+            .await?;
         Ok(numstat::parse(&listed))
     }
 
@@ -165,7 +199,11 @@ impl Workspace<'_> {
 
     async fn holds(&self, commit: &str) -> Result<bool, GitError> {
         let object = format!("{commit}^{{commit}}");
-        Ok(self.git(&["cat-file", "-e", &object]).exit().await?.success())
+        Ok(self
+            .git(&["cat-file", "-e", &object])
+            .exit()
+            .await?
+            .success())
     }
 
     fn remote(&self) -> String {
@@ -176,9 +214,21 @@ impl Workspace<'_> {
     fn git(&self, arguments: &[&str]) -> Git<'_> {
         // Nothing that the repository sets may start a program or wait for a person.
         let settings = [
-            "git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false",
-            "-c", "commit.gpgSign=false", "-c", "push.gpgSign=false", "-c", "gc.auto=0",
-            "-c", "maintenance.auto=false", "-c", "credential.helper=",
+            "git",
+            "-c",
+            "core.hooksPath=/dev/null",
+            "-c",
+            "core.fsmonitor=false",
+            "-c",
+            "commit.gpgSign=false",
+            "-c",
+            "push.gpgSign=false",
+            "-c",
+            "gc.auto=0",
+            "-c",
+            "maintenance.auto=false",
+            "-c",
+            "credential.helper=",
         ];
         let argv = settings.iter().chain(arguments).copied();
         Git {
@@ -222,7 +272,9 @@ impl Git<'_> {
 
     /// What a successful git printed, without the white space around it.
     async fn text(self) -> Result<String, GitError> {
-        Ok(String::from_utf8_lossy(&self.bytes().await?).trim().to_owned())
+        Ok(String::from_utf8_lossy(&self.bytes().await?)
+            .trim()
+            .to_owned())
     }
 
     async fn bytes(self) -> Result<Vec<u8>, GitError> {
@@ -238,7 +290,10 @@ impl Git<'_> {
                 text.trim().chars().take(MAX_COMPLAINT).collect()
             }
         };
-        Err(GitError::Failed { operation, complaint })
+        Err(GitError::Failed {
+            operation,
+            complaint,
+        })
     }
 
     async fn exit(self) -> Result<Exit, GitError> {
@@ -246,12 +301,21 @@ impl Git<'_> {
     }
 
     async fn run(self) -> Result<crate::sandbox::channel::ExecOutput, GitError> {
-        let Self { workspace, operation, spec } = self;
+        let Self {
+            workspace,
+            operation,
+            spec,
+        } = self;
         let exec = workspace
             .backend
             .exec(workspace.sandbox, &spec)
             .await
-            .map_err(|source| GitError::Run { operation: operation.clone(), source })?;
-        exec.output().await.map_err(|source| GitError::Output { operation, source })
+            .map_err(|source| GitError::Run {
+                operation: operation.clone(),
+                source,
+            })?;
+        exec.output()
+            .await
+            .map_err(|source| GitError::Output { operation, source })
     }
 }

@@ -24,7 +24,9 @@ fn main() -> ExitCode {
         ["--version" | "-V"] => print(concat!("sandbox-runner ", env!("CARGO_PKG_VERSION"), "\n")),
         _ => Err(Failure::Usage),
     };
-    let Err(failure) = outcome else { return ExitCode::SUCCESS };
+    let Err(failure) = outcome else {
+        return ExitCode::SUCCESS;
+    };
     let mut message = format!("sandbox-runner: {failure}");
     let mut source = failure.source();
     while let Some(cause) = source {
@@ -54,24 +56,33 @@ enum Failure {
 
 fn serve() -> Result<(), Failure> {
     let config = prepare()?;
-    runtime()?.block_on(runner::serve(config)).map_err(Failure::Runner)
+    runtime()?
+        .block_on(runner::serve(config))
+        .map_err(Failure::Runner)
 }
 
 fn doctor() -> Result<(), Failure> {
     let config = prepare()?;
-    runtime()?.block_on(runner::doctor(&config)).map_err(Failure::Runner)?;
+    runtime()?
+        .block_on(runner::doctor(&config))
+        .map_err(Failure::Runner)?;
     print("This machine can hold sandboxes.\n")
 }
 
 fn sweep() -> Result<(), Failure> {
     let config = prepare()?;
-    let ended = runtime()?.block_on(runner::sweep(&config)).map_err(Failure::Runner)?;
+    let ended = runtime()?
+        .block_on(runner::sweep(&config))
+        .map_err(Failure::Runner)?;
     print(&format!("Ended {ended} sandboxes.\n"))
 }
 
 fn prepare() -> Result<Config, Failure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
     Config::read(|name| std::env::var(name).ok()).map_err(Failure::Config)
 }
 
@@ -84,5 +95,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 fn print(text: &str) -> Result<(), Failure> {
-    io::stdout().write_all(text.as_bytes()).map_err(Failure::Print)
+    io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(Failure::Print)
 }

@@ -71,7 +71,8 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
     let path = config.state_dir.join("runner.sqlite");
     let store = Arc::new(Store::open(&path).map_err(RunnerError::Store)?);
     let runner = identifier(&config)?;
-    let worker = Worker::new(&config.worker_url, config.keys.clone()).map_err(RunnerError::Worker)?;
+    let worker =
+        Worker::new(&config.worker_url, config.keys.clone()).map_err(RunnerError::Worker)?;
     let gateway = Gateway::new(
         &config.github_url,
         &config.anthropic,
@@ -79,14 +80,24 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         credentials(worker.clone()),
     );
     let gateway = Arc::new(gateway.map_err(RunnerError::Gateway)?);
-    let images = Arc::new(Images::new(backend.images(), backend.clone(), Arc::clone(&gateway)));
+    let images = Arc::new(Images::new(
+        backend.images(),
+        backend.clone(),
+        Arc::clone(&gateway),
+    ));
 
     let (sessions, supervisor) = sessions();
     let listener = TcpListener::bind(config.listen).await;
-    let listening = |source| RunnerError::Listen { address: config.listen, source };
+    let listening = |source| RunnerError::Listen {
+        address: config.listen,
+        source,
+    };
     let listener = listener.map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
-    let url = config.url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let url = config
+        .url
+        .clone()
+        .unwrap_or_else(|| format!("http://{address}"));
 
     let machinery = Arc::new(Machinery {
         store: Arc::clone(&store),
@@ -98,11 +109,18 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         committer: config.committer.clone(),
     });
     let supervising = tokio::spawn(supervisor.run(machinery));
-    let registration =
-        Registration { runner: runner.clone(), url: url.clone(), capacity: config.capacity };
+    let registration = Registration {
+        runner: runner.clone(),
+        url: url.clone(),
+        capacity: config.capacity,
+    };
     let registering = tokio::spawn(keep_registered(worker, registration, sessions.clone()));
-    let commands =
-        Commands { keys: config.keys.clone(), store, sessions, capacity: config.capacity };
+    let commands = Commands {
+        keys: config.keys.clone(),
+        store,
+        sessions,
+        capacity: config.capacity,
+    };
 
     let mut terminate = signal(SignalKind::terminate()).map_err(RunnerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunnerError::Signals)?;
@@ -134,7 +152,10 @@ pub async fn sweep(config: &Config) -> Result<usize, RunnerError> {
     let backend = backend(config)?;
     let records = backend.list().await.map_err(RunnerError::Sweep)?;
     for record in &records {
-        backend.destroy(&record.id).await.map_err(RunnerError::Sweep)?;
+        backend
+            .destroy(&record.id)
+            .await
+            .map_err(RunnerError::Sweep)?;
     }
     Ok(records.len())
 }
@@ -144,8 +165,10 @@ const AGENT: &str = "agent";
 
 fn backend(config: &Config) -> Result<Bubblewrap, RunnerError> {
     let settings = config.state_dir.join("agent");
-    launch::write_tools(&settings)
-        .map_err(|source| RunnerError::Tools { path: settings.clone(), source })?;
+    launch::write_tools(&settings).map_err(|source| RunnerError::Tools {
+        path: settings.clone(),
+        source,
+    })?;
     Bubblewrap::open(&BubblewrapConfig {
         state: config.state_dir.clone(),
         bubblewrap: config.bwrap_bin.clone(),
@@ -170,11 +193,12 @@ fn identifier(config: &Config) -> Result<RunnerId, RunnerError> {
         return Ok(id.clone());
     }
     let path = config.state_dir.join("runner-id");
-    let failed = |source| RunnerError::Identifier { path: path.clone(), source };
+    let failed = |source| RunnerError::Identifier {
+        path: path.clone(),
+        source,
+    };
     match std::fs::read_to_string(&path) {
-        Ok(text) => {
-            RunnerId::parse(text.trim()).map_err(|error| failed(io::Error::other(error)))
-        }
+        Ok(text) => RunnerId::parse(text.trim()).map_err(|error| failed(io::Error::other(error))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let id = RunnerId::from_random(clock::random());
             std::fs::write(&path, id.as_str()).map_err(failed)?;

@@ -58,9 +58,15 @@ async fn take_command(
     let body = body.map_err(|rejection| Refusal::Body(rejection.status()))?;
     let signature =
         Signature::from_headers(|name| headers.get(name).and_then(|value| value.to_str().ok()))?;
-    let path = uri.path_and_query().map_or_else(|| uri.path(), |path| path.as_str());
+    let path = uri
+        .path_and_query()
+        .map_or_else(|| uri.path(), |path| path.as_str());
     let now = clock::now();
-    let signed = Signed { method: method.as_str(), path, body: &body };
+    let signed = Signed {
+        method: method.as_str(),
+        path,
+        body: &body,
+    };
     commands.keys.verify_request(&signature, now, signed)?;
     let command: Command = serde_json::from_slice(&body).map_err(Refusal::Malformed)?;
 
@@ -114,11 +120,19 @@ impl Refusal {
         match self {
             Self::NoRoute => (StatusCode::NOT_FOUND, "not_found"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
-            Self::Body(status) if *status == StatusCode::PAYLOAD_TOO_LARGE => (*status, "too_large"),
+            Self::Body(status) if *status == StatusCode::PAYLOAD_TOO_LARGE => {
+                (*status, "too_large")
+            }
             Self::Body(_) => (StatusCode::BAD_REQUEST, "malformed"),
-            Self::Signature(SignatureError::Missing) => (StatusCode::UNAUTHORIZED, "missing_signature"),
-            Self::Signature(SignatureError::Timestamp) => (StatusCode::UNAUTHORIZED, "stale_timestamp"),
-            Self::Signature(SignatureError::Mismatch) => (StatusCode::UNAUTHORIZED, "bad_signature"),
+            Self::Signature(SignatureError::Missing) => {
+                (StatusCode::UNAUTHORIZED, "missing_signature")
+            }
+            Self::Signature(SignatureError::Timestamp) => {
+                (StatusCode::UNAUTHORIZED, "stale_timestamp")
+            }
+            Self::Signature(SignatureError::Mismatch) => {
+                (StatusCode::UNAUTHORIZED, "bad_signature")
+            }
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
             Self::Replayed => (StatusCode::CONFLICT, "replayed"),
             Self::UnknownSandbox => (StatusCode::NOT_FOUND, "unknown_sandbox"),
@@ -133,9 +147,15 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, code) = self.parts();
         if let Self::Store(error) = &self {
-            tracing::error!(error = error as &dyn std::error::Error, "a command was not recorded");
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "a command was not recorded"
+            );
         }
-        let error = ErrorDetail { code: code.to_owned(), message: self.to_string() };
+        let error = ErrorDetail {
+            code: code.to_owned(),
+            message: self.to_string(),
+        };
         (status, Json(ErrorBody { error })).into_response()
     }
 }

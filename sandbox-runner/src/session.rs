@@ -7,6 +7,7 @@
 //! - `provision`: from a start command to an agent that answers.
 //! - `driver`: calls to the agent that must not pass one another.
 //! - `publication`: the work of a turn, committed and pushed.
+//! - `upkeep`: what is done to a sandbox besides.
 //!
 //! Invariant: nothing here is the truth. A wake-up says that something was recorded; what it is
 //! is read from the [`crate::store`], so a wake-up that is lost with the process is not missed.
@@ -16,6 +17,7 @@ mod driver;
 mod machine;
 mod provision;
 mod publication;
+mod upkeep;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,8 +78,17 @@ pub fn sessions() -> (Sessions, Supervisor) {
     // Each message is a recorded command, and the server takes those one disk write at a time.
     let (sender, receiver) = mpsc::unbounded_channel();
     let held = Arc::new(Mutex::new(BTreeSet::new()));
-    let supervisor = Supervisor { wakes: receiver, held: Arc::clone(&held) };
-    (Sessions { wakes: sender, held }, supervisor)
+    let supervisor = Supervisor {
+        wakes: receiver,
+        held: Arc::clone(&held),
+    };
+    (
+        Sessions {
+            wakes: sender,
+            held,
+        },
+        supervisor,
+    )
 }
 
 impl Sessions {
@@ -116,7 +127,13 @@ impl Supervisor {
         sweep(&machinery, &stored).await;
         let builder = tokio::spawn(build_images(Arc::clone(&machinery), Arc::clone(&images)));
         for sandbox in stored {
-            self.begin(&machinery, sandbox, Origin::Recorded, &mut tasks, &mut wakers);
+            self.begin(
+                &machinery,
+                sandbox,
+                Origin::Recorded,
+                &mut tasks,
+                &mut wakers,
+            );
         }
         loop {
             tokio::select! {
@@ -211,11 +228,17 @@ async fn serve(
 /// Destroys what no session knows: a sandbox whose end was recorded, an image that was not
 /// finished.
 async fn sweep(machinery: &Machinery, stored: &[StoredSandbox]) {
-    let known: BTreeSet<_> = stored.iter().map(|sandbox| &sandbox.start.sandbox).collect();
+    let known: BTreeSet<_> = stored
+        .iter()
+        .map(|sandbox| &sandbox.start.sandbox)
+        .collect();
     let present = match machinery.backend.list().await {
         Ok(present) => present,
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "sandboxes cannot be listed");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "sandboxes cannot be listed"
+            );
             return;
         }
     };
@@ -231,15 +254,20 @@ async fn sweep(machinery: &Machinery, stored: &[StoredSandbox]) {
 async fn build_images(machinery: Arc<Machinery>, recorded: Arc<Notify>) {
     let mut after = CommandId::default();
     loop {
-        let pending = machinery.store.pending_for_runner(after).unwrap_or_else(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "the store fails");
-            Vec::new()
-        });
+        let pending = machinery
+            .store
+            .pending_for_runner(after)
+            .unwrap_or_else(|error| {
+                tracing::error!(error = &error as &dyn std::error::Error, "the store fails");
+                Vec::new()
+            });
         for command in pending {
             after = command.id;
             if let Command::BuildImage { repository, branch } = &command.command {
                 match machinery.images.refresh(repository, branch).await {
-                    Ok(image) => tracing::info!(%repository, branch, image = %image.id, "image is new"),
+                    Ok(image) => {
+                        tracing::info!(%repository, branch, image = %image.id, "image is new")
+                    }
                     Err(error) => {
                         let error = &error as &dyn std::error::Error;
                         tracing::warn!(%repository, branch, error, "an image was not built");

@@ -131,7 +131,9 @@ impl Store {
             1 => {}
             _ => return Err(StoreError::Newer),
         }
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self {
+            connection: Mutex::new(connection),
+        })
     }
 
     /// Records a command for good: when this returns, it survives the machine's power.
@@ -147,7 +149,8 @@ impl Store {
             // Only here is the disk waited for: reports may be lost with the power, since the
             // sandboxes that they tell of are lost with it.
             connection.pragma_update(None, "synchronous", "full")?;
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let acceptance = accept_in(&transaction, delivery, now, command, capacity)?;
             if acceptance == Acceptance::Recorded {
                 transaction.commit()?;
@@ -156,7 +159,9 @@ impl Store {
         };
         let outcome = work(&mut connection);
         let relaxed = connection.pragma_update(None, "synchronous", "normal");
-        outcome.and_then(|acceptance| relaxed.map(|()| acceptance)).map_err(query("accept a command"))
+        outcome
+            .and_then(|acceptance| relaxed.map(|()| acceptance))
+            .map_err(query("accept a command"))
     }
 
     /// Commands of one sandbox after `after`, in the order of their acceptance.
@@ -165,7 +170,10 @@ impl Store {
         sandbox: &SandboxId,
         after: CommandId,
     ) -> Result<Vec<Pending>, StoreError> {
-        self.commands("sandbox = ?1 and id > ?2", params![sandbox.as_str(), after.0])
+        self.commands(
+            "sandbox = ?1 and id > ?2",
+            params![sandbox.as_str(), after.0],
+        )
     }
 
     /// Commands that concern no sandbox.
@@ -189,7 +197,10 @@ impl Store {
 
     /// One sandbox, unless it has ended.
     pub fn sandbox(&self, sandbox: &SandboxId) -> Result<Option<StoredSandbox>, StoreError> {
-        let found = self.stored("ended_at is null and sandbox = ?1", params![sandbox.as_str()])?;
+        let found = self.stored(
+            "ended_at is null and sandbox = ?1",
+            params![sandbox.as_str()],
+        )?;
         Ok(found.into_iter().next())
     }
 
@@ -213,7 +224,9 @@ impl Store {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Connection> {
         // A panic between two statements leaves an open transaction that rolls back when dropped,
         // so the connection behind a poisoned lock is sound.
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn transaction<T>(
@@ -237,8 +250,9 @@ impl Store {
     ) -> Result<Vec<StoredSandbox>, StoreError> {
         let connection = self.lock();
         let rows = (|| {
-            let mut statement = connection
-                .prepare_cached(&format!("select start, state from sandboxes where {condition}"))?;
+            let mut statement = connection.prepare_cached(&format!(
+                "select start, state from sandboxes where {condition}"
+            ))?;
             let rows = statement.query_map(values, |row| {
                 Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))
             })?;
@@ -246,7 +260,12 @@ impl Store {
         })()
         .map_err(query("read the sandboxes"))?;
         rows.into_iter()
-            .map(|(start, state)| Ok(StoredSandbox { start: parse("start command", &start)?, state }))
+            .map(|(start, state)| {
+                Ok(StoredSandbox {
+                    start: parse("start command", &start)?,
+                    state,
+                })
+            })
             .collect()
     }
 
@@ -260,13 +279,17 @@ impl Store {
             let mut statement = connection.prepare_cached(&format!(
                 "select id, command from commands where {condition} order by id"
             ))?;
-            let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+            let rows =
+                statement.query_map(values, |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
             rows.collect::<Result<Vec<_>, _>>()
         })()
         .map_err(query("read the commands"))?;
         rows.into_iter()
             .map(|(id, command)| {
-                Ok(Pending { id: CommandId(id), command: parse("command", &command)? })
+                Ok(Pending {
+                    id: CommandId(id),
+                    command: parse("command", &command)?,
+                })
             })
             .collect()
     }
@@ -294,8 +317,14 @@ fn accept_in(
     command: &Command,
     capacity: u32,
 ) -> Result<Acceptance, rusqlite::Error> {
-    transaction.execute("delete from deliveries where at < ?1", [now.0 - DELIVERY_MS])?;
-    transaction.execute("delete from sandboxes where ended_at < ?1", [now.0 - ENDED_MS])?;
+    transaction.execute(
+        "delete from deliveries where at < ?1",
+        [now.0 - DELIVERY_MS],
+    )?;
+    transaction.execute(
+        "delete from sandboxes where ended_at < ?1",
+        [now.0 - ENDED_MS],
+    )?;
     let fresh = transaction.execute(
         "insert into deliveries (id, at) values (?1, ?2) on conflict do nothing",
         params![delivery, now.0],
@@ -309,7 +338,11 @@ fn accept_in(
     match command {
         Command::Start(start) => {
             let known = transaction
-                .query_row("select 1 from sandboxes where sandbox = ?1", [start.sandbox.as_str()], |_| Ok(()))
+                .query_row(
+                    "select 1 from sandboxes where sandbox = ?1",
+                    [start.sandbox.as_str()],
+                    |_| Ok(()),
+                )
                 .optional()?;
             if known.is_some() {
                 return Ok(Acceptance::Recorded);
@@ -327,7 +360,10 @@ fn accept_in(
                 params![start.sandbox.as_str(), text(serde_json::to_string(start))?],
             )?;
         }
-        Command::Prompt(_) | Command::Stop { .. } | Command::End { .. } | Command::BuildImage { .. } => {
+        Command::Prompt(_)
+        | Command::Stop { .. }
+        | Command::End { .. }
+        | Command::BuildImage { .. } => {
             let sandbox = match command {
                 Command::Prompt(prompt) => Some(&prompt.sandbox),
                 Command::Stop { sandbox, .. } | Command::End { sandbox } => Some(sandbox),
@@ -351,7 +387,10 @@ fn accept_in(
             }
             transaction.execute(
                 "insert into commands (sandbox, command) values (?1, ?2)",
-                params![sandbox.map(SandboxId::as_str), text(serde_json::to_string(command))?],
+                params![
+                    sandbox.map(SandboxId::as_str),
+                    text(serde_json::to_string(command))?
+                ],
             )?;
         }
     }

@@ -47,7 +47,6 @@ pub struct Answer {
 impl Worker {
     /// `url` is the Worker's address without a slash at its end.
     pub fn new(url: &str, keys: Keys) -> Result<Self, WorkerError> {
-        install_tls();
         let parsed = Url::parse(url).map_err(|_| WorkerError::Address)?;
         let mut builder = Client::builder()
             .timeout(REQUEST_TIMEOUT)
@@ -60,7 +59,11 @@ impl Worker {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(WorkerError::Client)?;
-        Ok(Self { client, keys, url: url.to_owned() })
+        Ok(Self {
+            client,
+            keys,
+            url: url.to_owned(),
+        })
     }
 
     /// Posts to a path of the Worker and reads a successful answer.
@@ -86,7 +89,11 @@ impl Worker {
             None => url.path().to_owned(),
         };
         let id = format!("msg_{:032x}", u128::from_be_bytes(clock::random()));
-        let signed = Signed { method: "POST", path: &path, body: &body };
+        let signed = Signed {
+            method: "POST",
+            path: &path,
+            body: &body,
+        };
         let signature = self.keys.sign_request(&id, clock::now(), signed);
         let mut request = self
             .client
@@ -95,27 +102,40 @@ impl Worker {
         for (name, value) in signature.headers() {
             request = request.header(name, value);
         }
-        let response = request.body(body).send().await.map_err(WorkerError::Transport)?;
+        let response = request
+            .body(body)
+            .send()
+            .await
+            .map_err(WorkerError::Transport)?;
         let status = response.status();
-        let body = response.bytes().await.map_err(WorkerError::Transport)?.to_vec();
+        let body = response
+            .bytes()
+            .await
+            .map_err(WorkerError::Transport)?
+            .to_vec();
         Ok(Answer { status, body })
     }
 
     async fn call_raw(&self, path: &str, body: &impl Serialize) -> Result<Vec<u8>, WorkerError> {
         let body = serde_json::to_vec(body).map_err(WorkerError::Encode)?;
         let answer = self.post(&format!("{}{path}", self.url), body).await?;
-        if answer.status.is_success() { Ok(answer.body) } else { Err(answer.refusal()) }
+        if answer.status.is_success() {
+            Ok(answer.body)
+        } else {
+            Err(answer.refusal())
+        }
     }
 }
 
 impl Answer {
     pub fn refusal(&self) -> WorkerError {
-        let body: String = String::from_utf8_lossy(&self.body).chars().take(300).collect();
-        WorkerError::Refused { status: self.status, body }
+        let body: String = String::from_utf8_lossy(&self.body)
+            .chars()
+            .take(300)
+            .collect();
+        WorkerError::Refused {
+            status: self.status,
+            body,
+        }
     }
-}
-
-/// Every TLS client of this process uses the same provider; whoever comes first installs it.
-pub(crate) fn install_tls() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }

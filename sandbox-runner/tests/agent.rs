@@ -1,4 +1,10 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 //! The driver against the real agent server, which reaches the scripted model through the real
 //! gateway. `OPENCODE_BIN` names its executable.
 
@@ -56,12 +62,20 @@ async fn a_run_is_told_as_the_agent_holds_it() {
         let requests = stage.model.requests();
         assert_eq!(requests.len(), 3);
         for request in &requests {
-            assert!(request.body.to_string().contains("Always greet the marmot."));
+            assert!(
+                request
+                    .body
+                    .to_string()
+                    .contains("Always greet the marmot.")
+            );
             assert_eq!(request.body["model"], "scripted-1");
         }
         let contacts = stage.gateway.contacts();
         assert_eq!(contacts.len(), 1);
-        assert_eq!((contacts[0].requests, contacts[0].verdict), (3, Verdict::Allowed));
+        assert_eq!(
+            (contacts[0].requests, contacts[0].verdict),
+            (3, Verdict::Allowed)
+        );
     }
 }
 
@@ -71,7 +85,8 @@ async fn tokens_are_told_before_the_answer_is_complete_and_an_abort_ends_it() {
     let (conversation, mut transcript, mut events) = stage.conversation().await;
     stage.prompt(&conversation, "[[hang after=3]]").await;
     let mut told = Told::default();
-    told.until(&mut transcript, &mut events, |told| told.deltas() >= 3).await;
+    told.until(&mut transcript, &mut events, |told| told.deltas() >= 3)
+        .await;
     assert!(told.turns.iter().all(|turn| *turn == Turn::Busy));
 
     stage.agent.abort(&conversation).await.unwrap();
@@ -80,7 +95,9 @@ async fn tokens_are_told_before_the_answer_is_complete_and_an_abort_ends_it() {
     transcript.close("stopped");
 
     transcript.begin(protocol::PromptId::from_random([2; 16]));
-    stage.prompt(&conversation, r#"[[say text="still here"]]"#).await;
+    stage
+        .prompt(&conversation, r#"[[say text="still here"]]"#)
+        .await;
     let mut told = Told::default();
     told.until_end(&mut transcript, &mut events).await;
     assert_eq!(told.texts(), ["still here"]);
@@ -90,17 +107,27 @@ async fn tokens_are_told_before_the_answer_is_complete_and_an_abort_ends_it() {
 async fn an_aborted_command_is_told_as_failed_with_what_it_showed() {
     let stage = Stage::start(Provider::Openai).await;
     let (conversation, mut transcript, mut events) = stage.conversation().await;
-    stage.prompt(&conversation, r#"[[bash command="echo begun; sleep 60"]]"#).await;
+    stage
+        .prompt(&conversation, r#"[[bash command="echo begun; sleep 60"]]"#)
+        .await;
     let mut told = Told::default();
     told.until(&mut transcript, &mut events, |told| {
-        told.tools().iter().any(|(_, output)| output.contains("begun"))
+        told.tools()
+            .iter()
+            .any(|(_, output)| output.contains("begun"))
     })
     .await;
     stage.agent.abort(&conversation).await.unwrap();
     told.until_end(&mut transcript, &mut events).await;
     told.reports.extend(transcript.close("stopped"));
     let failed = told.reports.iter().filter(|report| {
-        matches!(report, Report::PartFinished { outcome: PartOutcome::Failed { .. }, .. })
+        matches!(
+            report,
+            Report::PartFinished {
+                outcome: PartOutcome::Failed { .. },
+                ..
+            }
+        )
     });
     assert_eq!(failed.count(), 1);
     assert!(told.tools()[0].1.contains("begun"));
@@ -113,7 +140,10 @@ async fn a_lost_stream_loses_and_repeats_nothing() {
     stage.prompt(&conversation, "[[stream tokens=300 rate=200]] [[bash command=\"echo one\"]] [[stream tokens=50 rate=100]]").await;
     let mut told = Told::default();
     for deltas in [20, 40, 60] {
-        told.until(&mut transcript, &mut events, |told| told.deltas() >= deltas || told.tools().len() == 1).await;
+        told.until(&mut transcript, &mut events, |told| {
+            told.deltas() >= deltas || told.tools().len() == 1
+        })
+        .await;
         drop(events);
         events = stage.agent.events(&conversation).await.unwrap();
     }
@@ -137,18 +167,31 @@ async fn a_failing_model_ends_the_turn_with_its_message() {
     stage.prompt(&conversation, "[[fail status=400]]").await;
     let mut told = Told::default();
     told.until_end(&mut transcript, &mut events).await;
-    assert!(matches!(told.turns.last(), Some(Turn::Error { .. })), "{:?}", told.turns);
+    assert!(
+        matches!(told.turns.last(), Some(Turn::Error { .. })),
+        "{:?}",
+        told.turns
+    );
 }
 
 #[tokio::test]
 async fn a_model_that_the_agent_does_not_know_ends_the_turn() {
     let stage = Stage::start(Provider::Openai).await;
     let (conversation, mut transcript, mut events) = stage.conversation().await;
-    let model = Model { provider: Provider::Openai, name: "unheard-of".to_owned() };
-    stage.agent.prompt(&conversation, "hello", &model, &author()).await.unwrap();
+    let model = Model {
+        provider: Provider::Openai,
+        name: "unheard-of".to_owned(),
+    };
+    stage
+        .agent
+        .prompt(&conversation, "hello", &model, &author())
+        .await
+        .unwrap();
     let mut told = Told::default();
     told.until_end(&mut transcript, &mut events).await;
-    let Some(Turn::Error { message }) = told.turns.last() else { panic!("{:?}", told.turns) };
+    let Some(Turn::Error { message }) = told.turns.last() else {
+        panic!("{:?}", told.turns)
+    };
     assert!(message.contains("unheard-of"), "{message}");
 }
 
@@ -156,10 +199,21 @@ async fn a_model_that_the_agent_does_not_know_ends_the_turn() {
 async fn an_overloaded_model_is_told_and_tried_again() {
     let stage = Stage::start(Provider::Openai).await;
     let (conversation, mut transcript, mut events) = stage.conversation().await;
-    stage.prompt(&conversation, r#"[[fail status=529 times=1]] [[say text="at last"]]"#).await;
+    stage
+        .prompt(
+            &conversation,
+            r#"[[fail status=529 times=1]] [[say text="at last"]]"#,
+        )
+        .await;
     let mut told = Told::default();
     told.until_end(&mut transcript, &mut events).await;
-    assert!(told.turns.iter().any(|turn| matches!(turn, Turn::Retrying { .. })), "{:?}", told.turns);
+    assert!(
+        told.turns
+            .iter()
+            .any(|turn| matches!(turn, Turn::Retrying { .. })),
+        "{:?}",
+        told.turns
+    );
     assert_eq!(told.turns.last(), Some(&Turn::Idle));
     assert_eq!(told.texts(), ["at last"]);
 }
@@ -174,13 +228,22 @@ async fn the_warm_up_leaves_no_trace() {
     let mut told = Told::default();
     told.until_end(&mut transcript, &mut events).await;
     assert_eq!(told.texts(), ["hello"]);
-    assert_eq!(told.turns.iter().filter(|turn| **turn == Turn::Idle).count(), 1);
+    assert_eq!(
+        told.turns
+            .iter()
+            .filter(|turn| **turn == Turn::Idle)
+            .count(),
+        1
+    );
 }
 
 fn shown(part: &Part) -> Option<String> {
     match &part.kind {
         PartKind::Text { text, .. } => Some(text.clone()),
-        PartKind::Tool(Tool { state: ToolState::Completed { output, .. }, .. }) => Some(output.clone()),
+        PartKind::Tool(Tool {
+            state: ToolState::Completed { output, .. },
+            ..
+        }) => Some(output.clone()),
         _ => None,
     }
 }

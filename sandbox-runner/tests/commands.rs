@@ -68,19 +68,39 @@ impl Runner {
         let store = Arc::new(Store::open(&directory.path().join("runner.sqlite")).unwrap());
         let (sessions, supervisor) = sessions();
         let keys = Keys::parse(KEY).unwrap();
-        let commands = Commands { keys, store: Arc::clone(&store), sessions, capacity };
+        let commands = Commands {
+            keys,
+            store: Arc::clone(&store),
+            sessions,
+            capacity,
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, server::router(commands)).await.unwrap() });
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        tokio::spawn(async move {
+            axum::serve(listener, server::router(commands))
+                .await
+                .unwrap()
+        });
         let client = Client::builder().no_proxy().build().unwrap();
-        Self { url, client, store, supervisor, _directory: directory }
+        Self {
+            url,
+            client,
+            store,
+            supervisor,
+            _directory: directory,
+        }
     }
 
     async fn send(&self, attempt: Attempt) -> (StatusCode, String) {
-        let signed = Signed { method: "POST", path: attempt.signed_path, body: &attempt.signed_body };
+        let signed = Signed {
+            method: "POST",
+            path: attempt.signed_path,
+            body: &attempt.signed_body,
+        };
         let signature: Signature =
-            Keys::parse(attempt.key).unwrap().sign_request(&attempt.id, attempt.at, signed);
+            Keys::parse(attempt.key)
+                .unwrap()
+                .sign_request(&attempt.id, attempt.at, signed);
         let url = format!("{}{}", self.url, attempt.path);
         let mut request = self.client.request(attempt.method, url);
         for (name, value) in signature.headers() {
@@ -102,7 +122,10 @@ impl Runner {
     async fn accepted(&self, attempt: Attempt) {
         let (status, body) = self.send(attempt).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{body}");
-        assert_eq!(serde_json::from_str::<Accepted>(&body).unwrap(), Accepted { accepted: true });
+        assert_eq!(
+            serde_json::from_str::<Accepted>(&body).unwrap(),
+            Accepted { accepted: true }
+        );
     }
 
     fn assert_untouched(&mut self) {
@@ -125,7 +148,10 @@ fn start(number: u8) -> Command {
         repository: Repository::parse("octo/hello").unwrap(),
         branch: "main".into(),
         work_branch: "agent/1".into(),
-        model: Model { provider: Provider::Openai, name: "scripted-1".into() },
+        model: Model {
+            provider: Provider::Openai,
+            name: "scripted-1".into(),
+        },
         first_part: PartId(1),
         callback_url: "http://127.0.0.1:1/".into(),
     })
@@ -138,7 +164,10 @@ fn prompt(number: u8) -> Command {
         text: "fix it".into(),
         mode: Mode::Queue,
         sent_at: Millis(1),
-        author: GitIdentity { name: "Ada".into(), email: "ada@example.com".into() },
+        author: GitIdentity {
+            name: "Ada".into(),
+            email: "ada@example.com".into(),
+        },
         co_authors: vec![],
     })
 }
@@ -155,16 +184,28 @@ async fn a_signed_command_is_recorded_before_it_is_answered() {
     assert!(matches!(runner.supervisor.try_next(), Some(Wake::Start(_))));
     runner.accepted(Attempt::of(&prompt(1), "msg_2")).await;
     let pending = runner.store.pending(&sandbox(1), CommandId(0)).unwrap();
-    assert_eq!(pending.first().map(|pending| &pending.command), Some(&prompt(1)));
-    assert_eq!(runner.supervisor.try_next(), Some(Wake::Sandbox(sandbox(1))));
+    assert_eq!(
+        pending.first().map(|pending| &pending.command),
+        Some(&prompt(1))
+    );
+    assert_eq!(
+        runner.supervisor.try_next(),
+        Some(Wake::Sandbox(sandbox(1)))
+    );
 }
 
 #[tokio::test]
 async fn an_unsigned_command_is_refused() {
     let mut runner = Runner::start(8).await;
     for header in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
-        let attempt = Attempt { without: Some(header), ..Attempt::of(&start(1), "msg_1") };
-        assert_eq!(runner.refused(attempt).await, expect(401, "missing_signature"));
+        let attempt = Attempt {
+            without: Some(header),
+            ..Attempt::of(&start(1), "msg_1")
+        };
+        assert_eq!(
+            runner.refused(attempt).await,
+            expect(401, "missing_signature")
+        );
     }
     runner.assert_untouched();
 }
@@ -174,11 +215,26 @@ async fn a_signature_of_something_else_is_refused() {
     let mut runner = Runner::start(8).await;
     let right = || Attempt::of(&start(1), "msg_1");
     let spoiled = [
-        Attempt { key: OTHER_KEY, ..right() },
-        Attempt { signed_body: b"{}".to_vec(), ..right() },
-        Attempt { signed_path: "/healthz", ..right() },
-        Attempt { path: "/commands?x=1", ..right() },
-        Attempt { id: "msg.1".into(), ..right() },
+        Attempt {
+            key: OTHER_KEY,
+            ..right()
+        },
+        Attempt {
+            signed_body: b"{}".to_vec(),
+            ..right()
+        },
+        Attempt {
+            signed_path: "/healthz",
+            ..right()
+        },
+        Attempt {
+            path: "/commands?x=1",
+            ..right()
+        },
+        Attempt {
+            id: "msg.1".into(),
+            ..right()
+        },
     ];
     for attempt in spoiled {
         assert_eq!(runner.refused(attempt).await, expect(401, "bad_signature"));
@@ -191,8 +247,14 @@ async fn an_old_or_future_timestamp_is_refused() {
     let mut runner = Runner::start(8).await;
     for minutes in [-6, 6] {
         let right = Attempt::of(&start(1), "msg_1");
-        let attempt = Attempt { at: right.at.plus(minutes * 60_000), ..right };
-        assert_eq!(runner.refused(attempt).await, expect(401, "stale_timestamp"));
+        let attempt = Attempt {
+            at: right.at.plus(minutes * 60_000),
+            ..right
+        };
+        assert_eq!(
+            runner.refused(attempt).await,
+            expect(401, "stale_timestamp")
+        );
     }
     runner.assert_untouched();
 }
@@ -200,9 +262,19 @@ async fn an_old_or_future_timestamp_is_refused() {
 #[tokio::test]
 async fn signed_nonsense_is_refused() {
     let mut runner = Runner::start(8).await;
-    for body in ["", "{", "[]", r#"{"type":"dance"}"#, r#"{"type":"end","sandbox":"../etc"}"#] {
+    for body in [
+        "",
+        "{",
+        "[]",
+        r#"{"type":"dance"}"#,
+        r#"{"type":"end","sandbox":"../etc"}"#,
+    ] {
         let attempt = Attempt::raw(body.into(), "msg_1");
-        assert_eq!(runner.refused(attempt).await, expect(400, "malformed"), "{body}");
+        assert_eq!(
+            runner.refused(attempt).await,
+            expect(400, "malformed"),
+            "{body}"
+        );
     }
     runner.assert_untouched();
 }
@@ -210,7 +282,10 @@ async fn signed_nonsense_is_refused() {
 #[tokio::test]
 async fn nonsense_without_a_signature_is_not_even_parsed() {
     let mut runner = Runner::start(8).await;
-    let attempt = Attempt { key: OTHER_KEY, ..Attempt::raw(b"{".to_vec(), "msg_1") };
+    let attempt = Attempt {
+        key: OTHER_KEY,
+        ..Attempt::raw(b"{".to_vec(), "msg_1")
+    };
     assert_eq!(runner.refused(attempt).await, expect(401, "bad_signature"));
     runner.assert_untouched();
 }
@@ -228,8 +303,14 @@ async fn a_replayed_id_is_refused_even_with_another_command() {
     let mut runner = Runner::start(8).await;
     runner.accepted(Attempt::of(&start(1), "msg_1")).await;
     runner.supervisor.try_next();
-    assert_eq!(runner.refused(Attempt::of(&start(1), "msg_1")).await, expect(409, "replayed"));
-    assert_eq!(runner.refused(Attempt::of(&prompt(1), "msg_1")).await, expect(409, "replayed"));
+    assert_eq!(
+        runner.refused(Attempt::of(&start(1), "msg_1")).await,
+        expect(409, "replayed")
+    );
+    assert_eq!(
+        runner.refused(Attempt::of(&prompt(1), "msg_1")).await,
+        expect(409, "replayed")
+    );
     assert_eq!(runner.store.pending(&sandbox(1), CommandId(0)).unwrap(), []);
     assert_eq!(runner.supervisor.try_next(), None);
 }
@@ -237,9 +318,15 @@ async fn a_replayed_id_is_refused_even_with_another_command() {
 #[tokio::test]
 async fn a_refused_request_does_not_use_up_its_id() {
     let runner = Runner::start(8).await;
-    let attempt = Attempt { key: OTHER_KEY, ..Attempt::of(&start(1), "msg_1") };
+    let attempt = Attempt {
+        key: OTHER_KEY,
+        ..Attempt::of(&start(1), "msg_1")
+    };
     runner.refused(attempt).await;
-    assert_eq!(runner.refused(Attempt::of(&prompt(1), "msg_1")).await, expect(404, "unknown_sandbox"));
+    assert_eq!(
+        runner.refused(Attempt::of(&prompt(1), "msg_1")).await,
+        expect(404, "unknown_sandbox")
+    );
     runner.accepted(Attempt::of(&start(1), "msg_1")).await;
 }
 
@@ -255,7 +342,10 @@ async fn the_same_start_twice_is_one_sandbox() {
 async fn a_start_beyond_the_capacity_is_refused_until_one_ends() {
     let runner = Runner::start(1).await;
     runner.accepted(Attempt::of(&start(1), "msg_1")).await;
-    assert_eq!(runner.refused(Attempt::of(&start(2), "msg_2")).await, expect(503, "full"));
+    assert_eq!(
+        runner.refused(Attempt::of(&start(2), "msg_2")).await,
+        expect(503, "full")
+    );
     runner.store.end(&sandbox(1), Millis(i64::MAX / 2)).unwrap();
     runner.accepted(Attempt::of(&start(2), "msg_3")).await;
 }
@@ -263,8 +353,13 @@ async fn a_start_beyond_the_capacity_is_refused_until_one_ends() {
 #[tokio::test]
 async fn a_prompt_for_an_unknown_or_ended_sandbox_is_refused_and_its_end_is_not() {
     let runner = Runner::start(8).await;
-    assert_eq!(runner.refused(Attempt::of(&prompt(1), "msg_1")).await, expect(404, "unknown_sandbox"));
-    let end = Command::End { sandbox: sandbox(1) };
+    assert_eq!(
+        runner.refused(Attempt::of(&prompt(1), "msg_1")).await,
+        expect(404, "unknown_sandbox")
+    );
+    let end = Command::End {
+        sandbox: sandbox(1),
+    };
     runner.accepted(Attempt::of(&end, "msg_2")).await;
     assert_eq!(runner.store.pending(&sandbox(1), CommandId(0)).unwrap(), []);
 }
@@ -272,16 +367,30 @@ async fn a_prompt_for_an_unknown_or_ended_sandbox_is_refused_and_its_end_is_not(
 #[tokio::test]
 async fn other_addresses_and_methods_have_errors_of_the_same_form() {
     let runner = Runner::start(8).await;
-    let get = Attempt { method: Method::GET, ..Attempt::of(&start(1), "msg_1") };
+    let get = Attempt {
+        method: Method::GET,
+        ..Attempt::of(&start(1), "msg_1")
+    };
     assert_eq!(runner.refused(get).await, expect(405, "method_not_allowed"));
-    let elsewhere = Attempt { path: "/nothing", ..Attempt::of(&start(1), "msg_1") };
+    let elsewhere = Attempt {
+        path: "/nothing",
+        ..Attempt::of(&start(1), "msg_1")
+    };
     assert_eq!(runner.refused(elsewhere).await, expect(404, "not_found"));
 }
 
 #[tokio::test]
 async fn health_needs_no_signature() {
     let runner = Runner::start(8).await;
-    let response = runner.client.get(format!("{}/healthz", runner.url)).send().await.unwrap();
+    let response = runner
+        .client
+        .get(format!("{}/healthz", runner.url))
+        .send()
+        .await
+        .unwrap();
     let body: serde_json::Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
-    assert_eq!(body.get("status").and_then(serde_json::Value::as_str), Some("ok"));
+    assert_eq!(
+        body.get("status").and_then(serde_json::Value::as_str),
+        Some("ok")
+    );
 }

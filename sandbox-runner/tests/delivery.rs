@@ -1,6 +1,11 @@
 //! Reports against a session that is slow, wrong, absent or forgetful: each arrives once, in order.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
@@ -60,7 +65,12 @@ struct Session {
 
 type Shared = Arc<(Mutex<Session>, watch::Sender<usize>)>;
 
-async fn callback(State(shared): State<Shared>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn callback(
+    State(shared): State<Shared>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let (mood, response) = take(&shared.0, &uri, &headers, &body);
     if mood == Mood::Slow {
         tokio::time::sleep(Duration::from_millis(30)).await;
@@ -82,13 +92,28 @@ async fn callback(State(shared): State<Shared>, uri: Uri, headers: HeaderMap, bo
     }
 }
 
-fn take(session: &Mutex<Session>, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> (Mood, Response) {
+fn take(
+    session: &Mutex<Session>,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> (Mood, Response) {
     let mut session = session.lock().unwrap();
     session.attempts += 1;
     let signature = Signature::from_headers(|name| headers.get(name)?.to_str().ok()).unwrap();
-    let signed = Signed { method: "POST", path: &uri.to_string(), body };
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    if let Err(error) = Keys::parse(KEY).unwrap().verify_request(&signature, Millis(now.as_millis() as i64), signed) {
+    let signed = Signed {
+        method: "POST",
+        path: &uri.to_string(),
+        body,
+    };
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    if let Err(error) =
+        Keys::parse(KEY)
+            .unwrap()
+            .verify_request(&signature, Millis(now.as_millis() as i64), signed)
+    {
         session.faults.push(error.to_string());
     }
     if !session.webhook_ids.insert(signature.id) {
@@ -104,7 +129,13 @@ fn take(session: &Mutex<Session>, uri: &Uri, headers: &HeaderMap, body: &Bytes) 
     let mood = session.moods.pop_front().unwrap_or(Mood::Fine);
     let held = session.received.len() as u64;
     let acknowledge = |status: StatusCode, received: usize| {
-        (status, axum::Json(Acknowledgement { received: received as u64 })).into_response()
+        (
+            status,
+            axum::Json(Acknowledgement {
+                received: received as u64,
+            }),
+        )
+            .into_response()
     };
     let response = match mood {
         Mood::DroppedUnread | Mood::Internal => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -112,12 +143,17 @@ fn take(session: &Mutex<Session>, uri: &Uri, headers: &HeaderMap, body: &Bytes) 
         Mood::Conflict => acknowledge(StatusCode::CONFLICT, session.received.len()),
         Mood::Fine | Mood::TakenUnanswered | Mood::Partial | Mood::NonsenseAnswer | Mood::Slow => {
             if batch.first > held + 1 {
-                return (mood, acknowledge(StatusCode::CONFLICT, session.received.len()));
+                return (
+                    mood,
+                    acknowledge(StatusCode::CONFLICT, session.received.len()),
+                );
             }
             let known = (held + 1 - batch.first) as usize;
             let most = if mood == Mood::Partial { 1 } else { usize::MAX };
             for report in batch.reports.iter().skip(known).take(most) {
-                let Report::Notice { message } = report else { panic!("{report:?}") };
+                let Report::Notice { message } = report else {
+                    panic!("{report:?}")
+                };
                 session.received.push(message.clone());
             }
             if mood == Mood::NonsenseAnswer {
@@ -138,14 +174,24 @@ struct Peer {
 
 impl Peer {
     async fn start(moods: &[Mood]) -> Self {
-        let session = Session { moods: moods.iter().copied().collect(), ..Session::default() };
+        let session = Session {
+            moods: moods.iter().copied().collect(),
+            ..Session::default()
+        };
         let shared: Shared = Arc::new((Mutex::new(session), watch::Sender::new(0)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/runner/callbacks/x?y=1", listener.local_addr().unwrap());
+        let url = format!(
+            "http://{}/runner/callbacks/x?y=1",
+            listener.local_addr().unwrap()
+        );
         let router = Router::new().route("/runner/callbacks/x", post(callback));
         let router = router.with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { shared, url, server }
+        Self {
+            shared,
+            url,
+            server,
+        }
     }
 
     async fn until(&self, reached: impl Fn(&Session) -> bool) {
@@ -155,7 +201,9 @@ impl Peer {
                 changes.changed().await.unwrap();
             }
         };
-        tokio::time::timeout(DEADLINE, waited).await.expect("the session waits in vain");
+        tokio::time::timeout(DEADLINE, waited)
+            .await
+            .expect("the session waits in vain");
     }
 
     fn received(&self) -> Vec<String> {
@@ -181,7 +229,10 @@ fn start(url: &str) -> Start {
         repository: Repository::parse("octo/hello").unwrap(),
         branch: "main".into(),
         work_branch: "agent/1".into(),
-        model: Model { provider: Provider::Openai, name: "scripted-1".into() },
+        model: Model {
+            provider: Provider::Openai,
+            name: "scripted-1".into(),
+        },
         first_part: PartId(1),
         callback_url: url.into(),
     }
@@ -198,23 +249,41 @@ impl Sending {
     fn open(directory: &Path, url: &str) -> Self {
         let store = Arc::new(Store::open(&directory.join("runner.sqlite")).unwrap());
         let start = start(url);
-        store.accept("msg_start", Millis(1), &Command::Start(start.clone()), 8).unwrap();
+        store
+            .accept("msg_start", Millis(1), &Command::Start(start.clone()), 8)
+            .unwrap();
         let outbox = Outbox::new(store, start.sandbox.clone());
         let worker = Worker::new(url, Keys::parse(KEY).unwrap()).unwrap();
         let (close, closing) = watch::channel(false);
         let task = tokio::spawn(Sender::new(outbox.clone(), worker, &start, closing).run());
-        Self { outbox, close, task }
+        Self {
+            outbox,
+            close,
+            task,
+        }
     }
 
     fn append(&self, numbers: std::ops::Range<usize>) {
-        let reports: Vec<_> =
-            numbers.map(|number| Report::Notice { message: number.to_string() }).collect();
-        self.outbox.append(&Change { reports: &reports, state: "{}", done: &[] }).unwrap();
+        let reports: Vec<_> = numbers
+            .map(|number| Report::Notice {
+                message: number.to_string(),
+            })
+            .collect();
+        self.outbox
+            .append(&Change {
+                reports: &reports,
+                state: "{}",
+                done: &[],
+            })
+            .unwrap();
     }
 
     async fn drain(self) -> Finished {
         self.close.send_replace(true);
-        tokio::time::timeout(DEADLINE, self.task).await.expect("not drained").unwrap()
+        tokio::time::timeout(DEADLINE, self.task)
+            .await
+            .expect("not drained")
+            .unwrap()
     }
 }
 
@@ -223,7 +292,11 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 fn moods() -> impl Strategy<Value = Vec<Mood>> {
@@ -289,13 +362,22 @@ async fn reports_wait_for_a_session_that_is_not_there_yet() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
-    let sending = Sending::open(directory.path(), &format!("http://{address}/runner/callbacks/x"));
+    let sending = Sending::open(
+        directory.path(),
+        &format!("http://{address}/runner/callbacks/x"),
+    );
     sending.append(0..3);
     let shared: Shared = Arc::new((Mutex::new(Session::default()), watch::Sender::new(0)));
-    let router = Router::new().route("/runner/callbacks/x", post(callback)).with_state(Arc::clone(&shared));
+    let router = Router::new()
+        .route("/runner/callbacks/x", post(callback))
+        .with_state(Arc::clone(&shared));
     let listener = TcpListener::bind(address).await.unwrap();
     let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    let peer = Peer { shared, url: String::new(), server };
+    let peer = Peer {
+        shared,
+        url: String::new(),
+        server,
+    };
     peer.until(|session| session.received.len() == 3).await;
     assert_eq!(sending.drain().await, Finished::Drained);
 }
@@ -307,7 +389,10 @@ async fn a_void_session_ends_the_sender() {
     peer.shared.0.lock().unwrap().gone = true;
     let sending = Sending::open(directory.path(), &peer.url);
     sending.append(0..1);
-    let finished = tokio::time::timeout(DEADLINE, sending.task).await.unwrap().unwrap();
+    let finished = tokio::time::timeout(DEADLINE, sending.task)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(finished, Finished::Gone);
 }
 

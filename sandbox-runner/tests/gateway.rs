@@ -1,4 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests"
+)]
 //! The gateway with real git on both sides, and with what a hostile sandbox might send.
 
 #[path = "gateway/site.rs"]
@@ -14,8 +19,13 @@ use site::{BRANCH, Policy, Site, git};
 async fn a_clone_works_and_needs_no_credentials_inside() {
     let site = Site::start().await;
     let gateway = site.gateway(Policy::Session).await;
-    git(&site.root, &["clone", "-q", &gateway.clone_url(), "copy"]).await.unwrap();
-    assert_eq!(std::fs::read_to_string(site.root.join("copy/README")).unwrap(), "hello\n");
+    git(&site.root, &["clone", "-q", &gateway.clone_url(), "copy"])
+        .await
+        .unwrap();
+    assert_eq!(
+        std::fs::read_to_string(site.root.join("copy/README")).unwrap(),
+        "hello\n"
+    );
     assert_eq!(site.credentials_asked(), 1);
     let contacts = gateway.serving.contacts();
     assert_eq!(contacts.len(), 1);
@@ -35,7 +45,12 @@ async fn a_push_to_the_work_branch_works_whatever_its_size() {
         std::fs::write(copy.join(name), content).unwrap();
         git(&copy, &["add", "-A"]).await.unwrap();
         git(&copy, &["commit", "-qm", name]).await.unwrap();
-        git(&copy, &["push", "-q", "origin", &format!("HEAD:refs/heads/{BRANCH}")]).await.unwrap();
+        git(
+            &copy,
+            &["push", "-q", "origin", &format!("HEAD:refs/heads/{BRANCH}")],
+        )
+        .await
+        .unwrap();
         let pushed = git(&site.bare, &["rev-parse", BRANCH]).await.unwrap();
         assert_eq!(pushed, git(&copy, &["rev-parse", "HEAD"]).await.unwrap());
     }
@@ -46,7 +61,9 @@ async fn a_push_elsewhere_is_refused_with_words_that_git_shows() {
     let site = Site::start().await;
     let gateway = site.gateway(Policy::Session).await;
     let copy = site.work(&gateway).await;
-    git(&copy, &["commit", "-q", "--allow-empty", "-m", "x"]).await.unwrap();
+    git(&copy, &["commit", "-q", "--allow-empty", "-m", "x"])
+        .await
+        .unwrap();
     let before = git(&site.bare, &["for-each-ref"]).await.unwrap();
     let work = format!("HEAD:refs/heads/{BRANCH}");
     for arguments in [
@@ -61,7 +78,9 @@ async fn a_push_elsewhere_is_refused_with_words_that_git_shows() {
         assert!(shown.contains(&reason), "{arguments:?}: {shown}");
         assert_eq!(git(&site.bare, &["for-each-ref"]).await.unwrap(), before);
     }
-    let shown = git(&copy, &["push", "-o", "ci.skip", "origin", &work]).await.unwrap_err();
+    let shown = git(&copy, &["push", "-o", "ci.skip", "origin", &work])
+        .await
+        .unwrap_err();
     assert!(!shown.is_empty());
     assert_eq!(git(&site.bare, &["for-each-ref"]).await.unwrap(), before);
 }
@@ -71,8 +90,16 @@ async fn an_image_build_reads_and_never_writes() {
     let site = Site::start().await;
     let gateway = site.gateway(Policy::Image).await;
     let copy = site.work(&gateway).await;
-    let shown = git(&copy, &["push", "origin", &format!("HEAD:refs/heads/{BRANCH}")]).await.unwrap_err();
-    assert!(shown.contains("Nothing may be pushed while an image is built"), "{shown}");
+    let shown = git(
+        &copy,
+        &["push", "origin", &format!("HEAD:refs/heads/{BRANCH}")],
+    )
+    .await
+    .unwrap_err();
+    assert!(
+        shown.contains("Nothing may be pushed while an image is built"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
@@ -80,7 +107,9 @@ async fn another_repository_is_out_of_reach() {
     let site = Site::start().await;
     let gateway = site.gateway(Policy::Session).await;
     let other = Repository::new("acme", "secret").unwrap();
-    let shown = git(&site.root, &["clone", &gateway.url_of(&other), "copy"]).await.unwrap_err();
+    let shown = git(&site.root, &["clone", &gateway.url_of(&other), "copy"])
+        .await
+        .unwrap_err();
     assert!(shown.contains("may only reach acme/widget"), "{shown}");
     for path in [
         "/git/acme/widget.git/../secret.git/info/refs?service=git-upload-pack",
@@ -104,8 +133,13 @@ async fn a_refused_token_is_not_asked_of_the_user() {
     let site = Site::start().await;
     site.refuse_tokens();
     let gateway = site.gateway(Policy::Session).await;
-    let shown = git(&site.root, &["clone", &gateway.clone_url(), "copy"]).await.unwrap_err();
-    assert!(shown.contains("The forge refused this with status 401"), "{shown}");
+    let shown = git(&site.root, &["clone", &gateway.clone_url(), "copy"])
+        .await
+        .unwrap_err();
+    assert!(
+        shown.contains("The forge refused this with status 401"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
@@ -114,7 +148,10 @@ async fn a_model_request_goes_on_with_the_key_and_without_what_the_sandbox_added
     let gateway = site.gateway(Policy::Session).await;
     for (path, key) in [
         ("/llm/anthropic/v1/messages", ("x-api-key", "anthropic-key")),
-        ("/llm/openai/v1/chat/completions", ("authorization", "Bearer openai-key")),
+        (
+            "/llm/openai/v1/chat/completions",
+            ("authorization", "Bearer openai-key"),
+        ),
     ] {
         let headers = [
             ("authorization", "Bearer stolen"),
@@ -151,7 +188,9 @@ async fn only_what_an_agent_needs_of_a_provider_is_offered() {
         assert!(matches!(status, 403 | 404), "{path}: {status}");
     }
     assert_eq!(gateway.get("/llm/openai/v1/models").await.0, 200);
-    let (status, _) = gateway.post("/llm/openai/v1/responses", &[], &"x".repeat(33 << 20)).await;
+    let (status, _) = gateway
+        .post("/llm/openai/v1/responses", &[], &"x".repeat(33 << 20))
+        .await;
     assert_eq!(status, 413);
 }
 
@@ -162,11 +201,23 @@ async fn a_provider_without_a_key_says_so_in_its_own_way() {
     let (status, anthropic) = gateway.post("/llm/anthropic/v1/messages", &[], "{}").await;
     let anthropic: Value = serde_json::from_str(&anthropic).unwrap();
     assert_eq!((status, &anthropic["type"]), (401, &Value::from("error")));
-    assert!(anthropic["error"]["message"].as_str().unwrap().contains("ANTHROPIC_API_KEY"));
-    let (status, openai) = gateway.post("/llm/openai/v1/chat/completions", &[], "{}").await;
+    assert!(
+        anthropic["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("ANTHROPIC_API_KEY")
+    );
+    let (status, openai) = gateway
+        .post("/llm/openai/v1/chat/completions", &[], "{}")
+        .await;
     let openai: Value = serde_json::from_str(&openai).unwrap();
     assert_eq!(status, 401);
-    assert!(openai["error"]["message"].as_str().unwrap().contains("OPENAI_API_KEY"));
+    assert!(
+        openai["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("OPENAI_API_KEY")
+    );
 }
 
 #[tokio::test]

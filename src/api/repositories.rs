@@ -22,7 +22,10 @@ use crate::{auth, config, database, fleet};
 pub async fn list(State(env): State<Env>, request: Request) -> Result<Response, Error> {
     let (parts, _) = request.into_parts();
     let caller = Caller::of(env, &parts).await?;
-    Ok(Json(RepositoryList { repositories: refresh(&caller).await? }).into_response())
+    Ok(Json(RepositoryList {
+        repositories: refresh(&caller).await?,
+    })
+    .into_response())
 }
 
 /// Asks GitHub what the caller reaches, with their own token, and writes it down.
@@ -50,8 +53,7 @@ pub async fn build_image(
 ) -> Result<Response, Error> {
     let (parts, _) = request.into_parts();
     let caller = Caller::of(env, &parts).await?;
-    let repository =
-        Repository::new(&owner, &name).map_err(|_| Error::NotFound("repository"))?;
+    let repository = Repository::new(&owner, &name).map_err(|_| Error::NotFound("repository"))?;
     let branch = auth::authorize_repository(
         &caller.database,
         &caller.github,

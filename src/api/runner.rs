@@ -58,7 +58,10 @@ pub async fn register(State(env): State<Env>, request: Request) -> Result<Respon
 /// `POST /runner/credentials`
 #[worker::send]
 pub async fn credentials(State(env): State<Env>, request: Request) -> Result<Response, Error> {
-    let CredentialsRequest { repository, purpose } = message(&env, request).await?;
+    let CredentialsRequest {
+        repository,
+        purpose,
+    } = message(&env, request).await?;
     let contents = match purpose {
         Purpose::Image => Contents::Read,
         Purpose::Session { session } => {
@@ -70,7 +73,9 @@ pub async fn credentials(State(env): State<Env>, request: Request) -> Result<Res
             Contents::Write
         }
     };
-    let token = Github::new(&env)?.installation_token(&repository, contents).await?;
+    let token = Github::new(&env)?
+        .installation_token(&repository, contents)
+        .await?;
     Ok(Json(Credentials {
         // What GitHub documents for git over HTTPS with an installation token.
         username: "x-access-token".to_owned(),
@@ -80,11 +85,25 @@ pub async fn credentials(State(env): State<Env>, request: Request) -> Result<Res
     .into_response())
 }
 
+/// `POST /runner/drill/{session}`
+#[cfg(feature = "fault-drill")]
+#[worker::send]
+pub async fn drill(
+    State(env): State<Env>,
+    Path(session): Path<String>,
+    request: Request,
+) -> Result<Response, Error> {
+    verified(&env, request, MAX_MESSAGE_BODY).await?;
+    let session = SessionId::parse(&session).map_err(|_| Error::NotFound("session"))?;
+    ask_session(&env, &session, &Ask::Panic).await
+}
+
 /// A verified message that has not been here before.
 async fn message<T: DeserializeOwned>(env: &Env, request: Request) -> Result<T, Error> {
     let (id, body) = verified(env, request, MAX_MESSAGE_BODY).await?;
-    let message = serde_json::from_slice(&body)
-        .map_err(|error| Error::invalid("malformed", format!("the body cannot be read: {error}")))?;
+    let message = serde_json::from_slice(&body).map_err(|error| {
+        Error::invalid("malformed", format!("the body cannot be read: {error}"))
+    })?;
     if !fleet::first_sight(env, &id).await? {
         return Err(Error::Replayed);
     }
@@ -97,11 +116,17 @@ async fn verified(env: &Env, request: Request, limit: usize) -> Result<(String, 
     let signature = signature_of(&parts.headers)?;
     let body = read_body(body, limit).await?;
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let signed = Signed { method: parts.method.as_str(), path, body: &body };
+    let signed = Signed {
+        method: parts.method.as_str(),
+        path,
+        body: &body,
+    };
     config::runner_keys(env)?.verify_request(&signature, clock::now(), signed)?;
     Ok((signature.id, body))
 }
 
 fn signature_of(headers: &HeaderMap) -> Result<Signature, Error> {
-    Ok(Signature::from_headers(|name| headers.get(name).and_then(|value| value.to_str().ok()))?)
+    Ok(Signature::from_headers(|name| {
+        headers.get(name).and_then(|value| value.to_str().ok())
+    })?)
 }

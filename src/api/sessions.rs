@@ -47,7 +47,9 @@ pub async fn create(State(env): State<Env>, request: Request) -> Result<Response
     };
     let created = ask_session(&caller.env, &session, &Ask::Create { create }).await?;
     let summary = axum::body::to_bytes(created.into_body(), usize::MAX).await;
-    let summary = summary.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let summary = summary
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let summary = summary.ok_or(Error::NotFound("session"))?;
     // Before the answer: whoever has the identifier can open the session at once.
     database::sessions::update(&caller.database, &summary).await?;
@@ -69,7 +71,11 @@ pub async fn create(State(env): State<Env>, request: Request) -> Result<Response
         return Ok(started);
     }
     let url = format!("{}/sessions/{session}", caller.public_url);
-    Ok((StatusCode::CREATED, Json(CreatedSession { id: session, url })).into_response())
+    Ok((
+        StatusCode::CREATED,
+        Json(CreatedSession { id: session, url }),
+    )
+        .into_response())
 }
 
 async fn reserve(caller: &Caller, wanted: &CreateSession) -> Result<SessionId, Error> {
@@ -78,7 +84,10 @@ async fn reserve(caller: &Caller, wanted: &CreateSession) -> Result<SessionId, E
         return Ok(fresh);
     };
     if id.is_empty() || id.len() > 100 {
-        return Err(Error::invalid("malformed", "client_request_id is 1 to 100 characters"));
+        return Err(Error::invalid(
+            "malformed",
+            "client_request_id is 1 to 100 characters",
+        ));
     }
     let body = serde_json::to_string(wanted)?;
     let user = caller.person.id;
@@ -90,7 +99,8 @@ async fn reserve(caller: &Caller, wanted: &CreateSession) -> Result<SessionId, E
 
 /// A branch name that git would accept (git-check-ref-format), so that no command sees another.
 fn checked_branch(branch: String) -> Result<String, Error> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/');
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/');
     let parts_fit = branch
         .split('/')
         .all(|part| !part.is_empty() && !part.starts_with(['.', '-']) && !part.ends_with(".lock"));
@@ -99,7 +109,11 @@ fn checked_branch(branch: String) -> Result<String, Error> {
         && parts_fit
         && !branch.contains("..")
         && !branch.ends_with('.');
-    if fits { Ok(branch) } else { Err(Error::invalid("bad_branch", "that is no branch name")) }
+    if fits {
+        Ok(branch)
+    } else {
+        Err(Error::invalid("bad_branch", "that is no branch name"))
+    }
 }
 
 #[derive(Deserialize)]
@@ -131,12 +145,20 @@ pub async fn list(
     )
     .await?;
     let full = i64::try_from(sessions.len()).is_ok_and(|count| count == database::sessions::PAGE);
-    let cursor = sessions.last().filter(|_| full).map(|last| last.updated_at.to_string());
+    let cursor = sessions
+        .last()
+        .filter(|_| full)
+        .map(|last| last.updated_at.to_string());
     Ok(Json(SessionList { sessions, cursor }).into_response())
 }
 
 /// Authorises, then asks the session.
-async fn asked(env: Env, id: &str, parts: &axum::http::request::Parts, ask: impl FnOnce(&Caller) -> Ask) -> Result<Response, Error> {
+async fn asked(
+    env: Env,
+    id: &str,
+    parts: &axum::http::request::Parts,
+    ask: impl FnOnce(&Caller) -> Ask,
+) -> Result<Response, Error> {
     let caller = Caller::of(env, parts).await?;
     let session = caller.session(id).await?;
     ask_session(&caller.env, &session, &ask(&caller)).await
@@ -161,7 +183,10 @@ pub async fn archive(
     request: Request,
 ) -> Result<Response, Error> {
     let (parts, _) = request.into_parts();
-    asked(env, &id, &parts, |caller| Ask::Archive { by: caller.person.clone() }).await
+    asked(env, &id, &parts, |caller| Ask::Archive {
+        by: caller.person.clone(),
+    })
+    .await
 }
 
 /// `POST /api/sessions/{id}/prompts`
@@ -174,10 +199,20 @@ pub async fn prompt(
     let (parts, body) = request.into_parts();
     let caller = Caller::of(env, &parts).await?;
     let session = caller.session(&id).await?;
-    let CreatePrompt { text, mode, client_request_id } = read_json(body).await?;
+    let CreatePrompt {
+        text,
+        mode,
+        client_request_id,
+    } = read_json(body).await?;
     let author = caller.person.clone();
     let source = Source::Api;
-    let prompt = NewPrompt { author, text, source, mode, client_request_id };
+    let prompt = NewPrompt {
+        author,
+        text,
+        source,
+        mode,
+        client_request_id,
+    };
     ask_session(&caller.env, &session, &Ask::Prompt(prompt)).await
 }
 
@@ -206,7 +241,11 @@ pub async fn cancel_prompt(
 ) -> Result<Response, Error> {
     let (parts, _) = request.into_parts();
     let prompt = PromptId::parse(&prompt).map_err(|_| Error::NotFound("prompt"))?;
-    asked(env, &id, &parts, |caller| Ask::Cancel { prompt, by: caller.person.clone() }).await
+    asked(env, &id, &parts, |caller| Ask::Cancel {
+        prompt,
+        by: caller.person.clone(),
+    })
+    .await
 }
 
 /// `POST /api/sessions/{id}/stop`
@@ -217,7 +256,10 @@ pub async fn stop(
     request: Request,
 ) -> Result<Response, Error> {
     let (parts, _) = request.into_parts();
-    asked(env, &id, &parts, |caller| Ask::Stop { by: caller.person.clone() }).await
+    asked(env, &id, &parts, |caller| Ask::Stop {
+        by: caller.person.clone(),
+    })
+    .await
 }
 
 #[derive(Deserialize)]
@@ -242,7 +284,11 @@ pub async fn events(
 ) -> Result<Response, Error> {
     let (parts, _) = request.into_parts();
     let EventsQuery { since, limit } = query;
-    asked(env, &id, &parts, |_| Ask::Events { since: Seq(since), limit }).await
+    asked(env, &id, &parts, |_| Ask::Events {
+        since: Seq(since),
+        limit,
+    })
+    .await
 }
 
 /// `GET /api/sessions/{id}/waterfall`
@@ -281,7 +327,11 @@ pub async fn socket(
     let (parts, _) = request.into_parts();
     let session = SessionId::parse(&id).map_err(|_| Error::NotFound("session"))?;
     let given = |name: header::HeaderName| {
-        parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     };
     if !given(header::UPGRADE).eq_ignore_ascii_case("websocket") {
         let message = "this is a WebSocket: connect with `new WebSocket` and a ticket";
@@ -292,13 +342,22 @@ pub async fn socket(
     }
     let mut init = worker::RequestInit::new();
     let headers = worker::Headers::new();
-    for name in [header::UPGRADE, header::ORIGIN, header::SEC_WEBSOCKET_PROTOCOL] {
+    for name in [
+        header::UPGRADE,
+        header::ORIGIN,
+        header::SEC_WEBSOCKET_PROTOCOL,
+    ] {
         headers.set(name.as_str(), given(name.clone()))?;
     }
     init.with_headers(headers);
     let url = format!("https://object{SOCKET_PATH}");
-    let stub = env.durable_object("SESSION")?.get_by_name(session.as_str())?;
-    into_axum(stub.fetch_with_request(worker::Request::new_with_init(&url, &init)?).await?)
+    let stub = env
+        .durable_object("SESSION")?
+        .get_by_name(session.as_str())?;
+    into_axum(
+        stub.fetch_with_request(worker::Request::new_with_init(&url, &init)?)
+            .await?,
+    )
 }
 
 #[cfg(test)]
@@ -310,7 +369,9 @@ mod tests {
         for good in ["main", "feature/a-b_c.d", "v1.2"] {
             assert!(checked_branch(good.to_owned()).is_ok(), "{good}");
         }
-        for bad in ["", "-x", "a/-x", "a..b", "a b", "a:b", "/a", "a/", "a.lock", ".a", "a~1", "é"] {
+        for bad in [
+            "", "-x", "a/-x", "a..b", "a b", "a:b", "/a", "a/", "a.lock", ".a", "a~1", "é",
+        ] {
             assert!(checked_branch(bad.to_owned()).is_err(), "{bad}");
         }
     }

@@ -36,9 +36,18 @@ pub fn check_origin(parts: &Parts, public_url: &str) -> Result<(), Error> {
     if matches!(parts.method, Method::GET | Method::HEAD) {
         return Ok(());
     }
-    let from = |name: &HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let from = |name: &HeaderName| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
     let same_origin = from(&header::ORIGIN).is_none_or(|origin| origin == public_url);
-    if from(&REQUESTED_WITH).is_some() && same_origin { Ok(()) } else { Err(Error::CrossSite) }
+    if from(&REQUESTED_WITH).is_some() && same_origin {
+        Ok(())
+    } else {
+        Err(Error::CrossSite)
+    }
 }
 
 #[cfg(test)]
@@ -52,15 +61,26 @@ mod tests {
 
     fn parts(method: &str, headers: &[(&str, &str)]) -> Parts {
         let builder = Request::builder().method(method).uri("/api/sessions");
-        let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
+        let builder = headers.iter().fold(builder, |builder, (name, value)| {
+            builder.header(*name, *value)
+        });
         builder.body(()).unwrap().into_parts().0
     }
 
     #[test]
     fn a_change_from_another_site_is_refused() {
-        let ours = parts("POST", &[("x-requested-with", "hosted-agents"), ("origin", URL)]);
+        let ours = parts(
+            "POST",
+            &[("x-requested-with", "hosted-agents"), ("origin", URL)],
+        );
         assert!(check_origin(&ours, URL).is_ok());
-        let theirs = parts("POST", &[("x-requested-with", "x"), ("origin", "https://evil.example")]);
+        let theirs = parts(
+            "POST",
+            &[
+                ("x-requested-with", "x"),
+                ("origin", "https://evil.example"),
+            ],
+        );
         assert!(check_origin(&theirs, URL).is_err());
         assert!(check_origin(&parts("DELETE", &[("origin", URL)]), URL).is_err());
         assert!(check_origin(&parts("GET", &[]), URL).is_ok());

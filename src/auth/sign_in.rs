@@ -61,7 +61,10 @@ pub async fn login(State(env): State<Env>, Query(start): Query<Start>) -> Result
     });
     let key = config::encryption_key(&env)?;
     let sealed = crypto::seal(&key, LOGIN_PLACE, &serde_json::to_string(&login)?)?;
-    Ok(redirect(&location, &[browser::set_cookie(LOGIN_COOKIE, &sealed, LOGIN_SECONDS)]))
+    Ok(redirect(
+        &location,
+        &[browser::set_cookie(LOGIN_COOKIE, &sealed, LOGIN_SECONDS)],
+    ))
 }
 
 /// `GET /auth/github/callback`
@@ -78,7 +81,11 @@ pub async fn callback(
         .and_then(|text| serde_json::from_str::<Login>(&text).ok())
         .filter(|login| login.expires_at >= clock::now());
     let (Some(login), Some(code), Some(state)) = (login, callback.code, callback.state) else {
-        let reason = if callback.error.is_some() { "denied" } else { "expired" };
+        let reason = if callback.error.is_some() {
+            "denied"
+        } else {
+            "expired"
+        };
         return Ok(failed(reason));
     };
     if state != login.state {
@@ -98,10 +105,13 @@ pub async fn callback(
     database::users::link(&database, &person, &token, now).await?;
     let cookie = random::token()?;
     database::logins::create(&database, &cookie, person.id, now).await?;
-    Ok(redirect(&login.return_to, &[
-        browser::set_cookie(SESSION_COOKIE, &cookie, SESSION_SECONDS),
-        browser::set_cookie(LOGIN_COOKIE, "", 0),
-    ]))
+    Ok(redirect(
+        &login.return_to,
+        &[
+            browser::set_cookie(SESSION_COOKIE, &cookie, SESSION_SECONDS),
+            browser::set_cookie(LOGIN_COOKIE, "", 0),
+        ],
+    ))
 }
 
 /// `POST /auth/logout`
@@ -121,7 +131,10 @@ fn redirect_uri(public_url: &str) -> String {
 }
 
 fn failed(reason: &str) -> Response {
-    redirect(&format!("/signin?error={reason}"), &[browser::set_cookie(LOGIN_COOKIE, "", 0)])
+    redirect(
+        &format!("/signin?error={reason}"),
+        &[browser::set_cookie(LOGIN_COOKIE, "", 0)],
+    )
 }
 
 fn redirect(location: &str, cookies: &[String]) -> Response {
@@ -136,8 +149,14 @@ fn redirect(location: &str, cookies: &[String]) -> Response {
 
 /// A path on this host, so that nobody is sent elsewhere after signing in.
 fn local_path(path: &str) -> &str {
-    let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    if path.starts_with('/') && !path.starts_with("//") && plain { path } else { "/" }
+    let plain = path
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if path.starts_with('/') && !path.starts_with("//") && plain {
+        path
+    } else {
+        "/"
+    }
 }
 
 #[cfg(test)]
@@ -147,7 +166,13 @@ mod tests {
     #[test]
     fn signing_in_never_leads_to_another_host() {
         assert_eq!(local_path("/sessions/ses_1?a=b"), "/sessions/ses_1?a=b");
-        for elsewhere in ["//evil.example", "https://evil.example", "/\\evil.example", "", "/\n"] {
+        for elsewhere in [
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "",
+            "/\n",
+        ] {
             assert_eq!(local_path(elsewhere), "/", "{elsewhere:?}");
         }
     }

@@ -31,7 +31,12 @@ pub async fn create(
     database
         .run(
             "INSERT INTO logins (hash, user, created_at, seen_at) VALUES (?, ?, ?, ?)",
-            &[Text(&digest(cookie)), Number(user.0), Number(now.0), Number(now.0)],
+            &[
+                Text(&digest(cookie)),
+                Number(user.0),
+                Number(now.0),
+                Number(now.0),
+            ],
         )
         .await
 }
@@ -56,7 +61,11 @@ pub async fn find(
             "SELECT users.id, users.login, users.name, users.avatar, logins.seen_at
              FROM logins JOIN users ON users.id = logins.user
              WHERE logins.hash = ? AND logins.seen_at >= ? AND logins.created_at >= ?",
-            &[Text(&hash), Number(now.plus(-IDLE_MS).0), Number(now.plus(-ABSOLUTE_MS).0)],
+            &[
+                Text(&hash),
+                Number(now.plus(-IDLE_MS).0),
+                Number(now.plus(-ABSOLUTE_MS).0),
+            ],
         )
         .await?;
     let Some(row) = row else {
@@ -64,13 +73,32 @@ pub async fn find(
     };
     if now.since(Millis(row.seen_at)) > TOUCH_MS.unsigned_abs() {
         database
-            .run("UPDATE logins SET seen_at = ? WHERE hash = ?", &[Number(now.0), Text(&hash)])
+            .run(
+                "UPDATE logins SET seen_at = ? WHERE hash = ?",
+                &[Number(now.0), Text(&hash)],
+            )
             .await?;
     }
-    let Row { id, login, name, avatar, .. } = row;
-    Ok(Some(Person { id: UserId(id), login, name, avatar }))
+    let Row {
+        id,
+        login,
+        name,
+        avatar,
+        ..
+    } = row;
+    Ok(Some(Person {
+        id: UserId(id),
+        login,
+        name,
+        avatar,
+    }))
 }
 
 pub async fn end(database: &Database, cookie: &str) -> Result<(), DatabaseError> {
-    database.run("DELETE FROM logins WHERE hash = ?", &[Text(&digest(cookie))]).await
+    database
+        .run(
+            "DELETE FROM logins WHERE hash = ?",
+            &[Text(&digest(cookie))],
+        )
+        .await
 }

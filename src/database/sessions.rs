@@ -54,7 +54,10 @@ pub async fn repository_of(
         repository: Repository,
     }
     let row: Option<Row> = database
-        .first("SELECT repository FROM sessions WHERE id = ?", &[Text(session.as_str())])
+        .first(
+            "SELECT repository FROM sessions WHERE id = ?",
+            &[Text(session.as_str())],
+        )
         .await?;
     Ok(row.map(|row| row.repository))
 }
@@ -88,7 +91,9 @@ pub async fn list(
             ],
         )
         .await?;
-    rows.iter().map(|row| Ok(serde_json::from_str(&row.summary)?)).collect()
+    rows.iter()
+        .map(|row| Ok(serde_json::from_str(&row.summary)?))
+        .collect()
 }
 
 /// Ties a client's identifier to a session, so that a repeated request finds the first one's.
@@ -108,7 +113,12 @@ pub async fn reserve(
         .run(
             "INSERT INTO session_requests (user, client_request_id, body, session)
              VALUES (?, ?, ?, ?) ON CONFLICT (user, client_request_id) DO NOTHING",
-            &[Number(user.0), Text(client_request_id), Text(body), Text(fresh.as_str())],
+            &[
+                Number(user.0),
+                Text(client_request_id),
+                Text(body),
+                Text(fresh.as_str()),
+            ],
         )
         .await?;
     let row: Option<Row> = database

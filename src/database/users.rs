@@ -79,7 +79,11 @@ pub async fn known_access(
         .first(
             "SELECT default_branch FROM access
              WHERE user = ? AND repository = ? AND checked_at >= ?",
-            &[Number(user.0), Text(&repository.to_string()), Number(now.plus(-ACCESS_MS).0)],
+            &[
+                Number(user.0),
+                Text(&repository.to_string()),
+                Number(now.plus(-ACCESS_MS).0),
+            ],
         )
         .await?;
     Ok(row.map(|row| row.default_branch))

@@ -61,7 +61,10 @@ impl Github {
         });
         let path = format!("/app/installations/{}/access_tokens", installation.id);
         let answer: TokenAnswer = self.call(Method::POST, &path, &jwt, Some(&body)).await?;
-        Ok(InstallationToken { token: answer.token, expires_at: clock::now().plus(TOKEN_MS) })
+        Ok(InstallationToken {
+            token: answer.token,
+            expires_at: clock::now().plus(TOKEN_MS),
+        })
     }
 
     async fn jwt(&self) -> Result<String, GithubError> {
@@ -91,8 +94,13 @@ mod tests {
     #[test]
     fn a_jwt_is_dated_back_and_lasts_less_than_ten_minutes() {
         let text = unsigned_jwt("42", Millis(1_000_000_000));
-        let claims = URL_SAFE_NO_PAD.decode(text.split('.').nth(1).unwrap()).unwrap();
+        let claims = URL_SAFE_NO_PAD
+            .decode(text.split('.').nth(1).unwrap())
+            .unwrap();
         let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
-        assert_eq!(claims, json!({ "iat": 999_940, "exp": 1_000_540, "iss": "42" }));
+        assert_eq!(
+            claims,
+            json!({ "iat": 999_940, "exp": 1_000_540, "iss": "42" })
+        );
     }
 }

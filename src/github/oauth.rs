@@ -73,12 +73,18 @@ impl Github {
         if !(200..300).contains(&answer.status) {
             return Err(refusal(what, answer.status, &answer.body));
         }
-        let answer: ExchangeAnswer = serde_json::from_slice(&answer.body)
-            .map_err(|source| GithubError::Form { what: what.clone(), source })?;
+        let answer: ExchangeAnswer =
+            serde_json::from_slice(&answer.body).map_err(|source| GithubError::Form {
+                what: what.clone(),
+                source,
+            })?;
         answer.access_token.ok_or_else(|| GithubError::Refused {
             what,
             status: 401,
-            message: answer.error_description.or(answer.error).unwrap_or_default(),
+            message: answer
+                .error_description
+                .or(answer.error)
+                .unwrap_or_default(),
         })
     }
 }

@@ -45,7 +45,11 @@ struct Head {
 
 impl From<PullAnswer> for PullRequest {
     fn from(answer: PullAnswer) -> Self {
-        Self { number: answer.number, url: answer.html_url, title: answer.title }
+        Self {
+            number: answer.number,
+            url: answer.html_url,
+            title: answer.title,
+        }
     }
 }
 
@@ -61,14 +65,18 @@ pub async fn open_or_update(
     if let Some(open) = find(github, token, repository, branches.head).await? {
         let path = format!("/repos/{repository}/pulls/{}", open.number);
         let change = json!({ "body": body });
-        let answer: PullAnswer = github.call(Method::PATCH, &path, token, Some(&change)).await?;
+        let answer: PullAnswer = github
+            .call(Method::PATCH, &path, token, Some(&change))
+            .await?;
         return Ok(answer.into());
     }
     let path = format!("/repos/{repository}/pulls");
     let request = json!({
         "title": content.title, "head": branches.head, "base": branches.base, "body": body,
     });
-    let answer: PullAnswer = github.call(Method::POST, &path, token, Some(&request)).await?;
+    let answer: PullAnswer = github
+        .call(Method::POST, &path, token, Some(&request))
+        .await?;
     Ok(answer.into())
 }
 
@@ -109,7 +117,10 @@ fn body(content: &Content<'_>) -> String {
         "\n---\nAsked for by @{} in [this session]({}).",
         content.author.login, content.session_url
     );
-    let waterfall = content.steps.iter().map(|step| format!("{} {} ms", label(step.name), step.ms));
+    let waterfall = content
+        .steps
+        .iter()
+        .map(|step| format!("{} {} ms", label(step.name), step.ms));
     let waterfall = waterfall.collect::<Vec<_>>().join(" · ");
     if !waterfall.is_empty() {
         let _ = writeln!(text, "\n<sub>{waterfall}</sub>");
@@ -149,12 +160,25 @@ mod tests {
             title: "Fix it",
             summary: "The bound was off by one.",
             files: &[
-                FileChange { path: "src/a`b.rs".to_owned(), additions: Some(1), deletions: Some(2) },
-                FileChange { path: "logo.png".to_owned(), additions: None, deletions: None },
+                FileChange {
+                    path: "src/a`b.rs".to_owned(),
+                    additions: Some(1),
+                    deletions: Some(2),
+                },
+                FileChange {
+                    path: "logo.png".to_owned(),
+                    additions: None,
+                    deletions: None,
+                },
             ],
             author: &author,
             session_url: "https://agents.example/sessions/ses_1",
-            steps: &[Step { name: StepName::Claim, started_at: Millis(0), ms: 3, detail: None }],
+            steps: &[Step {
+                name: StepName::Claim,
+                started_at: Millis(0),
+                ms: 3,
+                detail: None,
+            }],
         });
         assert_eq!(
             text,

@@ -34,8 +34,9 @@ impl From<JsValue> for CryptoError {
 }
 
 /// `AlgorithmIdentifier` of rsaEncryption (RFC 8017, A.1), which PKCS#8 puts before a PKCS#1 key.
-const RSA_ALGORITHM: &[u8] =
-    &[0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+const RSA_ALGORITHM: &[u8] = &[
+    0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
+];
 
 /// Signs with RSASSA-PKCS1-v1_5 and SHA-256; the result is base64url, as a JWT wants it.
 pub async fn sign_rs256(pem: &str, text: &str) -> Result<String, CryptoError> {
@@ -46,24 +47,36 @@ pub async fn sign_rs256(pem: &str, text: &str) -> Result<String, CryptoError> {
     Reflect::set(&algorithm, &"name".into(), &"RSASSA-PKCS1-v1_5".into())?;
     Reflect::set(&algorithm, &"hash".into(), &"SHA-256".into())?;
     let usages = Array::of1(&"sign".into());
-    let key = call(&subtle, "importKey", &[
-        "pkcs8".into(),
-        Uint8Array::from(key.as_slice()).into(),
-        algorithm.clone().into(),
-        false.into(),
-        usages.into(),
-    ])
+    let key = call(
+        &subtle,
+        "importKey",
+        &[
+            "pkcs8".into(),
+            Uint8Array::from(key.as_slice()).into(),
+            algorithm.clone().into(),
+            false.into(),
+            usages.into(),
+        ],
+    )
     .await?;
-    let signature = call(&subtle, "sign", &[
-        algorithm.into(),
-        key,
-        Uint8Array::from(text.as_bytes()).into(),
-    ])
+    let signature = call(
+        &subtle,
+        "sign",
+        &[
+            algorithm.into(),
+            key,
+            Uint8Array::from(text.as_bytes()).into(),
+        ],
+    )
     .await?;
     Ok(URL_SAFE_NO_PAD.encode(Uint8Array::new(&signature).to_vec()))
 }
 
-async fn call(target: &JsValue, method: &str, arguments: &[JsValue]) -> Result<JsValue, CryptoError> {
+async fn call(
+    target: &JsValue,
+    method: &str,
+    arguments: &[JsValue],
+) -> Result<JsValue, CryptoError> {
     let function: js_sys::Function = Reflect::get(target, &method.into())?.unchecked_into();
     let arguments: Array = arguments.iter().collect();
     let promise: Promise = Reflect::apply(&function, target, &arguments)?.unchecked_into();
@@ -96,8 +109,11 @@ fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     match u8::try_from(length) {
         Ok(short) if short < 0x80 => bytes.push(short),
         _ => {
-            let digits: Vec<u8> =
-                length.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
+            let digits: Vec<u8> = length
+                .to_be_bytes()
+                .into_iter()
+                .skip_while(|byte| *byte == 0)
+                .collect();
             bytes.push(0x80 | u8::try_from(digits.len()).unwrap_or(0));
             bytes.extend(digits);
         }
@@ -110,9 +126,18 @@ fn element(tag: u8, content: &[u8]) -> Vec<u8> {
 pub fn seal(key: &[u8; 32], place: &str, text: &str) -> Result<String, CryptoError> {
     let nonce: [u8; 12] = random::bytes()?;
     let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key));
-    let payload = Payload { msg: text.as_bytes(), aad: place.as_bytes() };
-    let sealed = cipher.encrypt(&Nonce::from(nonce), payload).map_err(|_| CryptoError::Seal)?;
-    Ok(format!("v1.{}.{}", URL_SAFE_NO_PAD.encode(nonce), URL_SAFE_NO_PAD.encode(sealed)))
+    let payload = Payload {
+        msg: text.as_bytes(),
+        aad: place.as_bytes(),
+    };
+    let sealed = cipher
+        .encrypt(&Nonce::from(nonce), payload)
+        .map_err(|_| CryptoError::Seal)?;
+    Ok(format!(
+        "v1.{}.{}",
+        URL_SAFE_NO_PAD.encode(nonce),
+        URL_SAFE_NO_PAD.encode(sealed)
+    ))
 }
 
 /// Opens what [`seal`] made for the same `place`.
@@ -126,8 +151,13 @@ pub fn open(key: &[u8; 32], place: &str, sealed: &str) -> Result<String, CryptoE
     let decode = |field: &str| URL_SAFE_NO_PAD.decode(field).map_err(|_| CryptoError::Open);
     let nonce: [u8; 12] = decode(nonce)?.try_into().map_err(|_| CryptoError::Open)?;
     let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key));
-    let payload = Payload { msg: &decode(text)?, aad: place.as_bytes() };
-    let text = cipher.decrypt(&Nonce::from(nonce), payload).map_err(|_| CryptoError::Open)?;
+    let payload = Payload {
+        msg: &decode(text)?,
+        aad: place.as_bytes(),
+    };
+    let text = cipher
+        .decrypt(&Nonce::from(nonce), payload)
+        .map_err(|_| CryptoError::Open)?;
     String::from_utf8(text).map_err(|_| CryptoError::Open)
 }
 

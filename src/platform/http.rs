@@ -39,14 +39,20 @@ pub async fn send(
     deadline: Duration,
 ) -> Result<Answer, HttpError> {
     let exchange = async {
-        let unreachable = |source| HttpError::Unreachable { host: host.to_owned(), source };
+        let unreachable = |source| HttpError::Unreachable {
+            host: host.to_owned(),
+            source,
+        };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status().as_u16();
         let body = response.bytes().await.map_err(unreachable)?.to_vec();
         Ok(Answer { status, body })
     };
     within(exchange, deadline).await.unwrap_or_else(|| {
-        Err(HttpError::Deadline { host: host.to_owned(), seconds: deadline.as_secs() })
+        Err(HttpError::Deadline {
+            host: host.to_owned(),
+            seconds: deadline.as_secs(),
+        })
     })
 }
 
@@ -60,7 +66,11 @@ pub async fn post_signed(
 ) -> Result<Answer, HttpError> {
     let body = serde_json::to_vec(message)?;
     let id = format!("msg_{}", random::hex(&random::bytes::<16>()?));
-    let signed = Signed { method: "POST", path, body: &body };
+    let signed = Signed {
+        method: "POST",
+        path,
+        body: &body,
+    };
     let signature = keys.sign_request(&id, clock::now(), signed);
     let mut request = reqwest::Client::new()
         .post(format!("{base}{path}"))
@@ -88,6 +98,7 @@ async fn within<F: Future>(future: F, deadline: Duration) -> Option<F::Output> {
 pub fn to_object(path: &str, message: &impl serde::Serialize) -> worker::Result<worker::Request> {
     let body = serde_json::to_string(message)?;
     let mut init = worker::RequestInit::new();
-    init.with_method(worker::Method::Post).with_body(Some(body.into()));
+    init.with_method(worker::Method::Post)
+        .with_body(Some(body.into()));
     worker::Request::new_with_init(&format!("https://object{path}"), &init)
 }

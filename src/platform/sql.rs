@@ -45,7 +45,9 @@ pub struct SqlError {
 
 impl From<worker::Error> for SqlError {
     fn from(error: worker::Error) -> Self {
-        Self { message: error.to_string() }
+        Self {
+            message: error.to_string(),
+        }
     }
 }
 
@@ -63,14 +65,18 @@ impl Row {
             Some(Value::Integer(number)) => Ok(*number),
             #[expect(clippy::cast_possible_truncation, reason = "integers stay within 2^53")]
             Some(Value::Real(number)) => Ok(*number as i64),
-            other => Err(SqlError { message: format!("no integer in column {column}: {other:?}") }),
+            other => Err(SqlError {
+                message: format!("no integer in column {column}: {other:?}"),
+            }),
         }
     }
 
     pub fn text(&self, column: usize) -> Result<&str, SqlError> {
         match self.0.get(column) {
             Some(Value::Text(text)) => Ok(text),
-            other => Err(SqlError { message: format!("no text in column {column}: {other:?}") }),
+            other => Err(SqlError {
+                message: format!("no text in column {column}: {other:?}"),
+            }),
         }
     }
 }
@@ -80,10 +86,7 @@ pub trait Sql {
     fn run(&self, statements: &str, parameters: &[Value]) -> Result<Vec<Row>, SqlError>;
 
     /// Runs `work` so that all of its statements take effect, or none.
-    fn transaction(
-        &self,
-        work: &mut dyn FnMut() -> Result<(), SqlError>,
-    ) -> Result<(), SqlError>;
+    fn transaction(&self, work: &mut dyn FnMut() -> Result<(), SqlError>) -> Result<(), SqlError>;
 }
 
 #[wasm_bindgen]
@@ -108,7 +111,10 @@ impl DurableSql {
     pub fn new(state: &State) -> Self {
         let storage = state.storage();
         let raw: &JsValue = storage.as_raw().as_ref();
-        Self { sql: storage.sql(), raw: raw.clone() }
+        Self {
+            sql: storage.sql(),
+            raw: raw.clone(),
+        }
     }
 }
 
@@ -122,10 +128,7 @@ impl Sql for DurableSql {
             .collect()
     }
 
-    fn transaction(
-        &self,
-        work: &mut dyn FnMut() -> Result<(), SqlError>,
-    ) -> Result<(), SqlError> {
+    fn transaction(&self, work: &mut dyn FnMut() -> Result<(), SqlError>) -> Result<(), SqlError> {
         // The runtime rolls back when the closure throws; the error itself is kept on this side.
         // A panic inside ends in a rollback as well, so it is safe to go on after one.
         let failure = AssertUnwindSafe(RefCell::new(None));
@@ -140,10 +143,15 @@ impl Sql for DurableSql {
                 JsValue::from_str("rolled back")
             })
         };
-        let outcome = self.raw.unchecked_ref::<RawStorage>().transaction_sync(&mut guarded);
+        let outcome = self
+            .raw
+            .unchecked_ref::<RawStorage>()
+            .transaction_sync(&mut guarded);
         match (outcome, failure.take()) {
             (_, Some(error)) => Err(error),
-            (Err(thrown), None) => Err(SqlError { message: format!("{thrown:?}") }),
+            (Err(thrown), None) => Err(SqlError {
+                message: format!("{thrown:?}"),
+            }),
             (Ok(_), None) => Ok(()),
         }
     }
@@ -181,13 +189,16 @@ pub mod native {
     pub struct NativeSql(pub rusqlite::Connection);
 
     impl NativeSql {
+        #[expect(clippy::expect_used, reason = "tests")]
         pub fn in_memory() -> Self {
             Self(rusqlite::Connection::open_in_memory().expect("memory is at hand"))
         }
     }
 
     fn failed(error: rusqlite::Error) -> SqlError {
-        SqlError { message: error.to_string() }
+        SqlError {
+            message: error.to_string(),
+        }
     }
 
     impl Sql for NativeSql {
@@ -208,18 +219,25 @@ pub mod native {
                 });
                 let columns = prepared.column_count();
                 let found = prepared.query_map(rusqlite::params_from_iter(bound), |row| {
-                    (0..columns).map(|column| row.get::<_, Native>(column)).collect::<Result<Vec<_>, _>>()
+                    (0..columns)
+                        .map(|column| row.get::<_, Native>(column))
+                        .collect::<Result<Vec<_>, _>>()
                 });
                 rows = found
                     .map_err(failed)?
                     .map(|row| {
-                        Ok(Row::new(row.map_err(failed)?.into_iter().map(|value| match value {
-                            Native::Null => Value::Null,
-                            Native::Integer(number) => Value::Integer(number),
-                            Native::Real(number) => Value::Real(number),
-                            Native::Text(text) => Value::Text(text),
-                            Native::Blob(bytes) => Value::Blob(bytes),
-                        }).collect()))
+                        Ok(Row::new(
+                            row.map_err(failed)?
+                                .into_iter()
+                                .map(|value| match value {
+                                    Native::Null => Value::Null,
+                                    Native::Integer(number) => Value::Integer(number),
+                                    Native::Real(number) => Value::Real(number),
+                                    Native::Text(text) => Value::Text(text),
+                                    Native::Blob(bytes) => Value::Blob(bytes),
+                                })
+                                .collect(),
+                        ))
                     })
                     .collect::<Result<Vec<_>, SqlError>>()?;
                 rest = tail;
@@ -233,7 +251,11 @@ pub mod native {
         ) -> Result<(), SqlError> {
             self.0.execute_batch("SAVEPOINT work").map_err(failed)?;
             let outcome = work();
-            let end = if outcome.is_ok() { "RELEASE work" } else { "ROLLBACK TO work" };
+            let end = if outcome.is_ok() {
+                "RELEASE work"
+            } else {
+                "ROLLBACK TO work"
+            };
             self.0.execute_batch(end).map_err(failed)?;
             outcome
         }

@@ -15,13 +15,13 @@ use protocol::{Epoch, Millis, PromptId, SandboxId};
 use super::machine::{Effect, Input, State};
 use super::store::Due;
 use super::{Core, summary_of};
+use crate::config;
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::fleet;
 use crate::github::{Github, pull_request};
-use crate::platform::http::{self, HttpError};
 use crate::platform::clock;
-use crate::config;
+use crate::platform::http::{self, HttpError};
 
 /// Longest that one piece of work takes: the sum of its deadlines, and some.
 const LEASE_MS: i64 = 60_000;
@@ -58,7 +58,10 @@ impl Core {
         loop {
             let now = clock::now();
             let lease = now.plus(LEASE_MS);
-            let due = match self.store().and_then(|store| Ok(store.take_due(now, lease)?)) {
+            let due = match self
+                .store()
+                .and_then(|store| Ok(store.take_due(now, lease)?))
+            {
                 Ok(due) => due,
                 Err(error) => {
                     error.log();
@@ -93,7 +96,9 @@ impl Core {
                     work.key,
                     work.attempts + 1
                 );
-                Ok(self.store()?.retry(&work.key, clock::now().plus(backoff(work.attempts)))?)
+                Ok(self
+                    .store()?
+                    .retry(&work.key, clock::now().plus(backoff(work.attempts)))?)
             }
             Err(Failure::Passing(reason) | Failure::Final(reason)) => {
                 match after_failure(&work.effect, reason) {
@@ -110,7 +115,14 @@ impl Core {
             Effect::StartSandbox { sandbox, epoch } => {
                 self.start_sandbox(&state, sandbox, *epoch).await
             }
-            Effect::SendPrompt { prompt, epoch, author, co_authors, sent_at, insert } => {
+            Effect::SendPrompt {
+                prompt,
+                epoch,
+                author,
+                co_authors,
+                sent_at,
+                insert,
+            } => {
                 let Some(known) = self.store().and_then(|store| Ok(store.prompt(prompt)?))? else {
                     return Err(Failure::Final("the prompt is not stored".to_owned()));
                 };
@@ -134,17 +146,35 @@ impl Core {
                 })
                 .await
             }
-            Effect::EndSandbox { sandbox, runner_url } => {
-                self.post(runner_url, &Command::End { sandbox: sandbox.clone() }).await?;
+            Effect::EndSandbox {
+                sandbox,
+                runner_url,
+            } => {
+                self.post(
+                    runner_url,
+                    &Command::End {
+                        sandbox: sandbox.clone(),
+                    },
+                )
+                .await?;
                 Ok(None)
             }
-            Effect::OpenPullRequest { prompt, author, branch, files, summary } => {
-                self.open_pull_request(&state, prompt, author, branch, files, summary).await
+            Effect::OpenPullRequest {
+                prompt,
+                author,
+                branch,
+                files,
+                summary,
+            } => {
+                self.open_pull_request(&state, prompt, author, branch, files, summary)
+                    .await
             }
             Effect::UpdateIndex => {
                 let database = Database::new(&self.env).map_err(Error::from)?;
                 let summary = summary_of(&state);
-                database::sessions::update(&database, &summary).await.map_err(Error::from)?;
+                database::sessions::update(&database, &summary)
+                    .await
+                    .map_err(Error::from)?;
                 Ok(None)
             }
             Effect::Expire(deadline) => Ok(Some(Input::Expired(deadline.clone()))),
@@ -157,15 +187,19 @@ impl Core {
         sandbox: &SandboxId,
         epoch: Epoch,
     ) -> Result<Option<Input>, Failure> {
-        if state.sandbox.as_ref().is_none_or(|current| current.epoch != epoch) {
+        if state
+            .sandbox
+            .as_ref()
+            .is_none_or(|current| current.epoch != epoch)
+        {
             return Ok(None);
         }
         let started_at = clock::now();
-        let Register { url, .. } = fleet::place(&self.env, sandbox)
-            .await?
-            .ok_or_else(|| Failure::Passing(
+        let Register { url, .. } = fleet::place(&self.env, sandbox).await?.ok_or_else(|| {
+            Failure::Passing(
                 "no runner has registered: start one with `sandbox-runner` (see README)".to_owned(),
-            ))?;
+            )
+        })?;
         let public_url = config::public_url(&self.env).map_err(Error::from)?;
         let start = Command::Start(Start {
             session: state.session.clone(),
@@ -185,7 +219,11 @@ impl Core {
             ms: clock::now().since(started_at),
             detail: None,
         };
-        Ok(Some(Input::Placed { epoch, runner_url: url, claim }))
+        Ok(Some(Input::Placed {
+            epoch,
+            runner_url: url,
+            claim,
+        }))
     }
 
     /// Sends a command to the sandbox of `epoch`, if it is still the session's.
@@ -195,7 +233,11 @@ impl Core {
         epoch: Epoch,
         command: impl FnOnce(SandboxId) -> Command,
     ) -> Result<Option<Input>, Failure> {
-        let Some(sandbox) = state.sandbox.as_ref().filter(|current| current.epoch == epoch) else {
+        let Some(sandbox) = state
+            .sandbox
+            .as_ref()
+            .filter(|current| current.epoch == epoch)
+        else {
             return Ok(None);
         };
         let Some(runner_url) = &sandbox.runner_url else {
@@ -211,10 +253,14 @@ impl Core {
             http::post_signed(&keys, runner_url, "/commands", command, COMMAND_DEADLINE).await?;
         match answer.status {
             200..=299 => Ok(()),
-            404 | 410 => Err(Failure::Final("the runner does not have this sandbox".to_owned())),
+            404 | 410 => Err(Failure::Final(
+                "the runner does not have this sandbox".to_owned(),
+            )),
             status => {
                 let said = String::from_utf8_lossy(&answer.body).into_owned();
-                Err(Failure::Passing(format!("the runner answered {status}: {said}")))
+                Err(Failure::Passing(format!(
+                    "the runner answered {status}: {said}"
+                )))
             }
         }
     }
@@ -249,7 +295,10 @@ impl Core {
             &github,
             &token,
             &state.repository,
-            pull_request::Branches { head: branch, base: &state.branch },
+            pull_request::Branches {
+                head: branch,
+                base: &state.branch,
+            },
             &content,
         )
         .await
@@ -277,7 +326,10 @@ fn after_failure(effect: &Effect, reason: String) -> Option<Input> {
     match effect {
         Effect::StartSandbox { epoch, .. }
         | Effect::SendPrompt { epoch, .. }
-        | Effect::StopPrompt { epoch, .. } => Some(Input::Unreachable { epoch: *epoch, reason }),
+        | Effect::StopPrompt { epoch, .. } => Some(Input::Unreachable {
+            epoch: *epoch,
+            reason,
+        }),
         Effect::OpenPullRequest { branch, .. } => Some(Input::PullRequestFailed {
             message: format!("the pull request for {branch} could not be opened: {reason}"),
         }),
@@ -298,7 +350,11 @@ fn backoff(attempts: i64) -> i64 {
 
 fn identity(person: &Person) -> GitIdentity {
     GitIdentity {
-        name: if person.name.is_empty() { person.login.clone() } else { person.name.clone() },
+        name: if person.name.is_empty() {
+            person.login.clone()
+        } else {
+            person.name.clone()
+        },
         // GitHub attributes this address to the account, whatever its e-mail settings are.
         email: format!("{}+{}@users.noreply.github.com", person.id, person.login),
     }

@@ -57,7 +57,9 @@ impl<'a> Hub<'a> {
             let Ok(Some(attachment)) = socket.deserialize_attachment::<Attachment>() else {
                 continue;
             };
-            let known = participants.iter_mut().find(|known| known.person.id == attachment.person.id);
+            let known = participants
+                .iter_mut()
+                .find(|known| known.person.id == attachment.person.id);
             match known {
                 Some(known) => known.active |= attachment.active,
                 None => participants.push(Participant {
@@ -97,11 +99,17 @@ fn frames(committed: Vec<Committed>) -> Vec<ServerFrame> {
         match (item, frames.last_mut()) {
             (Committed::Event(event), Some(ServerFrame::Events { events })) => events.push(event),
             (Committed::Event(event), _) => {
-                frames.push(ServerFrame::Events { events: vec![event] });
+                frames.push(ServerFrame::Events {
+                    events: vec![event],
+                });
             }
             (
                 Committed::Delta { part, text, .. },
-                Some(ServerFrame::Delta { part: last, text: before, .. }),
+                Some(ServerFrame::Delta {
+                    part: last,
+                    text: before,
+                    ..
+                }),
             ) if part == *last => before.push_str(&text),
             (Committed::Delta { part, offset, text }, _) => {
                 frames.push(ServerFrame::Delta { part, offset, text });
@@ -118,13 +126,21 @@ mod tests {
     use super::*;
 
     fn delta(part: u64, offset: u64, text: &str) -> Committed {
-        Committed::Delta { part: PartId(part), offset, text: text.to_owned() }
+        Committed::Delta {
+            part: PartId(part),
+            offset,
+            text: text.to_owned(),
+        }
     }
 
     #[test]
     fn neighbouring_deltas_of_one_part_share_a_frame() {
         let frames = frames(vec![delta(1, 0, "a"), delta(1, 1, "b"), delta(2, 0, "c")]);
-        let joined = ServerFrame::Delta { part: PartId(1), offset: 0, text: "ab".to_owned() };
+        let joined = ServerFrame::Delta {
+            part: PartId(1),
+            offset: 0,
+            text: "ab".to_owned(),
+        };
         assert_eq!(frames.len(), 2);
         assert_eq!(frames.first(), Some(&joined));
     }

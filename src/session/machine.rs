@@ -102,16 +102,41 @@ pub enum Input {
     /// Makes a sandbox ready before there is a prompt.
     Warm,
     Prompt(Prompt),
-    Edit { prompt: PromptId, text: String, by: Person },
-    Cancel { prompt: PromptId, by: Person },
-    Stop { by: Person },
-    Archive { by: Person },
+    Edit {
+        prompt: PromptId,
+        text: String,
+        by: Person,
+    },
+    Cancel {
+        prompt: PromptId,
+        by: Person,
+    },
+    Stop {
+        by: Person,
+    },
+    Archive {
+        by: Person,
+    },
     Batch(Batch),
-    Placed { epoch: Epoch, runner_url: String, claim: Step },
+    Placed {
+        epoch: Epoch,
+        runner_url: String,
+        claim: Step,
+    },
     /// A command could not be delivered, or no runner took the sandbox.
-    Unreachable { epoch: Epoch, reason: String },
-    PullRequestOpened { prompt: PromptId, pull_request: PullRequest, by: Person, step: Step },
-    PullRequestFailed { message: String },
+    Unreachable {
+        epoch: Epoch,
+        reason: String,
+    },
+    PullRequestOpened {
+        prompt: PromptId,
+        pull_request: PullRequest,
+        by: Person,
+        step: Step,
+    },
+    PullRequestFailed {
+        message: String,
+    },
     Expired(Deadline),
 }
 
@@ -119,14 +144,21 @@ pub enum Input {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     Fact(Fact),
-    Delta { part: PartId, offset: u64, text: String },
+    Delta {
+        part: PartId,
+        offset: u64,
+        text: String,
+    },
 }
 
 /// What has to happen outside, each idempotent by [`Effect::key`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Effect {
-    StartSandbox { sandbox: SandboxId, epoch: Epoch },
+    StartSandbox {
+        sandbox: SandboxId,
+        epoch: Epoch,
+    },
     SendPrompt {
         prompt: PromptId,
         epoch: Epoch,
@@ -136,8 +168,14 @@ pub enum Effect {
         /// Joins the prompt that runs.
         insert: bool,
     },
-    StopPrompt { prompt: PromptId, epoch: Epoch },
-    EndSandbox { sandbox: SandboxId, runner_url: String },
+    StopPrompt {
+        prompt: PromptId,
+        epoch: Epoch,
+    },
+    EndSandbox {
+        sandbox: SandboxId,
+        runner_url: String,
+    },
     OpenPullRequest {
         prompt: PromptId,
         author: Person,
@@ -198,7 +236,10 @@ pub const SILENCE_LIMIT_MS: i64 = 20 * 60_000;
 pub enum Refusal {
     #[error("this session is archived: start a new one")]
     Archived,
-    #[error("{} prompts wait already: cancel one or wait for the agent", protocol::api::MAX_QUEUE)]
+    #[error(
+        "{} prompts wait already: cancel one or wait for the agent",
+        protocol::api::MAX_QUEUE
+    )]
     QueueFull,
     #[error("there is no such prompt in this session's queue: it has started or was cancelled")]
     NotWaiting,
@@ -294,7 +335,11 @@ impl State {
             Input::Stop { by } => self.stop(by, context, &mut transition)?,
             Input::Archive { by } => self.archive(by, context, &mut transition),
             Input::Batch(batch) => self.batch(batch, context, &mut transition)?,
-            Input::Placed { epoch, runner_url, claim } => {
+            Input::Placed {
+                epoch,
+                runner_url,
+                claim,
+            } => {
                 self.placed(epoch, runner_url, claim, &mut transition);
             }
             Input::Unreachable { epoch, reason } => {
@@ -302,13 +347,22 @@ impl State {
                     self.lose_sandbox(reason, context, &mut transition);
                 }
             }
-            Input::PullRequestOpened { prompt, pull_request, by, step } => {
+            Input::PullRequestOpened {
+                prompt,
+                pull_request,
+                by,
+                step,
+            } => {
                 self.pull_request_opened(prompt, pull_request, by, step, &mut transition);
             }
             Input::PullRequestFailed { message } => transition.fact(Fact::Notice { message }),
             Input::Expired(deadline) => self.expired(deadline, context, &mut transition),
         }
-        if transition.outputs.iter().any(|output| matches!(output, Output::Fact(_))) {
+        if transition
+            .outputs
+            .iter()
+            .any(|output| matches!(output, Output::Fact(_)))
+        {
             self.updated_at = context.now;
         }
         if self.summary_key() != before {
@@ -333,10 +387,16 @@ impl State {
     }
 
     fn summary_key(&self) -> (SessionState, String, Option<PullRequest>) {
-        (self.activity(), self.title.clone(), self.pull_request.clone())
+        (
+            self.activity(),
+            self.title.clone(),
+            self.pull_request.clone(),
+        )
     }
 
     fn is_current(&self, epoch: Epoch) -> bool {
-        self.sandbox.as_ref().is_some_and(|sandbox| sandbox.epoch == epoch)
+        self.sandbox
+            .as_ref()
+            .is_some_and(|sandbox| sandbox.epoch == epoch)
     }
 }

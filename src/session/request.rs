@@ -14,19 +14,44 @@ pub const SOCKET_PATH: &str = "/socket";
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Request {
     /// Idempotent: a session that exists stays as it is.
-    Create { create: Create },
+    Create {
+        create: Create,
+    },
     Warm,
     Prompt(NewPrompt),
-    Edit { prompt: PromptId, text: String, by: Person },
-    Cancel { prompt: PromptId, by: Person },
-    Stop { by: Person },
-    Archive { by: Person },
+    Edit {
+        prompt: PromptId,
+        text: String,
+        by: Person,
+    },
+    Cancel {
+        prompt: PromptId,
+        by: Person,
+    },
+    Stop {
+        by: Person,
+    },
+    Archive {
+        by: Person,
+    },
     Summary,
-    Events { since: Seq, limit: i64 },
+    Events {
+        since: Seq,
+        limit: i64,
+    },
     Waterfall,
-    IssueTicket { person: Person, origin: String },
+    IssueTicket {
+        person: Person,
+        origin: String,
+    },
     /// A signed batch whose signature has been verified.
-    Callbacks { webhook_id: String, body: String },
+    Callbacks {
+        webhook_id: String,
+        body: String,
+    },
+    /// Panics after a write, inside of a transaction.
+    #[cfg(feature = "fault-drill")]
+    Panic,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

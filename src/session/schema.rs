@@ -28,10 +28,16 @@ const STEPS: &[&str] = &["
 
 /// Brings the object's tables to the newest version; harmless when they are there.
 pub fn migrate(sql: &impl Sql) -> Result<(), SqlError> {
-    sql.run("CREATE TABLE IF NOT EXISTS meta (version INTEGER NOT NULL)", &[])?;
+    sql.run(
+        "CREATE TABLE IF NOT EXISTS meta (version INTEGER NOT NULL)",
+        &[],
+    )?;
     let rows = sql.run("SELECT version FROM meta", &[])?;
     let version = rows.first().map_or(Ok(0), |row| row.integer(0))?;
-    for (number, step) in (1_i64..).zip(STEPS).skip_while(|(number, _)| *number <= version) {
+    for (number, step) in (1_i64..)
+        .zip(STEPS)
+        .skip_while(|(number, _)| *number <= version)
+    {
         sql.transaction(&mut || {
             sql.run(step, &[])?;
             sql.run("DELETE FROM meta", &[])?;

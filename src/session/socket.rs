@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use protocol::event::Source;
-use protocol::frame::{
-    ClientFrame, MAX_CLIENT_FRAME, SUBPROTOCOL, ServerFrame, TICKET_PREFIX,
-};
+use protocol::frame::{ClientFrame, MAX_CLIENT_FRAME, SUBPROTOCOL, ServerFrame, TICKET_PREFIX};
 use protocol::{PartId, Seq};
-use worker::{Request, Response, ResponseBuilder, WebSocket, WebSocketIncomingMessage, WebSocketPair};
+use worker::{
+    Request, Response, ResponseBuilder, WebSocket, WebSocketIncomingMessage, WebSocketPair,
+};
 
 use super::hub::{self, Attachment};
 use super::machine::Input;
@@ -24,12 +24,14 @@ impl Core {
         let offered = headers.get("sec-websocket-protocol")?.unwrap_or_default();
         let origin = headers.get("origin")?.unwrap_or_default();
         let mut protocols = offered.split(',').map(str::trim);
-        let ticket = protocols.clone().find_map(|one| one.strip_prefix(TICKET_PREFIX));
+        let ticket = protocols
+            .clone()
+            .find_map(|one| one.strip_prefix(TICKET_PREFIX));
         if !protocols.any(|one| one == SUBPROTOCOL) {
             let message = format!("offer the subprotocol {SUBPROTOCOL}");
             return Err(Error::invalid("wrong_subprotocol", message));
         }
-        self.session()?;
+        // A session that is not there has given out no ticket, and is told from none.
         let ticket = ticket.ok_or(Error::BadTicket)?;
         let person = self
             .store()?
@@ -37,7 +39,11 @@ impl Core {
             .ok_or(Error::BadTicket)?;
         let pair = WebSocketPair::new()?;
         self.state.accept_web_socket(&pair.server);
-        pair.server.serialize_attachment(Attachment { person, subscribed: false, active: true })?;
+        pair.server.serialize_attachment(Attachment {
+            person,
+            subscribed: false,
+            active: true,
+        })?;
         Ok(ResponseBuilder::new()
             .with_status(101)
             .with_header("sec-websocket-protocol", SUBPROTOCOL)?
@@ -49,7 +55,11 @@ impl Core {
     pub(super) fn receive(self: &Rc<Self>, socket: &WebSocket, message: WebSocketIncomingMessage) {
         let mut client_request_id = None;
         let outcome = parse(message).and_then(|frame| {
-            if let ClientFrame::Prompt { client_request_id: id, .. } = &frame {
+            if let ClientFrame::Prompt {
+                client_request_id: id,
+                ..
+            } = &frame
+            {
                 client_request_id.clone_from(id);
             }
             self.handle(socket, frame)
@@ -74,9 +84,19 @@ impl Core {
         let by = attachment.person.clone();
         match frame {
             ClientFrame::Subscribe { since } => self.subscribe(socket, attachment, since),
-            ClientFrame::Prompt { text, mode, client_request_id } => {
+            ClientFrame::Prompt {
+                text,
+                mode,
+                client_request_id,
+            } => {
                 let source = Source::Web;
-                self.prompt(NewPrompt { author: by, text, source, mode, client_request_id })?;
+                self.prompt(NewPrompt {
+                    author: by,
+                    text,
+                    source,
+                    mode,
+                    client_request_id,
+                })?;
                 Ok(())
             }
             ClientFrame::EditPrompt { prompt, text } => {
@@ -121,12 +141,15 @@ impl Core {
         let newcomer = !attachment.subscribed;
         attachment.subscribed = true;
         socket.serialize_attachment(&attachment)?;
-        hub::send(socket, &ServerFrame::Welcome {
-            session: summary_of(&state),
-            participants: self.hub().participants(None),
-            queue,
-            head_seq,
-        })?;
+        hub::send(
+            socket,
+            &ServerFrame::Welcome {
+                session: summary_of(&state),
+                participants: self.hub().participants(None),
+                queue,
+                head_seq,
+            },
+        )?;
         let mut sent = since;
         while sent < head_seq {
             let events = store.events(sent, MAX_PAGE)?.events;
@@ -150,7 +173,14 @@ impl Core {
         if text.is_empty() {
             return Ok(());
         }
-        hub::send(socket, &ServerFrame::Delta { part, offset: 0, text })
+        hub::send(
+            socket,
+            &ServerFrame::Delta {
+                part,
+                offset: 0,
+                text,
+            },
+        )
     }
 }
 

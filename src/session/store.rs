@@ -37,7 +37,11 @@ const MAX_PAGE_BYTES: usize = 512 * 1024;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Committed {
     Event(Event),
-    Delta { part: PartId, offset: u64, text: String },
+    Delta {
+        part: PartId,
+        offset: u64,
+        text: String,
+    },
 }
 
 /// A piece of work that is due.
@@ -58,12 +62,24 @@ impl<S: Sql> Store<S> {
         Ok(Self { sql })
     }
 
+    /// Deletes the log and panics before the transaction ends.
+    #[cfg(feature = "fault-drill")]
+    #[expect(clippy::panic, reason = "this is the drill")]
+    pub fn drill(&self) -> Result<(), StoreError> {
+        Ok(self.sql.transaction(&mut || {
+            self.sql.run("DELETE FROM events", &[])?;
+            panic!("a drill")
+        })?)
+    }
+
     pub fn state(&self) -> Result<Option<State>, StoreError> {
         first_json(&self.sql.run("SELECT json FROM state", &[])?)
     }
 
     pub fn head(&self) -> Result<Seq, StoreError> {
-        let rows = self.sql.run("SELECT COALESCE(MAX(seq), 0) FROM events", &[])?;
+        let rows = self
+            .sql
+            .run("SELECT COALESCE(MAX(seq), 0) FROM events", &[])?;
         let head = rows.first().map_or(Ok(0), |row| row.integer(0))?;
         Ok(Seq(u64::try_from(head).unwrap_or(0)))
     }
@@ -81,7 +97,11 @@ impl<S: Sql> Store<S> {
     ) -> Result<Vec<Committed>, StoreError> {
         let mut committed = Vec::new();
         let mut broken = None;
-        let Transition { outputs, effects, cancelled } = transition;
+        let Transition {
+            outputs,
+            effects,
+            cancelled,
+        } = transition;
         let outcome = self.sql.transaction(&mut || {
             committed.clear();
             let written = self.write_all(state, &outputs, &effects, &cancelled, done, now);
@@ -138,14 +158,19 @@ impl<S: Sql> Store<S> {
             &[serde_json::to_string(state)?.into()],
         )?;
         for key in cancelled.iter().map(String::as_str).chain(done) {
-            self.sql.run("DELETE FROM schedule WHERE key = ?", &[key.into()])?;
+            self.sql
+                .run("DELETE FROM schedule WHERE key = ?", &[key.into()])?;
         }
         for (due_at, effect) in effects {
             self.sql.run(
                 "INSERT INTO schedule (key, due_at, attempts, effect) VALUES (?, ?, 0, ?)
                  ON CONFLICT (key) DO UPDATE SET
                     due_at = excluded.due_at, attempts = 0, effect = excluded.effect",
-                &[effect.key().into(), due_at.0.into(), serde_json::to_string(effect)?.into()],
+                &[
+                    effect.key().into(),
+                    due_at.0.into(),
+                    serde_json::to_string(effect)?.into(),
+                ],
             )?;
         }
         Ok(committed)
@@ -163,18 +188,27 @@ impl<S: Sql> Store<S> {
             }
             _ => {}
         }
-        let live = Event { seq, at: now, fact: fact.clone() };
+        let live = Event {
+            seq,
+            at: now,
+            fact: fact.clone(),
+        };
         let mut stored = live.clone();
         if let Fact::PartFinished { part, text, .. } = &mut stored.fact {
             // Whoever reads the log later has no deltas, so the stored fact holds the text.
             if text.is_none() {
                 *text = Some(self.growing_text(*part)?);
             }
-            self.sql.run("DELETE FROM chunks WHERE part = ?", &[integer(part.0)])?;
+            self.sql
+                .run("DELETE FROM chunks WHERE part = ?", &[integer(part.0)])?;
         }
         self.sql.run(
             "INSERT INTO events (seq, at, json) VALUES (?, ?, ?)",
-            &[integer(seq.0), now.0.into(), serde_json::to_string(&stored)?.into()],
+            &[
+                integer(seq.0),
+                now.0.into(),
+                serde_json::to_string(&stored)?.into(),
+            ],
         )?;
         Ok(live)
     }
@@ -183,20 +217,27 @@ impl<S: Sql> Store<S> {
         self.sql.run(
             "INSERT INTO prompts (id, json) VALUES (?, ?)
              ON CONFLICT (id) DO UPDATE SET json = excluded.json",
-            &[prompt.id.as_str().into(), serde_json::to_string(prompt)?.into()],
+            &[
+                prompt.id.as_str().into(),
+                serde_json::to_string(prompt)?.into(),
+            ],
         )?;
         Ok(())
     }
 
     pub fn prompt(&self, id: &PromptId) -> Result<Option<Prompt>, StoreError> {
-        first_json(&self.sql.run("SELECT json FROM prompts WHERE id = ?", &[id.as_str().into()])?)
+        first_json(&self.sql.run(
+            "SELECT json FROM prompts WHERE id = ?",
+            &[id.as_str().into()],
+        )?)
     }
 
     /// The text of a part that is not finished.
     pub fn growing_text(&self, part: PartId) -> Result<String, StoreError> {
-        let rows = self
-            .sql
-            .run("SELECT text FROM chunks WHERE part = ? ORDER BY start", &[integer(part.0)])?;
+        let rows = self.sql.run(
+            "SELECT text FROM chunks WHERE part = ? ORDER BY start",
+            &[integer(part.0)],
+        )?;
         rows.iter().map(|row| Ok(row.text(0)?)).collect()
     }
 
@@ -216,7 +257,10 @@ impl<S: Sql> Store<S> {
             }
             events.push(serde_json::from_str(json)?);
         }
-        Ok(EventPage { events, head_seq: self.head()? })
+        Ok(EventPage {
+            events,
+            head_seq: self.head()?,
+        })
     }
 
     /// Every step of the waterfall, oldest first.
@@ -226,7 +270,9 @@ impl<S: Sql> Store<S> {
              WHERE json_extract(json, '$.type') = 'step' ORDER BY seq",
             &[],
         )?;
-        rows.iter().map(|row| Ok(serde_json::from_str(row.text(0)?)?)).collect()
+        rows.iter()
+            .map(|row| Ok(serde_json::from_str(row.text(0)?)?))
+            .collect()
     }
 
     /// Takes what is due, and keeps it from others until `lease` has passed: should this life of
@@ -272,8 +318,14 @@ impl<S: Sql> Store<S> {
 
     /// When the alarm has to ring.
     pub fn next_due(&self) -> Result<Option<Millis>, StoreError> {
-        let rows = self.sql.run("SELECT due_at FROM schedule ORDER BY due_at LIMIT 1", &[])?;
-        Ok(rows.first().map(|row| row.integer(0)).transpose()?.map(Millis))
+        let rows = self
+            .sql
+            .run("SELECT due_at FROM schedule ORDER BY due_at LIMIT 1", &[])?;
+        Ok(rows
+            .first()
+            .map(|row| row.integer(0))
+            .transpose()?
+            .map(Millis))
     }
 }
 

@@ -26,29 +26,57 @@ pub fn group(group: &mut Group<'_>) {
 }
 
 fn started(part: u64, prompt: &PromptId) -> Report {
-    Report::PartStarted { part: PartId(part), prompt: prompt.clone(), body: PartBody::Text }
+    Report::PartStarted {
+        part: PartId(part),
+        prompt: prompt.clone(),
+        body: PartBody::Text,
+    }
 }
 
 fn delta(part: u64, offset: u64, text: &str) -> Report {
-    Report::Delta { part: PartId(part), offset, text: text.to_owned() }
+    Report::Delta {
+        part: PartId(part),
+        offset,
+        text: text.to_owned(),
+    }
 }
 
 fn finished(part: u64, prompt: &PromptId, length: u64) -> Report {
     let outcome = PartOutcome::Completed { title: None };
-    Report::PartFinished { part: PartId(part), prompt: prompt.clone(), length, text: None, outcome }
+    Report::PartFinished {
+        part: PartId(part),
+        prompt: prompt.clone(),
+        length,
+        text: None,
+        outcome,
+    }
 }
 
 fn notice(message: &str) -> Report {
-    Report::Notice { message: message.to_owned() }
+    Report::Notice {
+        message: message.to_owned(),
+    }
 }
 
 async fn a_duplicate_batch_is_acknowledged_and_logged_once(world: &World) -> Outcome {
     let played = Played::ready(world).await?;
     for _ in 0..3 {
-        assert_eq!(played.puppet.report(&played.start, 2, vec![notice("a"), notice("b")]).await?, 3);
+        assert_eq!(
+            played
+                .puppet
+                .report(&played.start, 2, vec![notice("a"), notice("b")])
+                .await?,
+            3
+        );
     }
     // One that overlaps: only what is new counts.
-    assert_eq!(played.puppet.report(&played.start, 3, vec![notice("b"), notice("c")]).await?, 4);
+    assert_eq!(
+        played
+            .puppet
+            .report(&played.start, 3, vec![notice("b"), notice("c")])
+            .await?,
+        4
+    );
     let events = played.client.events(&played.session, Seq(0)).await?.events;
     let notices: Vec<_> = events
         .iter()
@@ -63,22 +91,42 @@ async fn a_duplicate_batch_is_acknowledged_and_logged_once(world: &World) -> Out
 
 async fn a_batch_that_leaves_a_gap_is_refused_until_the_gap_is_filled(world: &World) -> Outcome {
     let played = Played::ready(world).await?;
-    let early = played.puppet.report(&played.start, 3, vec![notice("second")]).await;
+    let early = played
+        .puppet
+        .report(&played.start, 3, vec![notice("second")])
+        .await;
     let Err(PuppetError::Refused { status: 409, body }) = early else {
         panic!("a gap was taken: {early:?}");
     };
     assert_eq!(body, r#"{"received":1}"#);
-    played.puppet.report(&played.start, 2, vec![notice("first")]).await?;
-    assert_eq!(played.puppet.report(&played.start, 3, vec![notice("second")]).await?, 3);
+    played
+        .puppet
+        .report(&played.start, 2, vec![notice("first")])
+        .await?;
+    assert_eq!(
+        played
+            .puppet
+            .report(&played.start, 3, vec![notice("second")])
+            .await?,
+        3
+    );
     Ok(())
 }
 
 async fn reports_of_a_lost_sandbox_are_void(world: &World) -> Outcome {
     let played = Played::ready(world).await?;
-    let lost = Report::Lost { reason: "the machine went away".to_owned() };
+    let lost = Report::Lost {
+        reason: "the machine went away".to_owned(),
+    };
     played.puppet.report(&played.start, 2, vec![lost]).await?;
-    let late = played.puppet.report(&played.start, 3, vec![notice("late")]).await;
-    assert!(matches!(late, Err(PuppetError::Refused { status: 410, .. })), "{late:?}");
+    let late = played
+        .puppet
+        .report(&played.start, 3, vec![notice("late")])
+        .await;
+    assert!(
+        matches!(late, Err(PuppetError::Refused { status: 410, .. })),
+        "{late:?}"
+    );
     Ok(())
 }
 
@@ -86,9 +134,18 @@ async fn a_reconnecting_client_gets_exactly_what_it_missed(world: &World) -> Out
     let played = Played::ready(world).await?;
     let (mut viewer, sent) = played.prompt("write").await?;
     let prompt = &sent.prompt;
-    played.puppet.report(&played.start, 2, vec![started(1, prompt), delta(1, 0, "Hello, ")]).await?;
+    played
+        .puppet
+        .report(
+            &played.start,
+            2,
+            vec![started(1, prompt), delta(1, 0, "Hello, ")],
+        )
+        .await?;
     viewer
-        .wait_for("the first words", LIMIT, |viewer, _| viewer.texts.contains_key(&PartId(1)).then_some(()))
+        .wait_for("the first words", LIMIT, |viewer, _| {
+            viewer.texts.contains_key(&PartId(1)).then_some(())
+        })
         .await?;
     let seen = viewer.seq;
     drop(viewer);
@@ -102,24 +159,36 @@ async fn a_reconnecting_client_gets_exactly_what_it_missed(world: &World) -> Out
     ];
     played.puppet.report(&played.start, 4, rest).await?;
     let mut back = played.client.watch(&played.session, seen).await?;
-    back.wait_for("the growing part", LIMIT, |viewer, _| viewer.texts.contains_key(&PartId(2)).then_some(()))
-        .await?;
-    assert_eq!(back.finished.get(&PartId(1)).map(String::as_str), Some("Hello, world 😀"));
+    back.wait_for("the growing part", LIMIT, |viewer, _| {
+        viewer.texts.contains_key(&PartId(2)).then_some(())
+    })
+    .await?;
+    assert_eq!(
+        back.finished.get(&PartId(1)).map(String::as_str),
+        Some("Hello, world 😀")
+    );
 
     let end = vec![
         delta(2, 6, "here."),
         finished(2, prompt, 11),
-        Report::PromptFinished { prompt: prompt.clone(), result: PromptResult::Completed },
+        Report::PromptFinished {
+            prompt: prompt.clone(),
+            result: PromptResult::Completed,
+        },
     ];
     played.puppet.report(&played.start, 9, end).await?;
     back.wait_for_fact("the end", LIMIT, |fact| {
         matches!(fact, Fact::PromptFinished { .. }).then_some(())
     })
     .await?;
-    assert_eq!(back.finished.get(&PartId(2)).map(String::as_str), Some("Still here."));
+    assert_eq!(
+        back.finished.get(&PartId(2)).map(String::as_str),
+        Some("Still here.")
+    );
     // What the reconnected viewer saw is what the log says, number by number.
     let log = played.client.events(&played.session, seen).await?.events;
-    let seqs = |events: &[protocol::Event]| events.iter().map(|event| event.seq).collect::<Vec<_>>();
+    let seqs =
+        |events: &[protocol::Event]| events.iter().map(|event| event.seq).collect::<Vec<_>>();
     assert_eq!(seqs(&back.events), seqs(&log));
     Ok(())
 }
@@ -127,7 +196,11 @@ async fn a_reconnecting_client_gets_exactly_what_it_missed(world: &World) -> Out
 async fn a_newcomer_gets_text_that_is_still_growing(world: &World) -> Outcome {
     let played = Played::ready(world).await?;
     let (_viewer, sent) = played.prompt("write").await?;
-    let reports = vec![started(1, &sent.prompt), delta(1, 0, "ab"), delta(1, 2, "cd")];
+    let reports = vec![
+        started(1, &sent.prompt),
+        delta(1, 0, "ab"),
+        delta(1, 2, "cd"),
+    ];
     played.puppet.report(&played.start, 2, reports).await?;
     let mut newcomer = played.client.watch(&played.session, Seq(0)).await?;
     newcomer
@@ -135,7 +208,10 @@ async fn a_newcomer_gets_text_that_is_still_growing(world: &World) -> Outcome {
             (viewer.texts.get(&PartId(1)).map(String::as_str) == Some("abcd")).then_some(())
         })
         .await?;
-    played.puppet.report(&played.start, 5, vec![delta(1, 4, "ef")]).await?;
+    played
+        .puppet
+        .report(&played.start, 5, vec![delta(1, 4, "ef")])
+        .await?;
     newcomer
         .wait_for("what follows", LIMIT, |viewer, _| {
             (viewer.texts.get(&PartId(1)).map(String::as_str) == Some("abcdef")).then_some(())
@@ -151,8 +227,11 @@ async fn everybody_sees_who_is_there_and_what_they_ask(world: &World) -> Outcome
     let mut bobs = bob.watch(&played.session, Seq(0)).await?;
     alices
         .wait_for("Bob", LIMIT, |viewer, _| {
-            let mut logins: Vec<_> =
-                viewer.participants.iter().map(|one| one.person.login.as_str()).collect();
+            let mut logins: Vec<_> = viewer
+                .participants
+                .iter()
+                .map(|one| one.person.login.as_str())
+                .collect();
             logins.sort_unstable();
             (logins == [ALICE, BOB]).then_some(())
         })
@@ -178,10 +257,16 @@ async fn everybody_sees_who_is_there_and_what_they_ask(world: &World) -> Outcome
         .await?;
     assert_eq!(author, BOB);
     let sent = played.puppet.prompt_command(&played.start).await?;
-    assert!(sent.author.email.ends_with("+bob@users.noreply.github.com"), "{:?}", sent.author);
+    assert!(
+        sent.author.email.ends_with("+bob@users.noreply.github.com"),
+        "{:?}",
+        sent.author
+    );
     drop(bobs);
     alices
-        .wait_for("Bob leaving", LIMIT, |viewer, _| (viewer.participants.len() == 1).then_some(()))
+        .wait_for("Bob leaving", LIMIT, |viewer, _| {
+            (viewer.participants.len() == 1).then_some(())
+        })
         .await?;
     Ok(())
 }
@@ -191,15 +276,22 @@ async fn a_stop_reaches_the_runner_and_names_who_stopped(world: &World) -> Outco
     let (mut viewer, sent) = played.prompt("take your time").await?;
     let bob = world.played().await.client(BOB).await?;
     bob.stop(&played.session).await?;
-    assert_eq!(played.puppet.stop_command(&played.start).await?, sent.prompt);
+    assert_eq!(
+        played.puppet.stop_command(&played.start).await?,
+        sent.prompt
+    );
     let result = PromptResult::Stopped;
-    let report = Report::PromptFinished { prompt: sent.prompt.clone(), result };
+    let report = Report::PromptFinished {
+        prompt: sent.prompt.clone(),
+        result,
+    };
     played.puppet.report(&played.start, 2, vec![report]).await?;
     let by = viewer
         .wait_for_fact("the end", LIMIT, |fact| match fact {
-            Fact::PromptFinished { outcome: protocol::event::Outcome::Stopped { by }, .. } => {
-                Some(by.login.clone())
-            }
+            Fact::PromptFinished {
+                outcome: protocol::event::Outcome::Stopped { by },
+                ..
+            } => Some(by.login.clone()),
             _ => None,
         })
         .await?;
@@ -213,7 +305,13 @@ async fn a_waiting_prompt_can_be_edited_and_cancelled(world: &World) -> Outcome 
     for text in ["second", "third"] {
         let text = text.to_owned();
         let mode = protocol::event::Mode::Queue;
-        viewer.send(&ClientFrame::Prompt { text, mode, client_request_id: None }).await?;
+        viewer
+            .send(&ClientFrame::Prompt {
+                text,
+                mode,
+                client_request_id: None,
+            })
+            .await?;
     }
     let queued = |viewer: &support::client::Viewer| {
         let prompts = viewer.events.iter().filter_map(|event| match &event.fact {
@@ -227,22 +325,44 @@ async fn a_waiting_prompt_can_be_edited_and_cancelled(world: &World) -> Outcome 
             Some(queued(viewer)).filter(|ids| ids.len() == 3)
         })
         .await?;
-    let [_, second, third] = ids.as_slice() else { panic!("{ids:?}") };
+    let [_, second, third] = ids.as_slice() else {
+        panic!("{ids:?}")
+    };
     let text = "second, but better".to_owned();
-    viewer.send(&ClientFrame::EditPrompt { prompt: second.clone(), text }).await?;
-    viewer.send(&ClientFrame::CancelPrompt { prompt: third.clone() }).await?;
+    viewer
+        .send(&ClientFrame::EditPrompt {
+            prompt: second.clone(),
+            text,
+        })
+        .await?;
+    viewer
+        .send(&ClientFrame::CancelPrompt {
+            prompt: third.clone(),
+        })
+        .await?;
     viewer
         .wait_for_fact("the cancelling", LIMIT, |fact| {
             matches!(fact, Fact::PromptCancelled { .. }).then_some(())
         })
         .await?;
-    let done = Report::PromptFinished { prompt: first.prompt, result: PromptResult::Completed };
+    let done = Report::PromptFinished {
+        prompt: first.prompt,
+        result: PromptResult::Completed,
+    };
     played.puppet.report(&played.start, 2, vec![done]).await?;
     let sent = played.puppet.prompt_command(&played.start).await?;
-    assert_eq!((sent.prompt, sent.text.as_str()), (second.clone(), "second, but better"));
+    assert_eq!(
+        (sent.prompt, sent.text.as_str()),
+        (second.clone(), "second, but better")
+    );
     // One that has started is not edited any more.
     let text = "too late".to_owned();
-    viewer.send(&ClientFrame::EditPrompt { prompt: second.clone(), text }).await?;
+    viewer
+        .send(&ClientFrame::EditPrompt {
+            prompt: second.clone(),
+            text,
+        })
+        .await?;
     let error = viewer.error(LIMIT).await?;
     assert_eq!(error, "not_waiting");
     Ok(())
@@ -254,7 +374,12 @@ async fn archiving_ends_the_sandbox(world: &World) -> Outcome {
     played.puppet.end_command(&played.start).await?;
     let path = format!("/api/sessions/{}/prompts", played.session);
     let body = serde_json::json!({ "text": "more" });
-    let answer = played.client.request(reqwest::Method::POST, &path).json(&body).send().await?;
+    let answer = played
+        .client
+        .request(reqwest::Method::POST, &path)
+        .json(&body)
+        .send()
+        .await?;
     assert_eq!(answer.status().as_u16(), 409);
     Ok(())
 }

@@ -5,11 +5,18 @@
 //! they decide what is reported; tests of the whole run on the whole. Each kind shares a stack,
 //! started by its first test; those that kill something have one of their own.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod callbacks;
+mod drill;
 mod refusals;
 mod stage;
+mod whole;
 mod world;
 
 use std::process::ExitCode;
@@ -28,6 +35,8 @@ fn main() -> ExitCode {
     for (name, group) in [
         ("refusals", refusals::group as fn(&mut Group<'_>)),
         ("callbacks", callbacks::group),
+        ("drill", drill::group),
+        ("whole", whole::group),
     ] {
         group(&mut Group::new(name, &world, &mut trials));
     }

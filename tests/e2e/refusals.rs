@@ -35,8 +35,12 @@ async fn refused(request: reqwest::RequestBuilder) -> (u16, String) {
     let response = request.send().await.expect("the Worker answers");
     let status = response.status().as_u16();
     let text = response.text().await.expect("an answer has a body");
-    let body: ErrorBody = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status}: {text}"));
-    assert!(!body.error.message.is_empty(), "an error says what happened");
+    let body: ErrorBody =
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status}: {text}"));
+    assert!(
+        !body.error.message.is_empty(),
+        "an error says what happened"
+    );
     (status, body.error.code)
 }
 
@@ -53,7 +57,9 @@ async fn an_unknown_repository_is_not_there(world: &World) -> Outcome {
 
 async fn a_repository_without_access_is_not_there_either(world: &World) -> Outcome {
     let client = world.played().await.client(CAROL).await?;
-    let request = client.request(Method::POST, "/api/sessions").json(&wanted(Some("hello")));
+    let request = client
+        .request(Method::POST, "/api/sessions")
+        .json(&wanted(Some("hello")));
     assert_eq!(refused(request).await, (404, "not_found".to_owned()));
     Ok(())
 }
@@ -78,20 +84,34 @@ async fn a_session_of_a_closed_repository_is_not_there(world: &World) -> Outcome
 async fn an_empty_or_endless_prompt_is_refused(world: &World) -> Outcome {
     let played = Played::ready(world).await?;
     let path = format!("/api/sessions/{}/prompts", played.session);
-    let before = played.client.events(&played.session, Seq(0)).await?.head_seq;
+    let before = played
+        .client
+        .events(&played.session, Seq(0))
+        .await?
+        .head_seq;
     for (text, status, code) in [
         (" \n ".to_owned(), 400, "prompt_empty"),
         ("x".repeat(100 * 1024), 413, "prompt_too_long"),
         ("😀".repeat(MAX_PROMPT / 2 + 1), 413, "prompt_too_long"),
         ("x".repeat(1024 * 1024), 413, "body_too_large"),
     ] {
-        let request = played.client.request(Method::POST, &path).json(&json!({ "text": text }));
+        let request = played
+            .client
+            .request(Method::POST, &path)
+            .json(&json!({ "text": text }));
         assert_eq!(refused(request).await, (status, code.to_owned()));
         let body = json!({ "repository": wanted(None).repository, "prompt": text });
-        let request = played.client.request(Method::POST, "/api/sessions").json(&body);
+        let request = played
+            .client
+            .request(Method::POST, "/api/sessions")
+            .json(&body);
         assert_eq!(refused(request).await, (status, code.to_owned()));
     }
-    let after = played.client.events(&played.session, Seq(0)).await?.head_seq;
+    let after = played
+        .client
+        .events(&played.session, Seq(0))
+        .await?
+        .head_seq;
     assert_eq!(before, after);
     Ok(())
 }
@@ -99,11 +119,24 @@ async fn an_empty_or_endless_prompt_is_refused(world: &World) -> Outcome {
 async fn malformed_json_is_refused(world: &World) -> Outcome {
     let played = Played::ready(world).await?;
     let path = format!("/api/sessions/{}/prompts", played.session);
-    for body in ["", "{", "[]", r#"{"text":1}"#, r#"{"text":"a","surprise":1}"#, "\u{0}"] {
+    for body in [
+        "",
+        "{",
+        "[]",
+        r#"{"text":1}"#,
+        r#"{"text":"a","surprise":1}"#,
+        "\u{0}",
+    ] {
         let request = played.client.request(Method::POST, &path).body(body);
-        assert_eq!(refused(request).await, (400, "malformed".to_owned()), "{body:?}");
+        assert_eq!(
+            refused(request).await,
+            (400, "malformed".to_owned()),
+            "{body:?}"
+        );
     }
-    let request = played.client.request(Method::GET, "/api/sessions/ses_nothing");
+    let request = played
+        .client
+        .request(Method::GET, "/api/sessions/ses_nothing");
     assert_eq!(refused(request).await, (404, "not_found".to_owned()));
     let request = played.client.request(Method::GET, "/api/nothing");
     assert_eq!(refused(request).await, (404, "not_found".to_owned()));
@@ -127,7 +160,9 @@ async fn without_signing_in_nothing_is_shown(world: &World) -> Outcome {
         let answer = refused(http.get(format!("{url}{path}"))).await;
         assert_eq!(answer, (401, "not_signed_in".to_owned()), "{path}");
     }
-    let stranger = http.get(format!("{url}/api/me")).header("cookie", "__Host-session=0");
+    let stranger = http
+        .get(format!("{url}/api/me"))
+        .header("cookie", "__Host-session=0");
     assert_eq!(refused(stranger).await, (401, "not_signed_in".to_owned()));
     Ok(())
 }
@@ -140,16 +175,26 @@ async fn spoiled(
     spoil: impl Fn(&Played, &str, &[u8]) -> Signature,
 ) -> Outcome {
     let played = Played::ready(world).await?;
-    let before = played.client.events(&played.session, Seq(0)).await?.head_seq;
+    let before = played
+        .client
+        .events(&played.session, Seq(0))
+        .await?
+        .head_seq;
     let path = format!("/runner/callbacks/{}", played.session);
-    let reports = vec![Report::Notice { message: "forged".to_owned() }];
+    let reports = vec![Report::Notice {
+        message: "forged".to_owned(),
+    }];
     let batch = support::puppet::Puppet::batch(&played.start, 2, reports);
     let body = serde_json::to_vec(&batch)?;
     let signature = spoil(&played, &path, &body);
     let (got, text) = played.puppet.post_with(&path, body, &signature).await?;
     let error: ErrorBody = serde_json::from_str(&text)?;
     assert_eq!((got, error.error.code.as_str()), (status, code));
-    let after = played.client.events(&played.session, Seq(0)).await?.head_seq;
+    let after = played
+        .client
+        .events(&played.session, Seq(0))
+        .await?
+        .head_seq;
     assert_eq!(before, after);
     Ok(())
 }
@@ -164,11 +209,17 @@ async fn a_forged_signature_changes_nothing(world: &World) -> Outcome {
     // A signature of another session's path is void here.
     spoiled(world, "bad_signature", 401, |played, _, body| {
         let other = format!("/runner/callbacks/{}", SessionId::from_random([9; 16]));
-        played.puppet.sign("POST", &other, body).expect("a signature")
+        played
+            .puppet
+            .sign("POST", &other, body)
+            .expect("a signature")
     })
     .await?;
     spoiled(world, "bad_signature", 401, |played, path, _| {
-        played.puppet.sign("POST", path, b"other body").expect("a signature")
+        played
+            .puppet
+            .sign("POST", path, b"other body")
+            .expect("a signature")
     })
     .await
 }
@@ -177,7 +228,10 @@ async fn an_old_timestamp_is_refused(world: &World) -> Outcome {
     for offset in [-301_000, 301_000] {
         spoiled(world, "stale_timestamp", 401, |played, path, body| {
             let at = Millis(support::puppet::now().0 + offset);
-            played.puppet.sign_at(at, "POST", path, body).expect("a signature")
+            played
+                .puppet
+                .sign_at(at, "POST", path, body)
+                .expect("a signature")
         })
         .await?;
     }
@@ -187,10 +241,15 @@ async fn an_old_timestamp_is_refused(world: &World) -> Outcome {
 async fn a_replayed_message_is_refused(world: &World) -> Outcome {
     let played = Played::ready(world).await?;
     let path = format!("/runner/callbacks/{}", played.session);
-    let reports = vec![Report::Notice { message: "once".to_owned() }];
+    let reports = vec![Report::Notice {
+        message: "once".to_owned(),
+    }];
     let body = serde_json::to_vec(&support::puppet::Puppet::batch(&played.start, 2, reports))?;
     let signature = played.puppet.sign("POST", &path, &body)?;
-    let (status, _) = played.puppet.post_with(&path, body.clone(), &signature).await?;
+    let (status, _) = played
+        .puppet
+        .post_with(&path, body.clone(), &signature)
+        .await?;
     assert_eq!(status, 200);
     let (status, text) = played.puppet.post_with(&path, body, &signature).await?;
     let error: ErrorBody = serde_json::from_str(&text)?;
@@ -201,12 +260,21 @@ async fn a_replayed_message_is_refused(world: &World) -> Outcome {
 async fn a_frame_of_a_wrong_type_is_answered_and_the_socket_lives_on(world: &World) -> Outcome {
     let played = Played::ready(world).await?;
     let mut viewer = played.client.watch(&played.session, Seq(0)).await?;
-    for text in ["{", "[]", r#"{"type":"become_root"}"#, r#"{"type":"subscribe","since":-1}"#] {
+    for text in [
+        "{",
+        "[]",
+        r#"{"type":"become_root"}"#,
+        r#"{"type":"subscribe","since":-1}"#,
+    ] {
         viewer.send_text(text.to_owned()).await?;
         let code = viewer.error(LIMIT).await?;
         assert_eq!(code, "malformed", "{text}");
     }
-    viewer.send(&ClientFrame::Subscribe { since: Seq(1_000_000) }).await?;
+    viewer
+        .send(&ClientFrame::Subscribe {
+            since: Seq(1_000_000),
+        })
+        .await?;
     let code = viewer.error(LIMIT).await?;
     assert_eq!(code, "unknown_seq");
     // The automatic answer, exactly as clients send it.
@@ -224,7 +292,13 @@ async fn a_ticket_opens_one_socket(world: &World) -> Outcome {
     let ticket = played.client.ticket(&played.session).await?;
     let _first = played.client.open(&played.session, &ticket).await?;
     assert!(played.client.open(&played.session, &ticket).await.is_err());
-    assert!(played.client.open(&played.session, "made-up").await.is_err());
+    assert!(
+        played
+            .client
+            .open(&played.session, "made-up")
+            .await
+            .is_err()
+    );
     Ok(())
 }
 
@@ -238,17 +312,26 @@ async fn a_ticket_is_void_on_another_page(world: &World) -> Outcome {
 
 async fn a_reused_client_request_id_is_one_prompt_or_an_error(world: &World) -> Outcome {
     let client = world.played().await.client(ALICE).await?;
-    let body = CreateSession { client_request_id: Some("once".to_owned()), ..wanted(Some("a")) };
+    let body = CreateSession {
+        client_request_id: Some("once".to_owned()),
+        ..wanted(Some("a"))
+    };
     let first = client.create_session(&body).await?;
     let again = client.create_session(&body).await?;
     assert_eq!(first.id, again.id);
     let queued = client.events(&first.id, Seq(0)).await?.events;
-    let prompts = queued.iter().filter(|event| {
-        matches!(event.fact, protocol::Fact::PromptQueued { .. })
-    });
+    let prompts = queued
+        .iter()
+        .filter(|event| matches!(event.fact, protocol::Fact::PromptQueued { .. }));
     assert_eq!(prompts.count(), 1);
-    let other = CreateSession { prompt: Some("b".to_owned()), ..body };
+    let other = CreateSession {
+        prompt: Some("b".to_owned()),
+        ..body
+    };
     let request = client.request(Method::POST, "/api/sessions").json(&other);
-    assert_eq!(refused(request).await, (409, "conflicting_request".to_owned()));
+    assert_eq!(
+        refused(request).await,
+        (409, "conflicting_request".to_owned())
+    );
     Ok(())
 }

@@ -18,7 +18,8 @@ use tokio::sync::Mutex;
 
 use crate::world::World;
 
-pub type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+pub type Failure = Box<dyn Error + Send + Sync>;
+pub type Outcome = Result<(), Failure>;
 
 pub const ALICE: &str = "alice";
 pub const BOB: &str = "bob";
@@ -42,16 +43,30 @@ impl PlayedStack {
         let stack = Stack::start_without_runner("e2e-played", ModelChoice::Scripted)
             .await
             .unwrap_or_else(|error| panic!("{}", chain(&error)));
+        Self::of(stack).await
+    }
+
+    /// Puts a repository on the stack's forge and a puppet in its runner's place.
+    pub async fn of(stack: Stack) -> Self {
         let source = stack.directory().join("source");
         write_source(&source);
-        stack.forge.create_repository(ORGANIZATION, REPOSITORY, &source).await.expect("a repository");
-        let puppet =
-            Puppet::start(&stack.url(), stack.runner_keys()).await.expect("a registered puppet");
-        Self { stack, puppet, clients: Mutex::default() }
+        stack
+            .forge
+            .create_repository(ORGANIZATION, REPOSITORY, &source)
+            .await
+            .expect("a repository");
+        let puppet = Puppet::start(&stack.url(), stack.runner_keys())
+            .await
+            .expect("a registered puppet");
+        Self {
+            stack,
+            puppet,
+            clients: Mutex::default(),
+        }
     }
 
     /// A signed-in person; each signs in once.
-    pub async fn client(&self, login: &'static str) -> Result<Client, Box<dyn Error + Send + Sync>> {
+    pub async fn client(&self, login: &'static str) -> Result<Client, Failure> {
         let mut clients = self.clients.lock().await;
         if let Some(client) = clients.get(login) {
             return Ok(client.clone());
@@ -72,21 +87,29 @@ pub struct Played<'w> {
 
 impl<'w> Played<'w> {
     /// A session whose sandbox has reported that it is ready (report number 1).
-    pub async fn ready(world: &'w World) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let stack = world.played().await;
+    pub async fn ready(world: &'w World) -> Result<Self, Failure> {
+        Self::ready_on(world.played().await).await
+    }
+
+    pub async fn ready_on(stack: &'w PlayedStack) -> Result<Self, Failure> {
         let client = stack.client(ALICE).await?;
         let session = client.create_session(&wanted(None)).await?.id;
         let start = stack.puppet.start_command(&session).await?;
-        let ready = Report::Ready { image: None, commit: "c0ffee".to_owned() };
+        let ready = Report::Ready {
+            image: None,
+            commit: "c0ffee".to_owned(),
+        };
         stack.puppet.report(&start, 1, vec![ready]).await?;
-        Ok(Self { client, puppet: &stack.puppet, session, start })
+        Ok(Self {
+            client,
+            puppet: &stack.puppet,
+            session,
+            start,
+        })
     }
 
     /// Sends a prompt over a new socket; answers the socket and the command that came of it.
-    pub async fn prompt(
-        &self,
-        text: &str,
-    ) -> Result<(Viewer, SendPrompt), Box<dyn Error + Send + Sync>> {
+    pub async fn prompt(&self, text: &str) -> Result<(Viewer, SendPrompt), Failure> {
         let mut viewer = self.client.watch(&self.session, Seq(0)).await?;
         viewer
             .send(&protocol::frame::ClientFrame::Prompt {

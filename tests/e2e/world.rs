@@ -8,11 +8,16 @@ use libtest_mimic::Trial;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
-use crate::stage::{Outcome, PlayedStack};
+use support::client::Client;
+use support::demo::{DemoError, LOGIN, Stage};
+use support::stack::{ModelChoice, Stack};
+
+use crate::stage::{Outcome, PlayedStack, chain};
 
 pub struct World {
     runtime: Runtime,
     played: OnceCell<PlayedStack>,
+    whole: OnceCell<(Stage, Client)>,
 }
 
 impl World {
@@ -22,7 +27,11 @@ impl World {
             .enable_all()
             .build()
             .expect("a runtime can be made");
-        Self { runtime, played: OnceCell::new() }
+        Self {
+            runtime,
+            played: OnceCell::new(),
+            whole: OnceCell::new(),
+        }
     }
 
     /// The stack without a runner, and the puppet that tests play in its place.
@@ -30,12 +39,34 @@ impl World {
         self.played.get_or_init(PlayedStack::start).await
     }
 
+    /// The whole stack with the demo's crate on its forge, and Alice.
+    pub async fn whole(&self) -> &(Stage, Client) {
+        self.whole
+            .get_or_init(|| async {
+                let start = async {
+                    let stack = Stack::start("e2e-whole", ModelChoice::Scripted).await?;
+                    let stage = Stage::set(stack).await?;
+                    let url = stage.stack.url();
+                    let client = Client::sign_in(&url, &stage.stack.forge, LOGIN).await?;
+                    Ok::<_, DemoError>((stage, client))
+                };
+                start
+                    .await
+                    .unwrap_or_else(|error| panic!("{}", chain(&error)))
+            })
+            .await
+    }
+
     /// Ends every stack. Statics would leave their processes behind.
     pub fn end(self: Arc<Self>) {
         if let Some(world) = Arc::into_inner(self) {
-            let Self { runtime, played } = world;
+            let Self {
+                runtime,
+                played,
+                whole,
+            } = world;
             let _inside = runtime.enter();
-            drop(played);
+            drop((played, whole));
         }
     }
 }
@@ -51,10 +82,18 @@ type Test<'w> = Pin<Box<dyn Future<Output = Outcome> + Send + 'w>>;
 
 impl<'a> Group<'a> {
     pub fn new(name: &'static str, world: &'a Arc<World>, trials: &'a mut Vec<Trial>) -> Self {
-        Self { name, world, trials }
+        Self {
+            name,
+            world,
+            trials,
+        }
     }
 
-    pub fn test(&mut self, name: &str, test: impl for<'w> Fn(&'w World) -> Test<'w> + Send + 'static) {
+    pub fn test(
+        &mut self,
+        name: &str,
+        test: impl for<'w> Fn(&'w World) -> Test<'w> + Send + 'static,
+    ) {
         let world = self.world.clone();
         let trial = Trial::test(format!("{}::{name}", self.name), move || {
             world.runtime.block_on(test(&world)).map_err(|error| {

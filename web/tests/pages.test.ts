@@ -77,7 +77,7 @@ test("a session starts with a prompt and shows it", async () => {
   await page.getByRole("textbox", { name: "Prompt" }).fill("Fix the cart");
   await page.keyboard.press("Control+Enter");
   await page.locator(".prompt-text", { hasText: "Fix the cart" }).waitFor();
-  await page.getByText("Done.").waitFor();
+  await page.locator(".answer", { hasText: "Done." }).waitFor();
   const [session] = on.peer.sessions.values();
   expect(session?.summary).toMatchObject({ repository: "acme/storefront", branch: "main" });
   await page.goto(`${on.url}/new`);

@@ -64,7 +64,8 @@ test("a reconnect in the middle of a stream neither loses nor doubles anything",
   session.grow(second, "five");
   session.endPart(second);
   session.endPrompt();
-  await page.getByText("four five").waitFor();
+  await page.locator(".answer", { hasText: "four five" }).waitFor();
+  await page.locator(".in-progress").waitFor({ state: "detached" });
   expect(await page.locator(".answer").allInnerTexts()).toEqual(["one two three", "four five"]);
   expect(await page.locator(".tool-subject").allInnerTexts()).toEqual(["cargo test"]);
   expect(await page.locator(".turn").count()).toBe(1);

@@ -35,12 +35,25 @@ pub struct Acknowledgement {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Report {
-    Step { step: Step },
+    Step {
+        step: Step,
+    },
     /// The agent answers; prompts may come.
-    Ready { image: Option<ImageId>, commit: String },
-    PartStarted { part: PartId, prompt: PromptId, body: PartBody },
+    Ready {
+        image: Option<ImageId>,
+        commit: String,
+    },
+    PartStarted {
+        part: PartId,
+        prompt: PromptId,
+        body: PartBody,
+    },
     /// `offset` counts UTF-16 code units of the part's text before `text`.
-    Delta { part: PartId, offset: u64, text: String },
+    Delta {
+        part: PartId,
+        offset: u64,
+        text: String,
+    },
     PartFinished {
         part: PartId,
         prompt: PromptId,
@@ -58,10 +71,17 @@ pub enum Report {
         /// The agent's last words on it: what changed and why.
         summary: String,
     },
-    PromptFinished { prompt: PromptId, result: PromptResult },
-    Notice { message: String },
+    PromptFinished {
+        prompt: PromptId,
+        result: PromptResult,
+    },
+    Notice {
+        message: String,
+    },
     /// The sandbox could not be started, or is gone.
-    Lost { reason: String },
+    Lost {
+        reason: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +134,9 @@ pub struct Credentials {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Credentials").field("expires_at", &self.expires_at).finish_non_exhaustive()
+        formatter
+            .debug_struct("Credentials")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
     }
 }

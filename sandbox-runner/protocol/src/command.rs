@@ -14,11 +14,19 @@ pub enum Command {
     Start(Start),
     Prompt(SendPrompt),
     /// Ends the running prompt, with everything that it started.
-    Stop { sandbox: SandboxId, prompt: PromptId },
+    Stop {
+        sandbox: SandboxId,
+        prompt: PromptId,
+    },
     /// Ends the sandbox.
-    End { sandbox: SandboxId },
+    End {
+        sandbox: SandboxId,
+    },
     /// Makes the image of a branch, unless there is one of its newest commit.
-    BuildImage { repository: Repository, branch: String },
+    BuildImage {
+        repository: Repository,
+        branch: String,
+    },
 }
 
 /// Starts a sandbox from the newest image, which is built first when there is none.

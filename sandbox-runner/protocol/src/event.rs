@@ -22,22 +22,62 @@ pub struct Event {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Fact {
-    SessionCreated { repository: Repository, branch: String, by: Person },
+    SessionCreated {
+        repository: Repository,
+        branch: String,
+        by: Person,
+    },
     /// The list shows this instead of the first prompt.
-    SessionTitled { title: String },
-    SessionArchived { by: Person },
-    PromptQueued { prompt: Prompt },
-    PromptEdited { prompt: PromptId, text: String, by: Person },
-    PromptCancelled { prompt: PromptId, by: Person },
-    PromptStarted { prompt: PromptId },
-    PromptFinished { prompt: PromptId, outcome: Outcome },
-    SandboxStarting { sandbox: SandboxId, epoch: Epoch },
-    SandboxReady { sandbox: SandboxId, epoch: Epoch, image: Option<ImageId>, commit: String },
+    SessionTitled {
+        title: String,
+    },
+    SessionArchived {
+        by: Person,
+    },
+    PromptQueued {
+        prompt: Prompt,
+    },
+    PromptEdited {
+        prompt: PromptId,
+        text: String,
+        by: Person,
+    },
+    PromptCancelled {
+        prompt: PromptId,
+        by: Person,
+    },
+    PromptStarted {
+        prompt: PromptId,
+    },
+    PromptFinished {
+        prompt: PromptId,
+        outcome: Outcome,
+    },
+    SandboxStarting {
+        sandbox: SandboxId,
+        epoch: Epoch,
+    },
+    SandboxReady {
+        sandbox: SandboxId,
+        epoch: Epoch,
+        image: Option<ImageId>,
+        commit: String,
+    },
     /// The sandbox is gone; the next prompt starts another.
-    SandboxLost { sandbox: SandboxId, epoch: Epoch, reason: String },
+    SandboxLost {
+        sandbox: SandboxId,
+        epoch: Epoch,
+        reason: String,
+    },
     /// One bar of the waterfall.
-    Step { step: Step },
-    PartStarted { part: PartId, prompt: PromptId, body: PartBody },
+    Step {
+        step: Step,
+    },
+    PartStarted {
+        part: PartId,
+        prompt: PromptId,
+        body: PartBody,
+    },
     PartFinished {
         part: PartId,
         prompt: PromptId,
@@ -50,10 +90,23 @@ pub enum Fact {
         outcome: PartOutcome,
     },
     /// Work of one prompt is a commit on the session's branch at the forge.
-    Pushed { prompt: PromptId, branch: String, commit: String, files: Vec<FileChange> },
-    PullRequestOpened { prompt: PromptId, number: u64, url: String, title: String, by: Opener },
+    Pushed {
+        prompt: PromptId,
+        branch: String,
+        commit: String,
+        files: Vec<FileChange>,
+    },
+    PullRequestOpened {
+        prompt: PromptId,
+        number: u64,
+        url: String,
+        title: String,
+        by: Opener,
+    },
     /// Something a person should know that ends nothing.
-    Notice { message: String },
+    Notice {
+        message: String,
+    },
 }
 
 /// A repository as people name it.
@@ -77,12 +130,15 @@ impl Repository {
         let fits = |part: &str, longest: usize| {
             (1..=longest).contains(&part.len())
                 && !part.starts_with(['.', '-'])
-                && part.bytes().all(|byte| {
-                    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
-                })
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
         };
         if fits(owner, 39) && fits(name, 100) {
-            Ok(Self { owner: owner.to_owned(), name: name.to_owned() })
+            Ok(Self {
+                owner: owner.to_owned(),
+                name: name.to_owned(),
+            })
         } else {
             Err(InvalidRepository)
         }
@@ -233,7 +289,9 @@ pub enum PartOutcome {
         #[cfg_attr(test, ts(optional))]
         title: Option<String>,
     },
-    Failed { message: String },
+    Failed {
+        message: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

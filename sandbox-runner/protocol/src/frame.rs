@@ -21,7 +21,9 @@ pub const MAX_CLIENT_FRAME: usize = 256 * 1024;
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub enum ClientFrame {
-    Subscribe { since: Seq },
+    Subscribe {
+        since: Seq,
+    },
     Prompt {
         text: String,
         #[serde(default)]
@@ -31,14 +33,25 @@ pub enum ClientFrame {
         #[cfg_attr(test, ts(optional))]
         client_request_id: Option<String>,
     },
-    EditPrompt { prompt: PromptId, text: String },
-    CancelPrompt { prompt: PromptId },
+    EditPrompt {
+        prompt: PromptId,
+        text: String,
+    },
+    CancelPrompt {
+        prompt: PromptId,
+    },
     Stop {},
     Typing {},
-    Presence { active: bool },
+    Presence {
+        active: bool,
+    },
     Ping {},
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a frame is made, written and dropped, never kept"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -49,11 +62,21 @@ pub enum ServerFrame {
         queue: Vec<Prompt>,
         head_seq: Seq,
     },
-    Events { events: Vec<Event> },
+    Events {
+        events: Vec<Event>,
+    },
     /// `offset` counts UTF-16 code units, which is `string.length` in a browser.
-    Delta { part: PartId, offset: u64, text: String },
-    Presence { participants: Vec<Participant> },
-    Typing { person: Person },
+    Delta {
+        part: PartId,
+        offset: u64,
+        text: String,
+    },
+    Presence {
+        participants: Vec<Participant>,
+    },
+    Typing {
+        person: Person,
+    },
     Error {
         code: String,
         message: String,

@@ -36,7 +36,9 @@ fn is_valid(prefix: &str, text: &str) -> bool {
         .and_then(|rest| rest.strip_prefix('_'))
         .is_some_and(|suffix| {
             (1..=MAX_SUFFIX).contains(&suffix.len())
-                && suffix.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+                && suffix
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
         })
 }
 

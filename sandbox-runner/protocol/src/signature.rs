@@ -62,7 +62,11 @@ impl Signature {
     pub fn from_headers<'a>(
         header: impl Fn(&str) -> Option<&'a str>,
     ) -> Result<Self, SignatureError> {
-        let get = |name| header(name).map(str::to_owned).ok_or(SignatureError::Missing);
+        let get = |name| {
+            header(name)
+                .map(str::to_owned)
+                .ok_or(SignatureError::Missing)
+        };
         Ok(Self {
             id: get(ID_HEADER)?,
             timestamp: get(TIMESTAMP_HEADER)?,
@@ -104,10 +108,18 @@ impl Keys {
             .map(|key| {
                 let encoded = key.strip_prefix("whsec_").ok_or(KeyError::Form)?;
                 let bytes = STANDARD.decode(encoded).map_err(|_| KeyError::Form)?;
-                if (24..=64).contains(&bytes.len()) { Ok(bytes) } else { Err(KeyError::Form) }
+                if (24..=64).contains(&bytes.len()) {
+                    Ok(bytes)
+                } else {
+                    Err(KeyError::Form)
+                }
             })
             .collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() { Err(KeyError::None) } else { Ok(Self(keys)) }
+        if keys.is_empty() {
+            Err(KeyError::None)
+        } else {
+            Ok(Self(keys))
+        }
     }
 
     /// Signs a request. `id` is new for every attempt: a receiver takes each once.
@@ -132,7 +144,11 @@ impl Keys {
             .and_then(|key| digest(key, id, &timestamp, payload))
             .map(|mac| format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
             .unwrap_or_default();
-        Signature { id: id.to_owned(), timestamp, signature }
+        Signature {
+            id: id.to_owned(),
+            timestamp,
+            signature,
+        }
     }
 
     fn verify(
@@ -145,9 +161,15 @@ impl Keys {
         if signature.id.is_empty() || signature.id.len() > 128 || signature.id.contains('.') {
             return Err(SignatureError::Mismatch);
         }
-        let timestamp: i64 =
-            signature.timestamp.parse().map_err(|_| SignatureError::Timestamp)?;
-        let distance = now.0.div_euclid(1000).saturating_sub(timestamp).saturating_abs();
+        let timestamp: i64 = signature
+            .timestamp
+            .parse()
+            .map_err(|_| SignatureError::Timestamp)?;
+        let distance = now
+            .0
+            .div_euclid(1000)
+            .saturating_sub(timestamp)
+            .saturating_abs();
         if distance > TOLERANCE_SECONDS {
             return Err(SignatureError::Timestamp);
         }
@@ -190,7 +212,11 @@ mod tests {
     const NOW: Millis = Millis(1_614_265_330_000);
 
     fn request(body: &[u8]) -> Signed<'_> {
-        Signed { method: "POST", path: "/commands", body }
+        Signed {
+            method: "POST",
+            path: "/commands",
+            body,
+        }
     }
 
     #[test]
@@ -199,7 +225,10 @@ mod tests {
         let id = "msg_p5jXN8AQM9LWM0D4loKWxJek";
         let signature = keys.sign(id, NOW, br#"{"test": 2432232314}"#);
         assert_eq!(signature.timestamp, "1614265330");
-        assert_eq!(signature.signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert_eq!(
+            signature.signature,
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+        );
     }
 
     proptest! {
@@ -232,8 +261,16 @@ mod tests {
     fn a_signature_for_one_endpoint_is_void_at_another() {
         let keys = Keys::parse(KEY).unwrap();
         let signature = keys.sign_request("a", NOW, request(b"{}"));
-        for (method, path) in [("PUT", "/commands"), ("POST", "/other"), ("POST", "/commands?x")] {
-            let other = Signed { method, path, body: b"{}" };
+        for (method, path) in [
+            ("PUT", "/commands"),
+            ("POST", "/other"),
+            ("POST", "/commands?x"),
+        ] {
+            let other = Signed {
+                method,
+                path,
+                body: b"{}",
+            };
             let verdict = keys.verify_request(&signature, NOW, other);
             assert_eq!(verdict, Err(SignatureError::Mismatch), "{method} {path}");
         }
@@ -257,7 +294,10 @@ mod tests {
         let signature = old.sign_request("a", NOW, request(b"x"));
         assert_eq!(both.verify_request(&signature, NOW, request(b"x")), Ok(()));
         let new = both.sign_request("a", NOW, request(b"x"));
-        assert_eq!(old.verify_request(&new, NOW, request(b"x")), Err(SignatureError::Mismatch));
+        assert_eq!(
+            old.verify_request(&new, NOW, request(b"x")),
+            Err(SignatureError::Mismatch)
+        );
     }
 
     #[test]

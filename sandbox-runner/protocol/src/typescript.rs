@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p protocol` writes them anew.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use ts_rs::{Config, TS};
 
 use crate::{api, command, event, frame, id};
@@ -43,5 +45,8 @@ fn the_browser_types_are_generated_from_these_ones() {
         std::fs::write(PATH, &text).unwrap();
     }
     let written = std::fs::read_to_string(PATH).unwrap_or_default();
-    assert!(written == text, "{PATH} is stale: UPDATE_GOLDEN=1 cargo test -p protocol");
+    assert!(
+        written == text,
+        "{PATH} is stale: UPDATE_GOLDEN=1 cargo test -p protocol"
+    );
 }

@@ -36,7 +36,11 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new(dial: Dial, directory: &str) -> Self {
-        Self { dial, directory: encode(directory), idle: Mutex::default() }
+        Self {
+            dial,
+            directory: encode(directory),
+            idle: Mutex::default(),
+        }
     }
 
     pub(super) fn request(
@@ -73,7 +77,9 @@ impl Connections {
             self.keep(sender);
             Ok(answer)
         };
-        timeout(longest, exchange).await.map_err(|_| AgentError::Timeout { operation })?
+        timeout(longest, exchange)
+            .await
+            .map_err(|_| AgentError::Timeout { operation })?
     }
 
     /// Sends a request on a connection of its own and returns when the answer begins.
@@ -85,14 +91,19 @@ impl Connections {
     ) -> Result<Incoming, AgentError> {
         let exchange = async {
             let mut sender = self.dial().await?;
-            let response = sender.send_request(request).await.map_err(AgentError::Http)?;
+            let response = sender
+                .send_request(request)
+                .await
+                .map_err(AgentError::Http)?;
             if response.status().is_success() {
                 return Ok(response.into_body());
             }
             whole(operation, response).await?;
             Err(AgentError::StreamEnded)
         };
-        timeout(longest, exchange).await.map_err(|_| AgentError::Timeout { operation })?
+        timeout(longest, exchange)
+            .await
+            .map_err(|_| AgentError::Timeout { operation })?
     }
 
     /// Asks on a new connection: one that was accepted too early is lost.
@@ -100,12 +111,17 @@ impl Connections {
         let request = self.request(Method::GET, path, None)?;
         let exchange = async {
             let mut sender = self.dial().await?;
-            let response = sender.send_request(request).await.map_err(AgentError::Http)?;
+            let response = sender
+                .send_request(request)
+                .await
+                .map_err(AgentError::Http)?;
             whole("health", response).await.map(drop)
         };
         timeout(longest, exchange)
             .await
-            .map_err(|_| AgentError::Timeout { operation: "health" })?
+            .map_err(|_| AgentError::Timeout {
+                operation: "health",
+            })?
     }
 
     async fn exchange(
@@ -124,14 +140,18 @@ impl Connections {
             }
         }
         let mut sender = self.dial().await?;
-        let response = sender.send_request(request).await.map_err(AgentError::Http)?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(AgentError::Http)?;
         Ok((sender, response))
     }
 
     async fn dial(&self) -> Result<Sender, AgentError> {
         let io = (self.dial)().await.map_err(AgentError::Dial)?;
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(io)).await.map_err(AgentError::Http)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(io))
+            .await
+            .map_err(AgentError::Http)?;
         // It ends by itself when the sender is dropped or the agent closes it; whoever waits for
         // an answer gets the error.
         tokio::spawn(async move {
@@ -164,14 +184,23 @@ async fn whole(
         .await
         .map_err(|error| match error.downcast::<hyper::Error>() {
             Ok(error) => AgentError::Http(*error),
-            Err(_) => AgentError::TooLong { limit: LONGEST_ANSWER },
+            Err(_) => AgentError::TooLong {
+                limit: LONGEST_ANSWER,
+            },
         })?
         .to_bytes();
     if status.is_success() {
         return Ok(body.into());
     }
-    let message = String::from_utf8_lossy(&body).chars().take(LONGEST_REFUSAL).collect();
-    Err(AgentError::Refused { operation, status: status.as_u16(), message })
+    let message = String::from_utf8_lossy(&body)
+        .chars()
+        .take(LONGEST_REFUSAL)
+        .collect();
+    Err(AgentError::Refused {
+        operation,
+        status: status.as_u16(),
+        message,
+    })
 }
 
 /// The agent decodes its header as a URI component.

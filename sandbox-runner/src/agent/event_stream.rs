@@ -25,12 +25,21 @@ const LONGEST_EVENT: usize = 32 * 1024 * 1024;
 
 pub(super) async fn open(agent: Agent, conversation: ConversationId) -> Result<Events, AgentError> {
     let request = agent.connections.request(Method::GET, "/event", None)?;
-    let body = agent.connections.open("events", request, LONGEST_OPENING).await?;
-    let mut reader = Reader { body, lines: Lines::default(), ready: VecDeque::new() };
+    let body = agent
+        .connections
+        .open("events", request, LONGEST_OPENING)
+        .await?;
+    let mut reader = Reader {
+        body,
+        lines: Lines::default(),
+        ready: VecDeque::new(),
+    };
     // `server.connected`: from here on nothing is missed.
     timeout(LONGEST_OPENING, reader.data())
         .await
-        .map_err(|_| AgentError::Timeout { operation: "events" })??;
+        .map_err(|_| AgentError::Timeout {
+            operation: "events",
+        })??;
     let snapshot = agent.snapshot(&conversation).await?;
     let first = stream::once(async { Ok(AgentEvent::Snapshot(snapshot)) });
     let rest = stream::unfold(Some((agent, reader)), |state| async {
@@ -48,10 +57,15 @@ async fn next(agent: &Agent, reader: &mut Reader) -> Result<AgentEvent, AgentErr
     loop {
         let data = timeout(LONGEST_SILENCE, reader.data())
             .await
-            .map_err(|_| AgentError::Timeout { operation: "events" })??;
+            .map_err(|_| AgentError::Timeout {
+                operation: "events",
+            })??;
         match AgentEvent::parse(&data).map_err(AgentError::Event)? {
             Some(AgentEvent::PermissionAsked { id, permission }) => {
-                tracing::warn!(permission, "refusing a permission that nobody can be asked for");
+                tracing::warn!(
+                    permission,
+                    "refusing a permission that nobody can be asked for"
+                );
                 let agent = agent.clone();
                 tokio::spawn(async move {
                     if let Err(error) = agent.refuse_permission(&id).await {
@@ -106,7 +120,9 @@ impl Lines {
         }
         self.line.extend_from_slice(rest);
         if self.line.len() + self.data.len() > LONGEST_EVENT {
-            return Err(AgentError::TooLong { limit: LONGEST_EVENT });
+            return Err(AgentError::TooLong {
+                limit: LONGEST_EVENT,
+            });
         }
         Ok(())
     }
@@ -121,7 +137,9 @@ impl Lines {
             if !self.data.is_empty() {
                 self.data.push('\n');
             }
-            self.data.push_str(&String::from_utf8_lossy(data.strip_prefix(b" ").unwrap_or(data)));
+            self.data.push_str(&String::from_utf8_lossy(
+                data.strip_prefix(b" ").unwrap_or(data),
+            ));
         }
     }
 }

@@ -16,7 +16,6 @@ pub const VERSION: &str = "1.18.33";
 /// Port that the agent listens on, on the sandbox's own loopback.
 pub const PORT: u16 = 4096;
 
-
 /// Provider that the gateway answers itself, see [`super::Agent::warm_up`].
 pub const WARM_UP_PROVIDER: &str = "warmup";
 pub const WARM_UP_MODEL: &str = "warmup";
@@ -65,8 +64,17 @@ impl<'a> Place<'a> {
 }
 
 pub fn launch(place: &Place<'_>, model: &Model) -> Launch {
-    let argv = ["serve", "--hostname", "127.0.0.1", "--port", &place.port.to_string()];
-    let argv = std::iter::once(place.binary).chain(argv).map(str::to_owned).collect();
+    let argv = [
+        "serve",
+        "--hostname",
+        "127.0.0.1",
+        "--port",
+        &place.port.to_string(),
+    ];
+    let argv = std::iter::once(place.binary)
+        .chain(argv)
+        .map(str::to_owned)
+        .collect();
     let home = place.home;
     let env = [
         ("HOME", home.to_owned()),
@@ -87,7 +95,10 @@ pub fn launch(place: &Place<'_>, model: &Model) -> Launch {
         ("OPENCODE_DISABLE_DEFAULT_PLUGINS", "1".to_owned()),
         ("OPENCODE_DISABLE_SHARE", "1".to_owned()),
     ];
-    Launch { argv, env: env.map(|(name, value)| (name.to_owned(), value)).into() }
+    Launch {
+        argv,
+        env: env.map(|(name, value)| (name.to_owned(), value)).into(),
+    }
 }
 
 /// Writes the folder of [`Place::tools`]; the agent's executable is not part of it.
@@ -109,7 +120,10 @@ pub fn write_tools(directory: &Path) -> io::Result<()> {
     fs::write(config.join("package.json"), package.to_string())?;
     fs::write(config.join("package-lock.json"), lock.to_string())?;
     // The agent would write it, and cannot: the folder is read only in a sandbox.
-    fs::write(config.join(".gitignore"), "node_modules\npackage.json\npackage-lock.json\nbun.lock\n.gitignore\n")?;
+    fs::write(
+        config.join(".gitignore"),
+        "node_modules\npackage.json\npackage-lock.json\nbun.lock\n.gitignore\n",
+    )?;
     fs::write(config.join("plugin/session.js"), PLUGIN)
 }
 
@@ -160,12 +174,15 @@ fn config(place: &Place<'_>, model: &Model) -> Value {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
 
     fn model() -> Model {
-        Model { provider: Provider::Openai, name: "scripted-1".to_owned() }
+        Model {
+            provider: Provider::Openai,
+            name: "scripted-1".to_owned(),
+        }
     }
 
     #[test]
@@ -179,12 +196,19 @@ mod tests {
             })
             .collect();
         assert_eq!(directories.len(), 4);
-        assert!(directories.iter().all(|(_, value)| value.starts_with("/home/agent")));
+        assert!(
+            directories
+                .iter()
+                .all(|(_, value)| value.starts_with("/home/agent"))
+        );
     }
 
     #[test]
     fn every_model_is_reached_through_the_gateway() {
-        let config = config(&Place::sandbox("/opt/agent/opencode", "/workspace"), &model());
+        let config = config(
+            &Place::sandbox("/opt/agent/opencode", "/workspace"),
+            &model(),
+        );
         for (name, provider) in config["provider"].as_object().unwrap() {
             let url = provider["options"]["baseURL"].as_str().unwrap();
             assert_eq!(url, format!("http://127.0.0.1:3129/llm/{name}/v1"));
@@ -196,6 +220,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         write_tools(directory.path()).unwrap();
         write_tools(directory.path()).unwrap();
-        assert!(directory.path().join("config/opencode/package-lock.json").is_file());
+        assert!(
+            directory
+                .path()
+                .join("config/opencode/package-lock.json")
+                .is_file()
+        );
     }
 }

@@ -24,9 +24,7 @@ use protocol::{PartId, PromptId};
 use serde::{Deserialize, Serialize};
 
 use super::ConversationId;
-use super::wire::{
-    AgentEvent, Conversation, MessageInfo, Part, PartKind, Role, Snapshot, Status,
-};
+use super::wire::{AgentEvent, Conversation, MessageInfo, Part, PartKind, Role, Snapshot, Status};
 use part::{Heard, PartState, Reporter, Text};
 use text::cut;
 use title::{sub_agent_title, title};
@@ -59,11 +57,15 @@ pub struct Progress {
 pub enum Turn {
     Busy,
     /// The model refused for now, and the agent tries again by itself.
-    Retrying { message: String },
+    Retrying {
+        message: String,
+    },
     /// The agent is done. Told once.
     Idle,
     /// The agent is done and has failed. Told once, instead of [`Turn::Idle`].
-    Error { message: String },
+    Error {
+        message: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,8 +129,13 @@ impl Transcript {
 
     /// Ends the turn: what is still open ends as failed, what still comes is passed over.
     pub fn close(&mut self, reason: &str) -> Vec<Report> {
-        let Some(turn) = self.turn.take() else { return Vec::new() };
-        let users = turn.messages.iter().filter(|(_, origin)| **origin == Origin::User);
+        let Some(turn) = self.turn.take() else {
+            return Vec::new();
+        };
+        let users = turn
+            .messages
+            .iter()
+            .filter(|(_, origin)| **origin == Origin::User);
         self.past.extend(users.map(|(id, _)| id.clone()));
         part::close(turn.parts, &turn.prompt, reason)
     }
@@ -152,12 +159,16 @@ impl Transcript {
             AgentEvent::Part(part) => self.part(part, Heard::Live, &mut progress.reports),
             AgentEvent::PartRemoved { part, .. } => self.removed(part, &mut progress.reports),
             AgentEvent::Delta { part, text, .. } => self.delta(part, text, &mut progress.reports),
-            AgentEvent::Status { conversation, status } if *conversation == self.conversation => {
+            AgentEvent::Status {
+                conversation,
+                status,
+            } if *conversation == self.conversation => {
                 progress.turn = self.status(status);
             }
-            AgentEvent::Failed { conversation: Some(conversation), failure }
-                if *conversation == self.conversation && !failure.is_abort() =>
-            {
+            AgentEvent::Failed {
+                conversation: Some(conversation),
+                failure,
+            } if *conversation == self.conversation && !failure.is_abort() => {
                 // The agent tells some failures once more after it is idle. A new answer clears it.
                 if let Some(turn) = self.turn.as_mut().filter(|turn| turn.begun) {
                     turn.error = Some(failure.message());
@@ -176,21 +187,37 @@ impl Transcript {
         if let Some(turn) = &mut self.turn {
             turn.parts.values_mut().for_each(PartState::unhear);
         }
-        snapshot.conversations.iter().for_each(|one| self.conversation_known(one));
-        snapshot.messages.iter().for_each(|message| self.message(&message.info));
+        snapshot
+            .conversations
+            .iter()
+            .for_each(|one| self.conversation_known(one));
+        snapshot
+            .messages
+            .iter()
+            .for_each(|message| self.message(&message.info));
         // Part names rise with time: parts of sub-agents get their place among the others.
-        let mut parts: Vec<&Part> = snapshot.messages.iter().flat_map(|one| &one.parts).collect();
+        let mut parts: Vec<&Part> = snapshot
+            .messages
+            .iter()
+            .flat_map(|one| &one.parts)
+            .collect();
         parts.sort_by(|a, b| a.id.cmp(&b.id));
         for part in parts {
             self.part(part, Heard::Never, &mut reports);
         }
-        Progress { reports, turn: self.stands(&snapshot.status) }
+        Progress {
+            reports,
+            turn: self.stands(&snapshot.status),
+        }
     }
 
     fn conversation_known(&mut self, conversation: &Conversation) {
-        let Some(parent) = &conversation.parent else { return };
+        let Some(parent) = &conversation.parent else {
+            return;
+        };
         if *parent == self.conversation || self.sub_agents.contains_key(parent) {
-            self.sub_agents.insert(conversation.id.clone(), conversation.title.clone());
+            self.sub_agents
+                .insert(conversation.id.clone(), conversation.title.clone());
         }
     }
 
@@ -241,7 +268,9 @@ impl Transcript {
             }
             Status::Retry { message } => {
                 turn.over = false;
-                Some(Turn::Retrying { message: message.clone() })
+                Some(Turn::Retrying {
+                    message: message.clone(),
+                })
             }
             // Before this prompt has reached the agent, it is the end of an earlier one.
             Status::Idle if turn.over || !turn.begun => None,
@@ -259,7 +288,8 @@ impl Transcript {
     fn stands(&mut self, status: &Status) -> Option<Turn> {
         let turn = self.turn.as_mut()?;
         if *status == Status::Idle && turn.newest.is_some() && !turn.answered {
-            turn.error.get_or_insert_with(|| "the agent was interrupted".to_owned());
+            turn.error
+                .get_or_insert_with(|| "the agent was interrupted".to_owned());
         }
         if *status == Status::Idle && turn.newest.is_none() && turn.error.is_none() {
             // The prompt may be on its way.
@@ -270,26 +300,59 @@ impl Transcript {
 
     fn part(&mut self, part: &Part, heard: Heard, reports: &mut Vec<Report>) {
         let Some(turn) = &mut self.turn else { return };
-        let Some(origin) = turn.messages.get(&part.message).copied() else { return };
+        let Some(origin) = turn.messages.get(&part.message).copied() else {
+            return;
+        };
         let mut reporter = Reporter::new(&turn.prompt, &mut self.next_part, reports);
-        let state = turn.parts.entry(part.id.clone()).or_insert_with(PartState::new);
+        let state = turn
+            .parts
+            .entry(part.id.clone())
+            .or_insert_with(PartState::new);
         match (&part.kind, origin) {
-            (PartKind::Text { text, synthetic: false, time }, Origin::Agent) => {
+            (
+                PartKind::Text {
+                    text,
+                    synthetic: false,
+                    time,
+                },
+                Origin::Agent,
+            ) => {
                 let ended = time.is_some_and(|time| time.end.is_some());
-                reporter.text(state, &Text { body: PartBody::Text, text, ended, heard });
+                reporter.text(
+                    state,
+                    &Text {
+                        body: PartBody::Text,
+                        text,
+                        ended,
+                        heard,
+                    },
+                );
                 if ended && !text.trim().is_empty() {
                     turn.summary = cut(text, LONGEST_SUMMARY);
                 }
             }
             (PartKind::Reasoning { text, time }, Origin::Agent) => {
                 let ended = time.is_some_and(|time| time.end.is_some());
-                reporter.text(state, &Text { body: PartBody::Reasoning, text, ended, heard });
+                reporter.text(
+                    state,
+                    &Text {
+                        body: PartBody::Reasoning,
+                        text,
+                        ended,
+                        heard,
+                    },
+                );
             }
             (PartKind::Tool(tool), Origin::Agent) => {
-                reporter.tool(state, tool, |input| title(&tool.tool, input, &self.directory));
+                reporter.tool(state, tool, |input| {
+                    title(&tool.tool, input, &self.directory)
+                });
             }
             (PartKind::Tool(tool), Origin::SubAgent) => {
-                let agent = self.sub_agents.get(&part.conversation).map_or("", String::as_str);
+                let agent = self
+                    .sub_agents
+                    .get(&part.conversation)
+                    .map_or("", String::as_str);
                 reporter.tool(state, tool, |input| {
                     sub_agent_title(agent, &title(&tool.tool, input, &self.directory))
                 });
@@ -300,13 +363,17 @@ impl Transcript {
 
     fn delta(&mut self, part: &str, text: &str, reports: &mut Vec<Report>) {
         let Some(turn) = &mut self.turn else { return };
-        let Some(state) = turn.parts.get_mut(part) else { return };
+        let Some(state) = turn.parts.get_mut(part) else {
+            return;
+        };
         Reporter::new(&turn.prompt, &mut self.next_part, reports).grown(state, text);
     }
 
     fn removed(&mut self, part: &str, reports: &mut Vec<Report>) {
         let Some(turn) = &mut self.turn else { return };
-        let Some(state) = turn.parts.get_mut(part) else { return };
+        let Some(state) = turn.parts.get_mut(part) else {
+            return;
+        };
         Reporter::new(&turn.prompt, &mut self.next_part, reports).taken_back(state);
     }
 }

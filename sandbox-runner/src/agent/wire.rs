@@ -17,13 +17,30 @@ pub enum AgentEvent {
     Conversation(Conversation),
     Message(MessageInfo),
     Part(Part),
-    PartRemoved { conversation: ConversationId, part: String },
+    PartRemoved {
+        conversation: ConversationId,
+        part: String,
+    },
     /// What a text grew by. The agent numbers nothing: it counts from the last [`AgentEvent::Part`].
-    Delta { conversation: ConversationId, message: String, part: String, text: String },
-    Status { conversation: ConversationId, status: Status },
-    Failed { conversation: Option<ConversationId>, failure: Failure },
+    Delta {
+        conversation: ConversationId,
+        message: String,
+        part: String,
+        text: String,
+    },
+    Status {
+        conversation: ConversationId,
+        status: Status,
+    },
+    Failed {
+        conversation: Option<ConversationId>,
+        failure: Failure,
+    },
     /// The agent waits for a permission that its configuration does not decide.
-    PermissionAsked { id: String, permission: String },
+    PermissionAsked {
+        id: String,
+        permission: String,
+    },
 }
 
 /// Everything that the agent holds of a conversation and of the sub-agents under it.
@@ -192,7 +209,10 @@ impl Failure {
 
     /// The cause, for people.
     pub fn message(&self) -> String {
-        self.data.message.clone().unwrap_or_else(|| self.name.clone())
+        self.data
+            .message
+            .clone()
+            .unwrap_or_else(|| self.name.clone())
     }
 }
 
@@ -214,9 +234,7 @@ impl AgentEvent {
         }
         let Envelope { kind, properties } = serde_json::from_str(data)?;
         let event = match kind.as_str() {
-            "session.created" | "session.updated" => {
-                Self::Conversation(field(properties, "info")?)
-            }
+            "session.created" | "session.updated" => Self::Conversation(field(properties, "info")?),
             "message.updated" => Self::Message(field(properties, "info")?),
             "message.part.updated" => Self::Part(field(properties, "part")?),
             "message.part.delta" => {
@@ -239,12 +257,16 @@ impl AgentEvent {
                 conversation: field(properties.clone(), "sessionID")?,
                 status: field(properties, "status")?,
             },
-            "session.idle" => {
-                Self::Status { conversation: field(properties, "sessionID")?, status: Status::Idle }
-            }
+            "session.idle" => Self::Status {
+                conversation: field(properties, "sessionID")?,
+                status: Status::Idle,
+            },
             "session.error" => {
                 let failed: Failed = serde_json::from_value(properties)?;
-                Self::Failed { conversation: failed.conversation, failure: failed.error }
+                Self::Failed {
+                    conversation: failed.conversation,
+                    failure: failed.error,
+                }
             }
             "permission.asked" => Self::PermissionAsked {
                 id: field(properties.clone(), "id")?,
@@ -279,34 +301,48 @@ struct Failed {
 }
 
 fn field<T: DeserializeOwned>(mut properties: Value, name: &str) -> Result<T, serde_json::Error> {
-    let value = properties.get_mut(name).map(Value::take).unwrap_or_default();
+    let value = properties
+        .get_mut(name)
+        .map(Value::take)
+        .unwrap_or_default();
     serde_json::from_value(value)
 }
 
 /// Reads the parts that can be read: one malformed part must not hide the others.
 fn known_parts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Part>, D::Error> {
     let values = Vec::<Value>::deserialize(deserializer)?;
-    Ok(values.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect())
+    Ok(values
+        .into_iter()
+        .filter_map(|value| serde_json::from_value(value).ok())
+        .collect())
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
 
     #[test]
     fn every_recorded_event_is_read() {
-        for line in crate::agent::recordings::RUNS.into_iter().flat_map(str::lines) {
+        for line in crate::agent::recordings::RUNS
+            .into_iter()
+            .flat_map(str::lines)
+        {
             AgentEvent::parse(line).unwrap();
         }
     }
 
     #[test]
     fn an_unknown_kind_is_passed_over() {
-        assert_eq!(AgentEvent::parse(r#"{"type":"plugin.added","properties":{"id":1}}"#).unwrap(), None);
+        assert_eq!(
+            AgentEvent::parse(r#"{"type":"plugin.added","properties":{"id":1}}"#).unwrap(),
+            None
+        );
         let part = r#"{"type":"message.part.updated","properties":{"part":
             {"id":"prt_1","sessionID":"ses_1","messageID":"msg_1","type":"novel","x":1}}}"#;
-        let Some(AgentEvent::Part(part)) = AgentEvent::parse(part).unwrap() else { panic!() };
+        let Some(AgentEvent::Part(part)) = AgentEvent::parse(part).unwrap() else {
+            panic!()
+        };
         assert_eq!(part.kind, PartKind::Other);
     }
 

@@ -63,7 +63,10 @@ impl Coalescer {
         if !self.held.is_empty() {
             self.passed = Some(now);
         }
-        std::mem::take(&mut self.held).into_iter().map(HeldDelta::into_report).collect()
+        std::mem::take(&mut self.held)
+            .into_iter()
+            .map(HeldDelta::into_report)
+            .collect()
     }
 
     /// Joins text to what is held of its part. Text that does not meet it, which only a
@@ -84,7 +87,11 @@ impl Coalescer {
 
 impl HeldDelta {
     fn into_report(self) -> Report {
-        Report::Delta { part: self.part, offset: self.offset, text: self.text }
+        Report::Delta {
+            part: self.part,
+            offset: self.offset,
+            text: self.text,
+        }
     }
 }
 
@@ -132,11 +139,22 @@ mod tests {
                     let before = texts.entry(*part).or_default();
                     let offset = units(before);
                     before.push_str(text);
-                    Report::Delta { part: PartId(*part), offset, text: text.clone() }
+                    Report::Delta {
+                        part: PartId(*part),
+                        offset,
+                        text: text.clone(),
+                    }
                 }
-                Input::Other => Report::Notice { message: number.to_string() },
+                Input::Other => Report::Notice {
+                    message: number.to_string(),
+                },
             };
-            sent.extend(coalescer.push(report, now).into_iter().map(|report| (now, report)));
+            sent.extend(
+                coalescer
+                    .push(report, now)
+                    .into_iter()
+                    .map(|report| (now, report)),
+            );
         }
         let end = now + WINDOW;
         sent.extend(coalescer.flush(end).into_iter().map(|report| (end, report)));
@@ -220,7 +238,11 @@ mod tests {
     fn the_first_text_after_silence_goes_out_at_once() {
         let start = Instant::now();
         let mut coalescer = Coalescer::default();
-        let delta = |offset| Report::Delta { part: PartId(1), offset, text: "a".into() };
+        let delta = |offset| Report::Delta {
+            part: PartId(1),
+            offset,
+            text: "a".into(),
+        };
         assert_eq!(coalescer.push(delta(0), start), [delta(0)]);
         assert_eq!(coalescer.push(delta(1), start), []);
         let due = start + WINDOW;
@@ -233,7 +255,11 @@ mod tests {
     fn what_is_held_back_survives_the_process() {
         let start = Instant::now();
         let mut before = Coalescer::default();
-        let delta = |offset| Report::Delta { part: PartId(1), offset, text: "a".into() };
+        let delta = |offset| Report::Delta {
+            part: PartId(1),
+            offset,
+            text: "a".into(),
+        };
         before.push(delta(0), start);
         before.push(delta(1), start);
         let json = serde_json::to_string(&before).unwrap_or_default();

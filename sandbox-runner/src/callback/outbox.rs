@@ -49,7 +49,11 @@ impl Held {
 
 impl Outbox {
     pub fn new(store: Arc<Store>, sandbox: SandboxId) -> Self {
-        Self { store, sandbox, appended: Arc::new(Notify::new()) }
+        Self {
+            store,
+            sandbox,
+            appended: Arc::new(Notify::new()),
+        }
     }
 
     /// Records reports with the state they belong to, and wakes the sender.
@@ -86,7 +90,10 @@ impl Store {
             .iter()
             .map(serde_json::to_string)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|source| StoreError::Content { what: "report", source })?;
+            .map_err(|source| StoreError::Content {
+                what: "report",
+                source,
+            })?;
         self.transaction("record reports", |transaction| {
             let mut next: i64 = transaction
                 .prepare_cached("select next from sandboxes where sandbox = ?1")?
@@ -130,8 +137,10 @@ impl Store {
                 break;
             }
             first.get_or_insert(number as u64);
-            let report = RawValue::from_string(report)
-                .map_err(|source| StoreError::Content { what: "report", source })?;
+            let report = RawValue::from_string(report).map_err(|source| StoreError::Content {
+                what: "report",
+                source,
+            })?;
             reports.push(report);
         }
         Ok(first.map(|first| Held { first, reports }))
@@ -182,35 +191,51 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::store::Acceptance;
     use crate::fixture;
+    use crate::store::Acceptance;
 
     fn notice(text: &str) -> Report {
-        Report::Notice { message: text.to_owned() }
+        Report::Notice {
+            message: text.to_owned(),
+        }
     }
 
     fn outbox(directory: &TempDir) -> Outbox {
         let store = Arc::new(Store::open(&directory.path().join("runner.sqlite")).unwrap());
         let start = fixture::start("http://127.0.0.1:1/");
         let sandbox = start.sandbox.clone();
-        let accepted = store.accept("msg_1", Millis(1), &Command::Start(start), 8).unwrap();
-        assert!(matches!(accepted, Acceptance::Recorded | Acceptance::Replayed));
+        let accepted = store
+            .accept("msg_1", Millis(1), &Command::Start(start), 8)
+            .unwrap();
+        assert!(matches!(
+            accepted,
+            Acceptance::Recorded | Acceptance::Replayed
+        ));
         Outbox::new(store, sandbox)
     }
 
     fn append(outbox: &Outbox, texts: &[&str]) {
         let reports: Vec<_> = texts.iter().map(|text| notice(text)).collect();
-        outbox.append(&Change { reports: &reports, state: "{}", done: &[] }).unwrap();
+        outbox
+            .append(&Change {
+                reports: &reports,
+                state: "{}",
+                done: &[],
+            })
+            .unwrap();
     }
 
     fn held(outbox: &Outbox) -> (u64, Vec<String>) {
-        let Some(held) = outbox.held().unwrap() else { return (0, Vec::new()) };
-        let texts = held.reports.iter().map(|report| {
-            match serde_json::from_str(report.get()).unwrap() {
-                Report::Notice { message } => message,
-                other => format!("{other:?}"),
-            }
-        });
+        let Some(held) = outbox.held().unwrap() else {
+            return (0, Vec::new());
+        };
+        let texts =
+            held.reports
+                .iter()
+                .map(|report| match serde_json::from_str(report.get()).unwrap() {
+                    Report::Notice { message } => message,
+                    other => format!("{other:?}"),
+                });
         (held.first, texts.collect())
     }
 

@@ -69,14 +69,27 @@ enum SendError {
     Encode(#[source] serde_json::Error),
     #[error("failed to post a batch")]
     Post(#[source] WorkerError),
-    #[error("the session holds reports up to {received} and lacks some before {first}, which it once acknowledged")]
+    #[error(
+        "the session holds reports up to {received} and lacks some before {first}, which it once acknowledged"
+    )]
     Forgotten { received: u64, first: u64 },
 }
 
 impl Sender {
     /// When `closing` turns true, the sender ends as soon as nothing is left.
-    pub fn new(outbox: Outbox, worker: Worker, start: &Start, closing: watch::Receiver<bool>) -> Self {
-        Self { outbox, worker, url: start.callback_url.clone(), epoch: start.epoch, closing }
+    pub fn new(
+        outbox: Outbox,
+        worker: Worker,
+        start: &Start,
+        closing: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            outbox,
+            worker,
+            url: start.callback_url.clone(),
+            epoch: start.epoch,
+            closing,
+        }
     }
 
     pub async fn run(mut self) -> Finished {
@@ -122,11 +135,14 @@ impl Sender {
         };
         match self.post(&held).await? {
             Verdict::Gone => Ok(Delivery::Gone),
-            Verdict::Received(received) if received + 1 < held.first => {
-                Err(SendError::Forgotten { received, first: held.first })
-            }
+            Verdict::Received(received) if received + 1 < held.first => Err(SendError::Forgotten {
+                received,
+                first: held.first,
+            }),
             Verdict::Received(received) => {
-                self.outbox.acknowledge(received).map_err(SendError::Store)?;
+                self.outbox
+                    .acknowledge(received)
+                    .map_err(SendError::Store)?;
                 Ok(Delivery::Delivered)
             }
         }
@@ -140,7 +156,11 @@ impl Sender {
             reports: &held.reports,
         };
         let body = serde_json::to_vec(&batch).map_err(SendError::Encode)?;
-        let answer = self.worker.post(&self.url, body).await.map_err(SendError::Post)?;
+        let answer = self
+            .worker
+            .post(&self.url, body)
+            .await
+            .map_err(SendError::Post)?;
         verdict(&answer).ok_or_else(|| SendError::Post(answer.refusal()))
     }
 }
@@ -156,9 +176,9 @@ fn verdict(answer: &Answer) -> Option<Verdict> {
     match answer.status {
         StatusCode::GONE => Some(Verdict::Gone),
         // Only the Worker itself knows that a session is not there; a proxy's 404 is an outage.
-        StatusCode::NOT_FOUND => {
-            serde_json::from_slice::<ErrorBody>(&answer.body).ok().map(|_| Verdict::Gone)
-        }
+        StatusCode::NOT_FOUND => serde_json::from_slice::<ErrorBody>(&answer.body)
+            .ok()
+            .map(|_| Verdict::Gone),
         status if status.is_success() || status == StatusCode::CONFLICT => {
             let acknowledgement: Acknowledgement = serde_json::from_slice(&answer.body).ok()?;
             Some(Verdict::Received(acknowledgement.received))
@@ -169,7 +189,9 @@ fn verdict(answer: &Answer) -> Option<Verdict> {
 
 /// Half of the wait is left to chance, so that sandboxes do not come back all at once.
 fn backoff(failures: u32, random: [u8; 16]) -> Duration {
-    let longest = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(failures)).min(LONGEST_WAIT);
+    let longest = FIRST_WAIT
+        .saturating_mul(2_u32.saturating_pow(failures))
+        .min(LONGEST_WAIT);
     let chance = f64::from(u32::try_from(u128::from_be_bytes(random) >> 96).unwrap_or(0));
     longest.mul_f64(0.5 + 0.5 * chance / f64::from(u32::MAX))
 }

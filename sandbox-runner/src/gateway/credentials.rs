@@ -17,7 +17,10 @@ pub(super) struct Cache {
 
 impl Cache {
     pub(super) fn new(asked: CredentialsRequest) -> Self {
-        Self { asked, held: Mutex::default() }
+        Self {
+            asked,
+            held: Mutex::default(),
+        }
     }
 
     pub(super) async fn get(
@@ -27,7 +30,10 @@ impl Cache {
     ) -> Result<Credentials, CredentialsError> {
         // Held over the request on purpose: whoever comes meanwhile wants the same answer.
         let mut held = self.held.lock().await;
-        if let Some(credentials) = held.as_ref().filter(|one| one.expires_at > now.plus(MARGIN_MS)) {
+        if let Some(credentials) = held
+            .as_ref()
+            .filter(|one| one.expires_at > now.plus(MARGIN_MS))
+        {
             return Ok(credentials.clone());
         }
         let credentials = source(self.asked.clone()).await?;
@@ -57,7 +63,10 @@ mod tests {
 
     fn cache() -> Cache {
         let repository = Repository::new("acme", "widget").unwrap();
-        Cache::new(CredentialsRequest { repository, purpose: Purpose::Image })
+        Cache::new(CredentialsRequest {
+            repository,
+            purpose: Purpose::Image,
+        })
     }
 
     /// Counts how often it is asked; its tokens are valid until `expires_at`.
@@ -69,7 +78,11 @@ mod tests {
             Box::pin(async move {
                 tokio::task::yield_now().await;
                 let password = format!("token-{number}");
-                Ok(Credentials { username: "x".to_owned(), password, expires_at })
+                Ok(Credentials {
+                    username: "x".to_owned(),
+                    password,
+                    expires_at,
+                })
             })
         });
         (source, asked)

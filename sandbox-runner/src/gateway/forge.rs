@@ -18,7 +18,8 @@ use hyper::{Method, StatusCode};
 use protocol::callback::Credentials;
 
 use super::forward::{
-    allow_contact, content_length, discard, fail_contact, named, refuse, refuse_contact, stream as hand_on,
+    allow_contact, content_length, discard, fail_contact, named, refuse, refuse_contact,
+    stream as hand_on,
 };
 use super::push::{self, Commands};
 use super::{Access, Caller};
@@ -35,7 +36,9 @@ const REQUEST_HEADERS: [HeaderName; 6] = [
 /// What git asks for.
 enum Operation {
     /// Which references there are, for a fetch or a push.
-    Discover { push: bool },
+    Discover {
+        push: bool,
+    },
     Fetch,
     Push,
 }
@@ -45,7 +48,11 @@ pub(super) async fn answer(caller: &Caller, path: &str, request: Request) -> Res
     let host = &caller.outside.forge.host;
     let Some((repository, rest)) = path.split_once(".git/") else {
         refuse_contact(&caller.contacts, host);
-        return refuse(StatusCode::NOT_FOUND, "not_found", "The gateway has nothing at this path.");
+        return refuse(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "The gateway has nothing at this path.",
+        );
     };
     if repository != caller.policy.repository.to_string() {
         refuse_contact(&caller.contacts, host);
@@ -63,14 +70,20 @@ pub(super) async fn answer(caller: &Caller, path: &str, request: Request) -> Res
         (&Method::POST, "git-receive-pack", None) => Operation::Push,
         _ => {
             refuse_contact(&caller.contacts, host);
-            return say(StatusCode::FORBIDDEN, "The gateway does not offer this of the forge.");
+            return say(
+                StatusCode::FORBIDDEN,
+                "The gateway does not offer this of the forge.",
+            );
         }
     };
     let path = format!("{repository}.git/{rest}");
     match (operation, &caller.policy.access) {
         (Operation::Push | Operation::Discover { push: true }, Access::Image) => {
             refuse_contact(&caller.contacts, host);
-            say(StatusCode::FORBIDDEN, "Nothing may be pushed while an image is built.")
+            say(
+                StatusCode::FORBIDDEN,
+                "Nothing may be pushed while an image is built.",
+            )
         }
         (Operation::Push, Access::Session { branch, .. }) => {
             check_push(caller, &path, branch, request).await
@@ -78,7 +91,12 @@ pub(super) async fn answer(caller: &Caller, path: &str, request: Request) -> Res
         (Operation::Discover { .. } | Operation::Fetch, _) => {
             let (parts, body) = request.into_parts();
             let query = parts.uri.query();
-            let outgoing = Outgoing { method: parts.method, path: &path, query, headers: parts.headers };
+            let outgoing = Outgoing {
+                method: parts.method,
+                path: &path,
+                query,
+                headers: parts.headers,
+            };
             forward(caller, outgoing, body.into_data_stream().boxed()).await
         }
     }
@@ -97,7 +115,10 @@ async fn check_push(caller: &Caller, path: &str, branch: &str, request: Request)
     };
     let Some((read, commands)) = commands else {
         refuse_contact(&caller.contacts, host);
-        return say(StatusCode::BAD_REQUEST, "The gateway cannot read this push.");
+        return say(
+            StatusCode::BAD_REQUEST,
+            "The gateway cannot read this push.",
+        );
     };
     if commands.has("push-options") {
         refuse_contact(&caller.contacts, host);
@@ -108,17 +129,28 @@ async fn check_push(caller: &Caller, path: &str, branch: &str, request: Request)
         discard(&mut rest).await;
         return match push::refusal(&commands, &refusals) {
             Some(body) => push_result(body),
-            None => say(StatusCode::FORBIDDEN, &format!("Only {branch} may be pushed.")),
+            None => say(
+                StatusCode::FORBIDDEN,
+                &format!("Only {branch} may be pushed."),
+            ),
         };
     }
     // Before a large push git asks with an empty one whether it may.
     let is_probe = commands.commands.is_empty();
     if is_probe && content_length(&parts.headers) != Some(commands.length as u64) {
         refuse_contact(&caller.contacts, host);
-        return say(StatusCode::BAD_REQUEST, "The gateway cannot read this push.");
+        return say(
+            StatusCode::BAD_REQUEST,
+            "The gateway cannot read this push.",
+        );
     }
     let read = stream::once(async { Ok(Bytes::from(read)) });
-    let outgoing = Outgoing { method: parts.method, path, query: None, headers: parts.headers };
+    let outgoing = Outgoing {
+        method: parts.method,
+        path,
+        query: None,
+        headers: parts.headers,
+    };
     forward(caller, outgoing, read.chain(rest).boxed()).await
 }
 
@@ -145,20 +177,34 @@ type Pieces = stream::BoxStream<'static, Result<Bytes, axum::Error>>;
 async fn forward(caller: &Caller, outgoing: Outgoing<'_>, body: Pieces) -> Response {
     let outside = &caller.outside;
     let host = &outside.forge.host;
-    let credentials = match caller.credentials.get(&outside.source, (outside.now)()).await {
+    let credentials = match caller
+        .credentials
+        .get(&outside.source, (outside.now)())
+        .await
+    {
         Ok(credentials) => credentials,
         Err(error) => {
             fail_contact(&caller.contacts, host, error.as_ref());
-            return say(StatusCode::BAD_GATEWAY, "There is no access to the repository right now.");
+            return say(
+                StatusCode::BAD_GATEWAY,
+                "There is no access to the repository right now.",
+            );
         }
     };
     let Some(authorization) = basic(&credentials) else {
-        return say(StatusCode::BAD_GATEWAY, "The repository's credentials cannot be used.");
+        return say(
+            StatusCode::BAD_GATEWAY,
+            "The repository's credentials cannot be used.",
+        );
     };
     let mut headers = named(&outgoing.headers, &REQUEST_HEADERS);
     headers.insert(AUTHORIZATION, authorization);
     let url = outside.forge.url(outgoing.path, outgoing.query);
-    let mut request = outside.forge.client.request(outgoing.method.clone(), url).headers(headers);
+    let mut request = outside
+        .forge
+        .client
+        .request(outgoing.method.clone(), url)
+        .headers(headers);
     if outgoing.method == Method::POST {
         let contacts = Arc::clone(&caller.contacts);
         let counted = host.clone();
@@ -184,7 +230,10 @@ async fn forward(caller: &Caller, outgoing: Outgoing<'_>, body: Pieces) -> Respo
         return hand_on(Arc::clone(&caller.contacts), host.clone(), answer);
     }
     // A 401 would make git ask its user for a password.
-    say(StatusCode::FORBIDDEN, &format!("The forge refused this with status {}.", status.as_u16()))
+    say(
+        StatusCode::FORBIDDEN,
+        &format!("The forge refused this with status {}.", status.as_u16()),
+    )
 }
 
 fn basic(credentials: &Credentials) -> Option<HeaderValue> {
@@ -196,13 +245,19 @@ fn basic(credentials: &Credentials) -> Option<HeaderValue> {
 
 fn push_result(body: Vec<u8>) -> Response {
     let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("application/x-git-receive-pack-result")),
+        (
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-git-receive-pack-result"),
+        ),
         (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
     (headers, Body::from(body)).into_response()
 }
 
 fn say(status: StatusCode, message: &str) -> Response {
-    let headers = [(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))];
+    let headers = [(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    )];
     (status, headers, format!("{message}\n")).into_response()
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::body::{Body, BodyDataStream};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
+use hyper::StatusCode;
 use hyper::header::{
     self, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE,
     WWW_AUTHENTICATE,
 };
-use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use super::contact::{Contacts, Verdict};
@@ -77,17 +77,31 @@ pub(super) fn refuse_contact(contacts: &Contacts, host: &str) {
 pub(super) fn fail_contact(contacts: &Contacts, host: &str, error: &dyn std::error::Error) {
     contacts.request(host, Verdict::Failed);
     let error = chain(error);
-    tracing::warn!(host, verdict = "failed", error, "a sandbox's contact failed");
+    tracing::warn!(
+        host,
+        verdict = "failed",
+        error,
+        "a sandbox's contact failed"
+    );
 }
 
 pub(super) fn allow_contact(contacts: &Contacts, host: &str, path: &str, status: StatusCode) {
     contacts.request(host, Verdict::Allowed);
     let status = status.as_u16();
-    tracing::info!(host, path, status, verdict = "allowed", "a sandbox made a contact");
+    tracing::info!(
+        host,
+        path,
+        status,
+        verdict = "allowed",
+        "a sandbox made a contact"
+    );
 }
 
 pub(super) fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
-    json_answer(status, &json!({ "error": { "code": code, "message": message } }))
+    json_answer(
+        status,
+        &json!({ "error": { "code": code, "message": message } }),
+    )
 }
 
 pub(super) fn json_answer(status: StatusCode, body: &Value) -> Response {

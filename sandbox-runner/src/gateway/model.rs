@@ -65,7 +65,11 @@ pub(super) async fn answer(caller: &Caller, path: &str, request: Request) -> Res
         }
         _ => {
             refuse_contact(&caller.contacts, "");
-            return refuse(StatusCode::NOT_FOUND, "not_found", "There is no such model provider.");
+            return refuse(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "There is no such model provider.",
+            );
         }
     };
     if !allowed {
@@ -84,9 +88,16 @@ async fn forward(
     request: Request,
 ) -> Response {
     let host = &provider.place.host;
-    let Some(credential) = provider.key.as_deref().and_then(|key| dialect.credential(key)) else {
+    let Some(credential) = provider
+        .key
+        .as_deref()
+        .and_then(|key| dialect.credential(key))
+    else {
         refuse_contact(&caller.contacts, host);
-        let message = format!("The runner has no key for this provider: set {}.", dialect.variable());
+        let message = format!(
+            "The runner has no key for this provider: set {}.",
+            dialect.variable()
+        );
         return dialect.error(StatusCode::UNAUTHORIZED, "authentication_error", &message);
     };
     let (parts, body) = request.into_parts();
@@ -99,7 +110,12 @@ async fn forward(
     let url = provider.place.url(path, parts.uri.query());
     let mut headers = named(&parts.headers, &REQUEST_HEADERS);
     headers.insert(credential.0, credential.1);
-    let request = provider.place.client.request(parts.method, url).headers(headers).body(body);
+    let request = provider
+        .place
+        .client
+        .request(parts.method, url)
+        .headers(headers)
+        .body(body);
     match request.send().await {
         Ok(answer) => {
             allow_contact(&caller.contacts, host, path, answer.status());

@@ -31,7 +31,11 @@ pub(super) struct Malformed;
 
 /// Reads the commands; `None` as long as they are not complete.
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<Commands>, Malformed> {
-    let mut parsed = Commands { commands: Vec::new(), capabilities: Vec::new(), length: 0 };
+    let mut parsed = Commands {
+        commands: Vec::new(),
+        capabilities: Vec::new(),
+        length: 0,
+    };
     let mut rest = bytes;
     while let Some((digits, following)) = rest.split_first_chunk::<4>() {
         parsed.length += 4;
@@ -46,7 +50,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<Commands>, Malformed> {
         rest = following;
         parsed.line(line)?;
     }
-    if bytes.len() > LONGEST { Err(Malformed) } else { Ok(None) }
+    if bytes.len() > LONGEST {
+        Err(Malformed)
+    } else {
+        Ok(None)
+    }
 }
 
 impl Commands {
@@ -58,7 +66,8 @@ impl Commands {
             Some(_) => return Err(Malformed),
             None => (line, ""),
         };
-        self.capabilities.extend(capabilities.split_ascii_whitespace().map(str::to_owned));
+        self.capabilities
+            .extend(capabilities.split_ascii_whitespace().map(str::to_owned));
         if command.strip_prefix("shallow ").is_some_and(is_object) {
             return Ok(());
         }
@@ -69,7 +78,10 @@ impl Commands {
             return Err(Malformed);
         }
         let deletes = new.bytes().all(|byte| byte == b'0');
-        self.commands.push(Command { deletes, reference: reference.to_owned() });
+        self.commands.push(Command {
+            deletes,
+            reference: reference.to_owned(),
+        });
         Ok(())
     }
 
@@ -88,8 +100,14 @@ impl Commands {
         let reasons: Vec<_> = self.commands.iter().map(reason).collect();
         reasons.iter().any(Option::is_some).then(|| {
             let together = || "refused with the others".to_owned();
-            let reasons = reasons.into_iter().map(|reason| reason.unwrap_or_else(together));
-            self.commands.iter().map(|one| one.reference.as_str()).zip(reasons).collect()
+            let reasons = reasons
+                .into_iter()
+                .map(|reason| reason.unwrap_or_else(together));
+            self.commands
+                .iter()
+                .map(|one| one.reference.as_str())
+                .zip(reasons)
+                .collect()
         })
     }
 
@@ -135,7 +153,11 @@ fn packet_length(digits: [u8; 4]) -> Result<usize, Malformed> {
     let digits = std::str::from_utf8(&digits).map_err(|_| Malformed)?;
     let length = usize::from_str_radix(digits, 16).map_err(|_| Malformed)?;
     // Up to 4 there are only marks that end the commands in another way, and the empty packet.
-    if (5..=LONGEST_PACKET).contains(&length) { Ok(length - 4) } else { Err(Malformed) }
+    if (5..=LONGEST_PACKET).contains(&length) {
+        Ok(length - 4)
+    } else {
+        Err(Malformed)
+    }
 }
 
 fn is_object(text: &str) -> bool {
@@ -158,9 +180,14 @@ mod tests {
     fn request(commands: &[(&str, &str)]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (place, (new, reference)) in commands.iter().enumerate() {
-            let capabilities =
-                if place == 0 { format!("\0{CAPABILITIES}") } else { String::new() };
-            bytes.extend(packet(format!("{OLD} {new} {reference}{capabilities}").as_bytes()));
+            let capabilities = if place == 0 {
+                format!("\0{CAPABILITIES}")
+            } else {
+                String::new()
+            };
+            bytes.extend(packet(
+                format!("{OLD} {new} {reference}{capabilities}").as_bytes(),
+            ));
         }
         bytes.extend(FLUSH);
         bytes
@@ -188,10 +215,9 @@ mod tests {
     }
 
     fn is_allowed(bytes: &[u8]) -> bool {
-        parse(bytes)
-            .ok()
-            .flatten()
-            .is_some_and(|commands| !commands.commands.is_empty() && commands.refusals(BRANCH).is_none())
+        parse(bytes).ok().flatten().is_some_and(|commands| {
+            !commands.commands.is_empty() && commands.refusals(BRANCH).is_none()
+        })
     }
 
     proptest! {

@@ -26,9 +26,16 @@ pub fn compose(
     for prompt in prompts {
         message.push_str(&format!("Prompt-Id: {}\n", prompt.prompt));
     }
-    message.push_str(&format!("Model: {}/{}\n", model.provider.as_str(), one_line(&model.name)));
+    message.push_str(&format!(
+        "Model: {}/{}\n",
+        model.provider.as_str(),
+        one_line(&model.name)
+    ));
     for person in co_authors(prompts) {
-        message.push_str(&format!("Co-authored-by: {} <{}>\n", person.name, person.email));
+        message.push_str(&format!(
+            "Co-authored-by: {} <{}>\n",
+            person.name, person.email
+        ));
     }
     message
 }
@@ -38,9 +45,16 @@ fn co_authors(prompts: &[SendPrompt]) -> Vec<GitIdentity> {
     let author = prompts.first().map(|prompt| identity(&prompt.author));
     let mut people: Vec<GitIdentity> = Vec::new();
     let others = prompts.iter().skip(1).map(|prompt| &prompt.author);
-    for person in prompts.iter().flat_map(|prompt| &prompt.co_authors).chain(others) {
+    for person in prompts
+        .iter()
+        .flat_map(|prompt| &prompt.co_authors)
+        .chain(others)
+    {
         let person = identity(person);
-        let known = author.iter().chain(&people).any(|other| other.email == person.email);
+        let known = author
+            .iter()
+            .chain(&people)
+            .any(|other| other.email == person.email);
         if !known {
             people.push(person);
         }
@@ -51,18 +65,30 @@ fn co_authors(prompts: &[SendPrompt]) -> Vec<GitIdentity> {
 /// An identity as git can write it: one line, no angle brackets, never empty.
 pub fn identity(person: &GitIdentity) -> GitIdentity {
     let clean = |text: &str| {
-        let text: String =
-            text.chars().filter(|letter| !matches!(letter, '<' | '>') && !letter.is_control()).collect();
+        let text: String = text
+            .chars()
+            .filter(|letter| !matches!(letter, '<' | '>') && !letter.is_control())
+            .collect();
         text.trim().to_owned()
     };
     let email = clean(&person.email);
     let name = clean(&person.name);
-    GitIdentity { name: if name.is_empty() { "unknown".to_owned() } else { name }, email }
+    GitIdentity {
+        name: if name.is_empty() {
+            "unknown".to_owned()
+        } else {
+            name
+        },
+        email,
+    }
 }
 
 /// The first sentence of the prompt, as a subject.
 fn subject(prompt: &str) -> String {
-    let line = prompt.lines().map(str::trim).find(|line| line.chars().any(char::is_alphanumeric));
+    let line = prompt
+        .lines()
+        .map(str::trim)
+        .find(|line| line.chars().any(char::is_alphanumeric));
     let line = one_line(line.unwrap_or("Update the repository"));
     let line = line.trim_start_matches(['#', '*', '-', '>', ' ']);
     let sentence = ends_of_sentences(line)
@@ -71,8 +97,12 @@ fn subject(prompt: &str) -> String {
         .unwrap_or(line)
         .trim_end_matches(['.', ':', ' ']);
     let mut letters = sentence.chars();
-    let capital: String =
-        letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+    let capital: String = letters
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(letters)
+        .collect();
     shorten(&capital)
 }
 
@@ -116,14 +146,20 @@ fn body(summary: &str) -> String {
             text.push_str("…\n");
             break;
         }
-        text.extend(line.trim_end().chars().filter(|letter| !letter.is_control() || *letter == '\t'));
+        text.extend(
+            line.trim_end()
+                .chars()
+                .filter(|letter| !letter.is_control() || *letter == '\t'),
+        );
         text.push('\n');
     }
     text.trim_end().to_owned()
 }
 
 fn one_line(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    text.chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect()
 }
 
 #[cfg(test)]
@@ -132,14 +168,17 @@ mod tests {
     use std::io::Write as _;
     use std::process::{Command, Stdio};
 
-    use protocol::command::Provider;
     use proptest::prelude::*;
+    use protocol::command::Provider;
 
     use super::*;
     use crate::fixture;
 
     fn model() -> Model {
-        Model { provider: Provider::Anthropic, name: "claude-x".into() }
+        Model {
+            provider: Provider::Anthropic,
+            name: "claude-x".into(),
+        }
     }
 
     fn session() -> SessionId {
@@ -147,13 +186,22 @@ mod tests {
     }
 
     fn person(name: &str, email: &str) -> GitIdentity {
-        GitIdentity { name: name.into(), email: email.into() }
+        GitIdentity {
+            name: name.into(),
+            email: email.into(),
+        }
     }
 
     #[test]
     fn the_subject_is_the_first_sentence() {
-        assert_eq!(subject("the tests fail, find out why. Then fix it."), "The tests fail, find out why");
-        assert_eq!(subject("\n\n# Fix v1.2 of the parser!  \nmore"), "Fix v1.2 of the parser!");
+        assert_eq!(
+            subject("the tests fail, find out why. Then fix it."),
+            "The tests fail, find out why"
+        );
+        assert_eq!(
+            subject("\n\n# Fix v1.2 of the parser!  \nmore"),
+            "Fix v1.2 of the parser!"
+        );
         assert_eq!(subject("- [ ] tidy"), "[ ] tidy");
         assert_eq!(subject("éclair"), "Éclair");
         assert_eq!(subject("  \n "), "Update the repository");
@@ -175,21 +223,29 @@ mod tests {
         first.co_authors = vec![person("Bob", "bob@example.com"), first.author.clone()];
         let mut second = fixture::prompt(2, "and the tests");
         second.author = person("Eve\n<x>", "eve@example.com");
-        let message = compose(&[first.clone(), second.clone()], "The bound was off by one.\n", &session(), &model());
+        let message = compose(
+            &[first.clone(), second.clone()],
+            "The bound was off by one.\n",
+            &session(),
+            &model(),
+        );
         assert_eq!(
             message,
             format!(
                 "Fix the parser\n\nThe bound was off by one.\n\nSession-Id: {}\nPrompt-Id: {}\nPrompt-Id: {}\n\
                  Model: anthropic/claude-x\nCo-authored-by: Bob <bob@example.com>\n\
                  Co-authored-by: Evex <eve@example.com>\n",
-                session(), first.prompt, second.prompt,
+                session(),
+                first.prompt,
+                second.prompt,
             )
         );
     }
 
     #[test]
     fn git_itself_finds_the_trailers() {
-        let summary = "Signed-off-by: not a trailer, since this is no last paragraph\n\n# Heading\ntext";
+        let summary =
+            "Signed-off-by: not a trailer, since this is no last paragraph\n\n# Heading\ntext";
         let message = compose(&[fixture::prompt(1, "x")], summary, &session(), &model());
         let mut git = Command::new("git")
             .args(["interpret-trailers", "--parse"])
@@ -197,10 +253,17 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        git.stdin.take().unwrap().write_all(message.as_bytes()).unwrap();
+        git.stdin
+            .take()
+            .unwrap()
+            .write_all(message.as_bytes())
+            .unwrap();
         let output = git.wait_with_output().unwrap();
         let trailers = String::from_utf8(output.stdout).unwrap();
-        let names: Vec<_> = trailers.lines().filter_map(|line| line.split(':').next()).collect();
+        let names: Vec<_> = trailers
+            .lines()
+            .filter_map(|line| line.split(':').next())
+            .collect();
         assert_eq!(names, ["Session-Id", "Prompt-Id", "Model"]);
     }
 }

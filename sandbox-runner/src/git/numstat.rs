@@ -44,7 +44,11 @@ mod tests {
     use super::*;
 
     fn change(path: &str, additions: Option<u32>, deletions: Option<u32>) -> FileChange {
-        FileChange { path: path.into(), additions, deletions }
+        FileChange {
+            path: path.into(),
+            additions,
+            deletions,
+        }
     }
 
     #[test]

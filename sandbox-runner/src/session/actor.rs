@@ -4,21 +4,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
-use protocol::SandboxId;
+use protocol::callback::Report;
 use protocol::command::{Command, Start};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::driver::{self, Call};
 use super::machine::{Action, Effects, Input, Machine, Moment, State};
-use super::provision::{self, AGENT, AGENT_LOG, Provisioned};
+use super::provision::{self, Provisioned};
+use super::upkeep::{agent_ended, clear, destroy};
 use super::{Machinery, Origin, publication};
 use crate::agent::{Agent, AgentError, ConversationId, Events};
 use crate::callback::outbox::{Change, Outbox};
 use crate::callback::sender::{Finished, Sender};
 use crate::gateway::Serving;
-use crate::init::wire::{ExecSpec, Exit};
-use crate::sandbox::SandboxBackend;
 use crate::store::{CommandId, Store, StoreError, StoredSandbox};
 use crate::{cause, clock};
 
@@ -27,24 +26,6 @@ const MOST_INPUTS: usize = 32;
 /// How long an agent whose process lives may leave its event stream closed.
 const STREAM_PATIENCE: Duration = Duration::from_secs(60);
 const STREAM_WAIT: Duration = Duration::from_millis(100);
-const CLEAR_LIMIT: Duration = Duration::from_secs(10);
-const LOG_LIMIT: Duration = Duration::from_secs(5);
-/// How long a sandbox's programs get to end by themselves.
-const STOP_GRACE: Duration = Duration::from_secs(1);
-
-/// Kills everything in the sandbox but its init, the agent ($1) and this script; twice, for what
-/// was started meanwhile.
-const CLEAR: &str = r#"
-for round in 1 2; do
-    for process in /proc/[0-9]*; do
-        id=${process#/proc/}
-        [ "$id" = 1 ] || [ "$id" = $$ ] && continue
-        [ "$(readlink "$process/exe")" = "$1" ] && continue
-        kill -9 "$id" 2>/dev/null
-    done
-done
-true
-"#;
 
 /// Why a sandbox is no longer served.
 enum Ending {
@@ -94,8 +75,10 @@ impl Actor {
         waker: Arc<Notify>,
     ) -> Result<Self, StoreError> {
         let state = match &stored.state {
-            Some(json) => serde_json::from_str(json)
-                .map_err(|source| StoreError::Content { what: "session", source })?,
+            Some(json) => serde_json::from_str(json).map_err(|source| StoreError::Content {
+                what: "session",
+                source,
+            })?,
             None => State::default(),
         };
         let start = stored.start.clone();
@@ -119,8 +102,12 @@ impl Actor {
     /// Serves the sandbox to its end. After an error, the recorded state is the truth.
     pub(super) async fn run(mut self, origin: Origin) -> Result<(), StoreError> {
         let (close, closing) = watch::channel(false);
-        let sender =
-            Sender::new(self.outbox.clone(), self.machinery.worker.clone(), &self.start, closing);
+        let sender = Sender::new(
+            self.outbox.clone(),
+            self.machinery.worker.clone(),
+            &self.start,
+            closing,
+        );
         let mut sender = AbortOnDrop(tokio::spawn(sender.run()));
         let ending = self.serve(origin, &mut sender.0).await?;
         self.tasks.shutdown().await;
@@ -187,7 +174,11 @@ impl Actor {
             let told = self.told.clone();
             self.tasks.spawn(async move {
                 let provisioned = provision::provision(&machinery, &start, &told).await;
-                Outcome::Provisioned(provisioned.map(Box::new).map_err(|error| cause::chain(&error)))
+                Outcome::Provisioned(
+                    provisioned
+                        .map(Box::new)
+                        .map_err(|error| cause::chain(&error)),
+                )
             });
             return Ok(());
         };
@@ -208,9 +199,18 @@ impl Actor {
     fn reach(&mut self, agent: Agent, conversation: ConversationId, serving: Serving) {
         let (model, told) = (self.start.model.clone(), self.told.clone());
         let calls = driver::start(agent.clone(), conversation.clone(), model, told);
-        self.link = Some(Link { agent, conversation, calls, _serving: serving });
-        let (backend, sandbox) = (Arc::clone(&self.machinery.backend), self.start.sandbox.clone());
-        self.tasks.spawn(async move { Outcome::Input(agent_ended(backend.as_ref(), &sandbox).await) });
+        self.link = Some(Link {
+            agent,
+            conversation,
+            calls,
+            _serving: serving,
+        });
+        let (backend, sandbox) = (
+            Arc::clone(&self.machinery.backend),
+            self.start.sandbox.clone(),
+        );
+        self.tasks
+            .spawn(async move { Outcome::Input(agent_ended(backend.as_ref(), &sandbox).await) });
     }
 
     /// Takes what was recorded since; `true` when the sandbox is to end.
@@ -229,15 +229,24 @@ impl Actor {
         Ok(false)
     }
 
-    fn heard(&mut self, event: Option<Result<crate::agent::AgentEvent, AgentError>>) -> Result<(), StoreError> {
+    fn heard(
+        &mut self,
+        event: Option<Result<crate::agent::AgentEvent, AgentError>>,
+    ) -> Result<(), StoreError> {
         match event {
             Some(Ok(event)) => self.apply(Input::Agent(event), &[]),
             Some(Err(error @ AgentError::Event(_))) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "an event was passed over");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "an event was passed over"
+                );
                 Ok(())
             }
             Some(Err(error)) => {
-                tracing::info!(error = &error as &dyn std::error::Error, "the event stream broke");
+                tracing::info!(
+                    error = &error as &dyn std::error::Error,
+                    "the event stream broke"
+                );
                 self.listen();
                 Ok(())
             }
@@ -252,7 +261,12 @@ impl Actor {
         match outcome {
             Outcome::Input(input) => self.apply(input, &[]),
             Outcome::Provisioned(Ok(provisioned)) => {
-                let Provisioned { agent, serving, events, ready } = *provisioned;
+                let Provisioned {
+                    agent,
+                    serving,
+                    events,
+                    ready,
+                } = *provisioned;
                 self.reach(agent, ready.conversation.clone(), serving);
                 self.events = Some(events);
                 // Steps were told before this; they belong before it.
@@ -283,18 +297,42 @@ impl Actor {
         if reports.is_empty() && actions.is_empty() && done.is_empty() {
             return Ok(());
         }
-        let state = serde_json::to_string(self.machine.state())
-            .map_err(|source| StoreError::Content { what: "session", source })?;
-        self.outbox.append(&Change { reports: &reports, state: &state, done })?;
+        let state =
+            serde_json::to_string(self.machine.state()).map_err(|source| StoreError::Content {
+                what: "session",
+                source,
+            })?;
+        self.outbox.append(&Change {
+            reports: &reports,
+            state: &state,
+            done,
+        })?;
+        for report in &reports {
+            self.log(report);
+        }
         for action in actions {
             self.perform(action);
         }
         Ok(())
     }
 
+    /// What the log of a runner is read for: where the time went, and why something ended.
+    fn log(&self, report: &Report) {
+        let sandbox = &self.start.sandbox;
+        match report {
+            Report::Step { step } => {
+                tracing::info!(%sandbox, step = ?step.name, duration_ms = step.ms, "step ended");
+            }
+            Report::PromptFinished { prompt, result } => {
+                tracing::info!(%sandbox, %prompt, ?result, "prompt ended");
+            }
+            Report::Lost { reason } => tracing::warn!(%sandbox, reason, "sandbox lost"),
+            _ => {}
+        }
+    }
+
     fn perform(&mut self, action: Action) {
         let sandbox = &self.start.sandbox;
-        tracing::debug!(%sandbox, ?action, "acting");
         match action {
             Action::Deliver(prompt) => self.call(Call::Deliver(prompt)),
             Action::Abort => self.call(Call::Abort),
@@ -316,10 +354,15 @@ impl Actor {
                 });
             }
             Action::WarmUp => {
-                let Some(agent) = self.link.as_ref().map(|link| link.agent.clone()) else { return };
+                let Some(agent) = self.link.as_ref().map(|link| link.agent.clone()) else {
+                    return;
+                };
                 self.tasks.spawn(async move {
                     if let Err(error) = agent.warm_up().await {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "the agent stays cold");
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "the agent stays cold"
+                        );
                     }
                     Outcome::Nothing
                 });
@@ -336,10 +379,13 @@ impl Actor {
 
     fn listen(&mut self) {
         self.events = None;
-        let Some(link) = self.link.as_ref().filter(|_| !self.listening) else { return };
+        let Some(link) = self.link.as_ref().filter(|_| !self.listening) else {
+            return;
+        };
         self.listening = true;
         let (agent, conversation) = (link.agent.clone(), link.conversation.clone());
-        self.tasks.spawn(async move { open_stream(&agent, &conversation).await });
+        self.tasks
+            .spawn(async move { open_stream(&agent, &conversation).await });
     }
 
     fn store(&self) -> &Store {
@@ -371,7 +417,10 @@ async fn until(due: Option<Instant>) {
 }
 
 fn now() -> Moment {
-    Moment { at: clock::now(), instant: Instant::now() }
+    Moment {
+        at: clock::now(),
+        instant: Instant::now(),
+    }
 }
 
 async fn open_stream(agent: &Agent, conversation: &ConversationId) -> Outcome {
@@ -387,69 +436,12 @@ async fn open_stream(agent: &Agent, conversation: &ConversationId) -> Outcome {
                 return Outcome::Input(Input::Lost { reason });
             }
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "no event stream yet");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "no event stream yet"
+                );
                 tokio::time::sleep(STREAM_WAIT).await;
             }
-        }
-    }
-}
-
-/// Returns when the agent's process, or the whole sandbox, has ended.
-async fn agent_ended(backend: &dyn SandboxBackend, sandbox: &SandboxId) -> Input {
-    let reason = match backend.wait(sandbox, AGENT).await {
-        Ok(exit) => {
-            let last_words = log(backend, sandbox).await;
-            tracing::error!(%sandbox, ?exit, last_words, "the agent ended");
-            match exit {
-                Exit::Code(code) => format!("the agent ended with code {code}"),
-                Exit::Signal(signal) => format!("the agent was ended by signal {signal}"),
-                Exit::TimedOut => "the agent ended".to_owned(),
-            }
-        }
-        Err(error) => {
-            tracing::error!(%sandbox, error = &error as &dyn std::error::Error, "the sandbox ended");
-            "the sandbox ended".to_owned()
-        }
-    };
-    Input::Lost { reason: format!("{reason}; the next prompt starts another from what was pushed") }
-}
-
-async fn log(backend: &dyn SandboxBackend, sandbox: &SandboxId) -> String {
-    let spec = ExecSpec::new(["tail", "-c", "2000", AGENT_LOG], LOG_LIMIT);
-    let output = match backend.exec(sandbox, &spec).await {
-        Ok(exec) => exec.output().await,
-        Err(error) => return cause::chain(&error),
-    };
-    match output {
-        Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
-        Err(error) => cause::chain(&error),
-    }
-}
-
-async fn clear(machinery: &Machinery, sandbox: &SandboxId) {
-    let argv = ["/bin/sh", "-c", CLEAR, "clear", &machinery.agent_binary];
-    let spec = ExecSpec::new(argv, CLEAR_LIMIT);
-    let cleared = match machinery.backend.exec(sandbox, &spec).await {
-        Ok(exec) => exec.output().await.map_err(Into::into),
-        Err(error) => Err(error),
-    };
-    if let Err(error) = cleared {
-        tracing::warn!(%sandbox, error = &error as &dyn std::error::Error, "a stopped turn may have left programs");
-    }
-}
-
-/// Removes the sandbox, if it is there. What cannot be removed now is swept at the next start.
-async fn destroy(backend: &dyn SandboxBackend, sandbox: &SandboxId) {
-    use crate::sandbox::SandboxError;
-    if let Err(error) = backend.stop(sandbox, STOP_GRACE).await
-        && !matches!(error, SandboxError::Unknown(_))
-    {
-        tracing::debug!(%sandbox, error = &error as &dyn std::error::Error, "a sandbox did not stop");
-    }
-    match backend.destroy(sandbox).await {
-        Ok(()) | Err(SandboxError::Unknown(_)) => {}
-        Err(error) => {
-            tracing::warn!(%sandbox, error = &error as &dyn std::error::Error, "a sandbox remains");
         }
     }
 }

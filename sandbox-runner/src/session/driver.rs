@@ -32,7 +32,9 @@ pub(super) fn start(
             let outcome = match call {
                 Call::Deliver(prompt) => {
                     let author = message::identity(&prompt.author);
-                    let answer = agent.prompt(&conversation, &prompt.text, &model, &author).await;
+                    let answer = agent
+                        .prompt(&conversation, &prompt.text, &model, &author)
+                        .await;
                     delivered(prompt.prompt, answer)
                 }
                 Call::Abort => {
@@ -54,14 +56,27 @@ fn delivered(prompt: PromptId, answer: Result<(), AgentError>) -> Input {
     match answer {
         Ok(()) => Input::Delivered(prompt),
         Err(error) => {
-            let fatal = matches!(error, AgentError::Refused { status: 400..500, .. });
+            let fatal = matches!(
+                error,
+                AgentError::Refused {
+                    status: 400..500,
+                    ..
+                }
+            );
             tracing::warn!(
                 %prompt,
                 error = &error as &dyn std::error::Error,
                 "the agent did not take a prompt"
             );
-            let message = format!("The agent did not take the prompt: {}", cause::chain(&error));
-            Input::Undelivered { prompt, message, fatal }
+            let message = format!(
+                "The agent did not take the prompt: {}",
+                cause::chain(&error)
+            );
+            Input::Undelivered {
+                prompt,
+                message,
+                fatal,
+            }
         }
     }
 }

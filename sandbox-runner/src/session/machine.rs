@@ -4,140 +4,26 @@
 //! then performs the actions, so each action may be performed twice: after a restart
 //! [`Machine::resume`] names those that the recorded state still waits for.
 
-use std::collections::{BTreeSet, VecDeque};
+mod delivery;
+mod exchange;
+mod publishing;
+mod state;
+
 use std::time::{Duration, Instant};
 
 use protocol::callback::{PromptResult, Report};
 use protocol::command::{SendPrompt, Start};
 use protocol::event::{Mode, Step, StepName};
-use protocol::{ImageId, Millis, PromptId};
-use serde::{Deserialize, Serialize};
+use protocol::{Millis, PromptId};
 
 use crate::agent::transcript::{Transcript, Turn as AgentTurn};
 use crate::agent::{AgentEvent, ConversationId};
-use crate::callback::coalescer::Coalescer;
-use crate::git::{Published, Synchronised};
+pub(super) use exchange::{Action, Effects, Input, Moment, Ready, Work};
+pub(super) use state::State;
+use state::{Delivery, Phase, Running, Turn};
 
 /// How long an agent may take to end a stopped turn. It takes 10 to 70 ms.
 pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(1);
-
-/// How often a prompt is given to an agent that does not take it.
-const DELIVERY_ATTEMPTS: u32 = 3;
-
-/// The recorded half of a [`Machine`].
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct State {
-    /// Present once the sandbox is ready.
-    running: Option<Running>,
-    coalescer: Coalescer,
-    waiting: VecDeque<SendPrompt>,
-    /// Every prompt that was ever taken, so that none is taken twice.
-    taken: BTreeSet<PromptId>,
-    lost: bool,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Running {
-    transcript: Transcript,
-    base: String,
-    pushed: Option<String>,
-    turn: Option<Turn>,
-}
-
-/// One run of the agent, from its prompt to its end.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Turn {
-    /// The one it began with, and those inserted since.
-    prompts: Vec<SendPrompt>,
-    started_at: Millis,
-    phase: Phase,
-    /// Whether the first token was reported.
-    answered: bool,
-    delivery: Delivery,
-    attempts: u32,
-    /// The last complaint of the model that was passed on.
-    complaint: Option<String>,
-}
-
-/// Whether the agent has the turn's first prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Delivery {
-    InFlight,
-    /// The request failed or was cut off. The next look at the agent tells.
-    Unknown,
-    Taken,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Phase {
-    Running,
-    Stopping,
-    /// The work is being committed and pushed. An inserted prompt that reached the agent just after
-    /// its end makes it busy once more, and then there is more to publish.
-    Publishing { busy: bool, again: bool },
-}
-
-/// What happened.
-pub(super) enum Input {
-    Prompt(SendPrompt),
-    Stop(PromptId),
-    Step(Step),
-    Ready(Box<Ready>),
-    Agent(AgentEvent),
-    Delivered(PromptId),
-    /// The agent did not take a prompt; `fatal` when it never will.
-    Undelivered { prompt: PromptId, message: String, fatal: bool },
-    /// What the stopped turn left running is gone.
-    Cleared,
-    Published { outcome: Result<Option<Published>, String>, started_at: Millis },
-    /// A moment that [`Machine::due`] named has come.
-    Time,
-    /// The sandbox is gone.
-    Lost { reason: String },
-}
-
-pub(super) struct Ready {
-    pub(super) image: Option<ImageId>,
-    pub(super) conversation: ConversationId,
-    pub(super) directory: String,
-    pub(super) workspace: Synchronised,
-}
-
-/// What is to be done once the state is recorded.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Action {
-    Deliver(SendPrompt),
-    /// Opens the event stream anew, whose first event tells how things stand.
-    Listen,
-    Abort,
-    /// Ends every process that the agent started.
-    Clear,
-    Publish(Box<Work>),
-    /// Nobody needs the agent now: time to make its first answer fast.
-    WarmUp,
-}
-
-/// What a turn has to publish.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Work {
-    pub(super) prompts: Vec<SendPrompt>,
-    pub(super) summary: String,
-    pub(super) base: String,
-    pub(super) pushed: Option<String>,
-}
-
-/// A moment by both clocks: one for people, one that never goes back.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
-    pub(super) at: Millis,
-    pub(super) instant: Instant,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Effects {
-    pub(super) reports: Vec<Report>,
-    pub(super) actions: Vec<Action>,
-}
 
 pub(super) struct Machine {
     start: Start,
@@ -148,7 +34,11 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn new(start: Start, state: State) -> Self {
-        Self { start, state, stop_at: None }
+        Self {
+            start,
+            state,
+            stop_at: None,
+        }
     }
 
     pub(super) fn state(&self) -> &State {
@@ -162,20 +52,34 @@ impl Machine {
 
     /// What goes on by itself with the agent, if the sandbox was ready.
     pub(super) fn conversation(&self) -> Option<&ConversationId> {
-        self.state.running.as_ref().map(|running| running.transcript.conversation())
+        self.state
+            .running
+            .as_ref()
+            .map(|running| running.transcript.conversation())
     }
 
     /// When an [`Input::Time`] is wanted.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
-        self.stop_at.into_iter().chain(self.state.coalescer.due(now)).min()
+        self.stop_at
+            .into_iter()
+            .chain(self.state.coalescer.due(now))
+            .min()
     }
 
     /// Takes up a recorded state. Called once, after a restart.
     pub(super) fn resume(&mut self, now: Moment) -> Effects {
         let mut effects = Effects::default();
-        effects.reports.append(&mut self.state.coalescer.flush(now.instant));
-        let Some(running) = &mut self.state.running else { return effects };
-        if let Some(turn) = running.turn.as_mut().filter(|turn| turn.delivery == Delivery::InFlight) {
+        effects
+            .reports
+            .append(&mut self.state.coalescer.flush(now.instant));
+        let Some(running) = &mut self.state.running else {
+            return effects;
+        };
+        if let Some(turn) = running
+            .turn
+            .as_mut()
+            .filter(|turn| turn.delivery == Delivery::InFlight)
+        {
             turn.delivery = Delivery::Unknown;
         }
         effects.actions.push(Action::Listen);
@@ -197,11 +101,18 @@ impl Machine {
             Input::Ready(ready) => self.ready(*ready, now, &mut effects),
             Input::Agent(event) => self.agent(&event, now, &mut effects),
             Input::Delivered(prompt) => self.delivered(&prompt),
-            Input::Undelivered { prompt, message, fatal } => {
+            Input::Undelivered {
+                prompt,
+                message,
+                fatal,
+            } => {
                 self.undelivered(&prompt, message, fatal, now, &mut effects);
             }
             Input::Cleared => self.cleared(now, &mut effects),
-            Input::Published { outcome, started_at } => {
+            Input::Published {
+                outcome,
+                started_at,
+            } => {
                 self.published(outcome, started_at, now, &mut effects);
             }
             Input::Time => self.time(now, &mut effects),
@@ -220,7 +131,11 @@ impl Machine {
         if !self.state.taken.insert(prompt.prompt.clone()) {
             return;
         }
-        let turn = self.state.running.as_mut().and_then(|running| running.turn.as_mut());
+        let turn = self
+            .state
+            .running
+            .as_mut()
+            .and_then(|running| running.turn.as_mut());
         match turn {
             Some(turn) if turn.phase == Phase::Running && prompt.mode == Mode::Insert => {
                 effects.actions.push(deliver(&prompt));
@@ -235,10 +150,17 @@ impl Machine {
 
     /// Begins the next turn, if there is one to begin.
     fn next(&mut self, now: Moment, effects: &mut Effects) {
-        let Some(running) = self.state.running.as_mut().filter(|running| running.turn.is_none()) else {
+        let Some(running) = self
+            .state
+            .running
+            .as_mut()
+            .filter(|running| running.turn.is_none())
+        else {
             return;
         };
-        let Some(prompt) = self.state.waiting.pop_front() else { return };
+        let Some(prompt) = self.state.waiting.pop_front() else {
+            return;
+        };
         let parts = running.transcript.begin(prompt.prompt.clone());
         effects.actions.push(deliver(&prompt));
         running.turn = Some(Turn {
@@ -254,7 +176,12 @@ impl Machine {
     }
 
     fn ready(&mut self, ready: Ready, now: Moment, effects: &mut Effects) {
-        let Ready { image, conversation, directory, workspace } = ready;
+        let Ready {
+            image,
+            conversation,
+            directory,
+            workspace,
+        } = ready;
         let transcript = Transcript::new(conversation, &directory, self.start.first_part);
         self.state.running = Some(Running {
             transcript,
@@ -262,7 +189,14 @@ impl Machine {
             pushed: workspace.pushed,
             turn: None,
         });
-        self.report(Report::Ready { image, commit: workspace.head }, now, effects);
+        self.report(
+            Report::Ready {
+                image,
+                commit: workspace.head,
+            },
+            now,
+            effects,
+        );
         self.next(now, effects);
         if effects.actions.is_empty() {
             effects.actions.push(Action::WarmUp);
@@ -270,7 +204,9 @@ impl Machine {
     }
 
     fn agent(&mut self, event: &AgentEvent, now: Moment, effects: &mut Effects) {
-        let Some(running) = &mut self.state.running else { return };
+        let Some(running) = &mut self.state.running else {
+            return;
+        };
         let progress = running.transcript.event(event);
         let begun = running.transcript.has_begun();
         if let Some(turn) = running.turn.as_mut().filter(|turn| !turn.answered) {
@@ -295,65 +231,26 @@ impl Machine {
         }
     }
 
-    /// A fresh look at the agent shows that it does not have the prompt.
-    fn deliver_again(&mut self, now: Moment, effects: &mut Effects) {
-        let unknown = |turn: &&mut Turn| turn.delivery == Delivery::Unknown;
-        let Some(turn) = self.turn_in(Phase::Running).filter(unknown) else { return };
-        if turn.attempts >= DELIVERY_ATTEMPTS {
-            let message = "the agent does not take the prompt; send it again".to_owned();
-            return self.finish(&PromptResult::Failed { message }, now, effects);
-        }
-        turn.attempts += 1;
-        turn.delivery = Delivery::InFlight;
-        if let Some(prompt) = turn.prompts.first() {
-            effects.actions.push(deliver(prompt));
-        }
-    }
-
-    fn delivered(&mut self, prompt: &PromptId) {
-        let turn = self.state.running.as_mut().and_then(|running| running.turn.as_mut());
-        if let Some(turn) = turn
-            && turn.prompts.first().is_some_and(|first| first.prompt == *prompt)
-        {
-            turn.delivery = Delivery::Taken;
-        }
-    }
-
-    fn undelivered(
-        &mut self,
-        prompt: &PromptId,
-        message: String,
-        fatal: bool,
-        now: Moment,
-        effects: &mut Effects,
-    ) {
-        let Some(turn) = self.turn_in(Phase::Running) else { return };
-        let first = turn.prompts.first().is_some_and(|first| first.prompt == *prompt);
-        if first && fatal {
-            self.finish(&PromptResult::Failed { message }, now, effects);
-        } else if first {
-            turn.delivery = Delivery::Unknown;
-            effects.actions.push(Action::Listen);
-        } else if turn.prompts.iter().any(|one| one.prompt == *prompt) {
-            // The agent is busy with another prompt: this one comes after it.
-            let late = |one: &SendPrompt| one.prompt == *prompt;
-            let (again, kept) = std::mem::take(&mut turn.prompts).into_iter().partition(late);
-            turn.prompts = kept;
-            let again: Vec<SendPrompt> = again;
-            self.state.waiting.extend(again);
-        }
-    }
-
     fn busy(&mut self) {
-        let turn = self.state.running.as_mut().and_then(|running| running.turn.as_mut());
-        if let Some(Turn { phase: Phase::Publishing { busy, again }, .. }) = turn {
+        let turn = self
+            .state
+            .running
+            .as_mut()
+            .and_then(|running| running.turn.as_mut());
+        if let Some(Turn {
+            phase: Phase::Publishing { busy, again },
+            ..
+        }) = turn
+        {
             (*busy, *again) = (true, true);
         }
     }
 
     fn retrying(&mut self, message: String, now: Moment, effects: &mut Effects) {
         self.busy();
-        let Some(turn) = self.turn_in(Phase::Running) else { return };
+        let Some(turn) = self.turn_in(Phase::Running) else {
+            return;
+        };
         if turn.complaint.as_ref() == Some(&message) {
             return;
         }
@@ -362,90 +259,20 @@ impl Machine {
         self.report(Report::Notice { message }, now, effects);
     }
 
-    fn idle(&mut self, error: Option<String>, now: Moment, effects: &mut Effects) {
-        let turn = self.state.running.as_mut().and_then(|running| running.turn.as_mut());
-        let Some(turn) = turn else { return };
-        match (&mut turn.phase, error) {
-            (Phase::Running, Some(message)) => {
-                self.finish(&PromptResult::Failed { message }, now, effects);
-            }
-            (Phase::Running, None) => {
-                let step = step(StepName::Run, turn.started_at, now);
-                turn.phase = Phase::Publishing { busy: false, again: false };
-                self.report(Report::Step { step }, now, effects);
-                self.publish(effects);
-            }
-            (Phase::Stopping, _) => {
-                self.stop_at = None;
-                effects.actions.push(Action::Clear);
-            }
-            (Phase::Publishing { busy, .. }, _) => *busy = false,
-        }
-    }
-
-    fn publish(&self, effects: &mut Effects) {
-        let Some(running) = &self.state.running else { return };
-        let Some(turn) = &running.turn else { return };
-        effects.actions.push(Action::Publish(Box::new(Work {
-            prompts: turn.prompts.clone(),
-            summary: running.transcript.summary().to_owned(),
-            base: running.base.clone(),
-            pushed: running.pushed.clone(),
-        })));
-    }
-
-    fn published(
-        &mut self,
-        outcome: Result<Option<Published>, String>,
-        started_at: Millis,
-        now: Moment,
-        effects: &mut Effects,
-    ) {
-        let branch = self.start.work_branch.clone();
-        let Some(running) = &mut self.state.running else { return };
-        let Some(Turn { phase: Phase::Publishing { busy, again }, prompts, .. }) = &mut running.turn
-        else {
-            return;
-        };
-        let (busy, repeat) = (*busy, std::mem::take(again));
-        let mut reports = Vec::new();
-        match outcome {
-            Ok(Some(Published { commit, files })) => {
-                running.pushed = Some(commit.clone());
-                reports.push(Report::Step { step: step(StepName::Push, started_at, now) });
-                if let Some(prompt) = prompts.first().map(|prompt| prompt.prompt.clone()) {
-                    let summary = running.transcript.summary().to_owned();
-                    reports.push(Report::Pushed { prompt, branch, commit, files, summary });
-                }
-            }
-            Ok(None) => {}
-            Err(message) => {
-                let message = format!(
-                    "The work could not be pushed, and is kept for the next prompt: {message}"
-                );
-                reports.push(Report::Notice { message });
-            }
-        }
-        self.report_all(reports, now, effects);
-        if busy {
-            self.set_phase(Phase::Running);
-        } else if repeat {
-            self.publish(effects);
-        } else {
-            self.finish(&PromptResult::Completed, now, effects);
-        }
-    }
-
     fn stop_prompt(&mut self, prompt: &PromptId, now: Moment, effects: &mut Effects) {
         let waiting = &mut self.state.waiting;
         if let Some(place) = waiting.iter().position(|one| one.prompt == *prompt) {
             waiting.remove(place);
-            let finished =
-                Report::PromptFinished { prompt: prompt.clone(), result: PromptResult::Stopped };
+            let finished = Report::PromptFinished {
+                prompt: prompt.clone(),
+                result: PromptResult::Stopped,
+            };
             self.report(finished, now, effects);
             return;
         }
-        let Some(turn) = self.turn_in(Phase::Running) else { return };
+        let Some(turn) = self.turn_in(Phase::Running) else {
+            return;
+        };
         if turn.prompts.iter().any(|one| one.prompt == *prompt) {
             turn.phase = Phase::Stopping;
             self.stop(now, effects);
@@ -468,8 +295,15 @@ impl Machine {
             self.stop_at = None;
             effects.actions.push(Action::Clear);
         }
-        if self.state.coalescer.due(now.instant).is_some_and(|due| due <= now.instant) {
-            effects.reports.append(&mut self.state.coalescer.flush(now.instant));
+        if self
+            .state
+            .coalescer
+            .due(now.instant)
+            .is_some_and(|due| due <= now.instant)
+        {
+            effects
+                .reports
+                .append(&mut self.state.coalescer.flush(now.instant));
         }
     }
 
@@ -482,10 +316,16 @@ impl Machine {
         };
         let parts = self.close(reason);
         self.report_all(parts, now, effects);
-        let turn = self.state.running.as_mut().and_then(|running| running.turn.take());
+        let turn = self
+            .state
+            .running
+            .as_mut()
+            .and_then(|running| running.turn.take());
         for prompt in turn.into_iter().flat_map(|turn| turn.prompts) {
-            let finished =
-                Report::PromptFinished { prompt: prompt.prompt, result: result.clone() };
+            let finished = Report::PromptFinished {
+                prompt: prompt.prompt,
+                result: result.clone(),
+            };
             self.report(finished, now, effects);
         }
         self.stop_at = None;
@@ -494,7 +334,9 @@ impl Machine {
 
     fn close(&mut self, reason: &str) -> Vec<Report> {
         let running = self.state.running.as_mut();
-        running.map(|running| running.transcript.close(reason)).unwrap_or_default()
+        running
+            .map(|running| running.transcript.close(reason))
+            .unwrap_or_default()
     }
 
     fn turn_in(&mut self, phase: Phase) -> Option<&mut Turn> {
@@ -503,13 +345,20 @@ impl Machine {
     }
 
     fn set_phase(&mut self, phase: Phase) {
-        if let Some(turn) = self.state.running.as_mut().and_then(|running| running.turn.as_mut()) {
+        if let Some(turn) = self
+            .state
+            .running
+            .as_mut()
+            .and_then(|running| running.turn.as_mut())
+        {
             turn.phase = phase;
         }
     }
 
     fn report(&mut self, report: Report, now: Moment, effects: &mut Effects) {
-        effects.reports.append(&mut self.state.coalescer.push(report, now.instant));
+        effects
+            .reports
+            .append(&mut self.state.coalescer.push(report, now.instant));
     }
 
     fn report_all(&mut self, reports: Vec<Report>, now: Moment, effects: &mut Effects) {
@@ -525,7 +374,12 @@ fn deliver(prompt: &SendPrompt) -> Action {
 
 /// A step that ends now.
 pub(super) fn step(name: StepName, started_at: Millis, now: Moment) -> Step {
-    Step { name, started_at, ms: now.at.since(started_at), detail: None }
+    Step {
+        name,
+        started_at,
+        ms: now.at.since(started_at),
+        detail: None,
+    }
 }
 
 #[cfg(test)]

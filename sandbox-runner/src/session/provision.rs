@@ -33,13 +33,17 @@ const AGENT_PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProvisionError {
-    #[error("the image of {repository} could not be built; check the repository and its branch, then send the prompt again")]
+    #[error(
+        "the image of {repository} could not be built; check the repository and its branch, then send the prompt again"
+    )]
     Image {
         repository: String,
         #[source]
         source: ImageError,
     },
-    #[error("the sandbox could not be started; send the prompt again, and ask the operator to run `sandbox-runner doctor` if that does not help")]
+    #[error(
+        "the sandbox could not be started; send the prompt again, and ask the operator to run `sandbox-runner doctor` if that does not help"
+    )]
     Create(#[source] SandboxError),
     #[error("the agent could not be started; ask the operator to check OPENCODE_BIN")]
     Spawn(#[source] SandboxError),
@@ -47,7 +51,9 @@ pub(super) enum ProvisionError {
     AgentUp(#[source] AgentError),
     #[error("the agent did not begin a conversation; send the prompt again")]
     Conversation(#[source] AgentError),
-    #[error("the workspace could not be brought to the branch's newest commit; check that the branch exists and that the repository can still be read")]
+    #[error(
+        "the workspace could not be brought to the branch's newest commit; check that the branch exists and that the repository can still be read"
+    )]
     Synchronise(#[source] GitError),
 }
 
@@ -72,24 +78,45 @@ pub(super) async fn provision(
         layers: image.layers.clone(),
         // Commits that the agent makes by itself have the same committer as ours.
         env: BTreeMap::from([
-            ("GIT_COMMITTER_NAME".to_owned(), machinery.committer.name.clone()),
-            ("GIT_COMMITTER_EMAIL".to_owned(), machinery.committer.email.clone()),
+            (
+                "GIT_COMMITTER_NAME".to_owned(),
+                machinery.committer.name.clone(),
+            ),
+            (
+                "GIT_COMMITTER_EMAIL".to_owned(),
+                machinery.committer.email.clone(),
+            ),
         ]),
     };
-    let sandbox = machinery.backend.create(&spec).await.map_err(ProvisionError::Create)?;
+    let sandbox = machinery
+        .backend
+        .create(&spec)
+        .await
+        .map_err(ProvisionError::Create)?;
     let serving = serve_gateway(machinery, start, sandbox.gateway);
     tell(told, StepName::Restore, began, None).await;
 
-    let (agent, workspace) =
-        tokio::try_join!(start_agent(machinery, start, told), synchronise(machinery, start, told))?;
-    let Begun { agent, conversation, events } = agent;
+    let (agent, workspace) = tokio::try_join!(
+        start_agent(machinery, start, told),
+        synchronise(machinery, start, told)
+    )?;
+    let Begun {
+        agent,
+        conversation,
+        events,
+    } = agent;
     let ready = Ready {
         image: Some(image.id),
         conversation,
         directory: WORKSPACE.to_owned(),
         workspace,
     };
-    Ok(Provisioned { agent, serving, events, ready })
+    Ok(Provisioned {
+        agent,
+        serving,
+        events,
+        ready,
+    })
 }
 
 /// Takes over a sandbox from an earlier process of the runner; `None` when it is gone.
@@ -109,14 +136,30 @@ async fn image(
     start: &Start,
     told: &mpsc::Sender<Input>,
 ) -> Result<Image, ProvisionError> {
-    let failed = |source| ProvisionError::Image { repository: start.repository.to_string(), source };
-    let newest = machinery.images.newest(&start.repository, &start.branch).map_err(failed)?;
+    let failed = |source| ProvisionError::Image {
+        repository: start.repository.to_string(),
+        source,
+    };
+    let newest = machinery
+        .images
+        .newest(&start.repository, &start.branch)
+        .map_err(failed)?;
     if let Some(image) = newest {
         return Ok(image);
     }
     let began = clock::now();
-    let image = machinery.images.build(&start.repository, &start.branch).await.map_err(failed)?;
-    tell(told, StepName::Image, began, Some("no image yet".to_owned())).await;
+    let image = machinery
+        .images
+        .build(&start.repository, &start.branch)
+        .await
+        .map_err(failed)?;
+    tell(
+        told,
+        StepName::Image,
+        began,
+        Some("no image yet".to_owned()),
+    )
+    .await;
     Ok(image)
 }
 
@@ -141,9 +184,16 @@ async fn start_agent(
         cwd: Some(WORKSPACE.to_owned()),
         log: Some(AGENT_LOG.to_owned()),
     };
-    machinery.backend.spawn(&start.sandbox, &spec).await.map_err(ProvisionError::Spawn)?;
+    machinery
+        .backend
+        .spawn(&start.sandbox, &spec)
+        .await
+        .map_err(ProvisionError::Spawn)?;
     let agent = connect(&machinery.backend, &start.sandbox);
-    agent.wait_until_up(Instant::now() + AGENT_PATIENCE).await.map_err(ProvisionError::AgentUp)?;
+    agent
+        .wait_until_up(Instant::now() + AGENT_PATIENCE)
+        .await
+        .map_err(ProvisionError::AgentUp)?;
     tell(told, StepName::AgentUp, began, None).await;
     let begun = async {
         let conversation = agent.conversation(start.session.as_str()).await?;
@@ -151,7 +201,11 @@ async fn start_agent(
         Ok((conversation, events))
     };
     let (conversation, events) = begun.await.map_err(ProvisionError::Conversation)?;
-    Ok(Begun { agent, conversation, events })
+    Ok(Begun {
+        agent,
+        conversation,
+        events,
+    })
 }
 
 async fn synchronise(
@@ -176,9 +230,14 @@ async fn synchronise(
 }
 
 fn serve_gateway(machinery: &Machinery, start: &Start, listener: UnixListener) -> Serving {
-    let access =
-        Access::Session { session: start.session.clone(), branch: start.work_branch.clone() };
-    let policy = GatewayPolicy { repository: start.repository.clone(), access };
+    let access = Access::Session {
+        session: start.session.clone(),
+        branch: start.work_branch.clone(),
+    };
+    let policy = GatewayPolicy {
+        repository: start.repository.clone(),
+        access,
+    };
     machinery.gateway.serve(policy, listener)
 }
 
@@ -187,7 +246,10 @@ fn connect(backend: &Arc<dyn SandboxBackend>, sandbox: &SandboxId) -> Agent {
     let dial: Dial = Arc::new(move || {
         let (backend, sandbox) = (Arc::clone(&backend), sandbox.clone());
         Box::pin(async move {
-            let stream = backend.dial(&sandbox, launch::PORT).await.map_err(std::io::Error::other)?;
+            let stream = backend
+                .dial(&sandbox, launch::PORT)
+                .await
+                .map_err(std::io::Error::other)?;
             Ok(Box::new(stream) as BoxIo)
         })
     });
@@ -200,7 +262,12 @@ async fn tell(
     started_at: Millis,
     detail: Option<String>,
 ) {
-    let step = Step { name, started_at, ms: clock::now().since(started_at), detail };
+    let step = Step {
+        name,
+        started_at,
+        ms: clock::now().since(started_at),
+        detail,
+    };
     // The session may have ended meanwhile; then nobody wants to know.
     let _ = told.send(Input::Step(step)).await;
 }

@@ -22,7 +22,10 @@ pub(super) async fn publish(
         repository: &start.repository,
     };
     let text = message::compose(&work.prompts, &work.summary, &start.session, &start.model);
-    let author = work.prompts.first().map(|prompt| message::identity(&prompt.author));
+    let author = work
+        .prompts
+        .first()
+        .map(|prompt| message::identity(&prompt.author));
     let publication = Publication {
         message: &text,
         author: author.as_ref().unwrap_or(committer),
@@ -39,5 +42,8 @@ pub(super) async fn publish(
         );
         cause::chain(&error)
     });
-    Input::Published { outcome, started_at }
+    Input::Published {
+        outcome,
+        started_at,
+    }
 }

@@ -43,20 +43,42 @@ pub(crate) struct Told {
 
 impl Stage {
     pub(crate) async fn start(provider: Provider) -> Self {
-        let binary = std::env::var("OPENCODE_BIN").expect("OPENCODE_BIN names the agent's executable");
+        let binary =
+            std::env::var("OPENCODE_BIN").expect("OPENCODE_BIN names the agent's executable");
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().canonicalize().unwrap();
-        let model = model::Model::start(ModelOptions { port: 0, api_key: KEY.to_owned() }).await.unwrap();
+        let model = model::Model::start(ModelOptions {
+            port: 0,
+            api_key: KEY.to_owned(),
+        })
+        .await
+        .unwrap();
         let (gateway, gateway_url) = serve_gateway(&root, model.url()).await;
         let workspace = root.join("workspace");
         prepare_workspace(&workspace).await;
         write_tools(&root.join("tools")).unwrap();
         std::fs::create_dir(root.join("home")).unwrap();
 
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let text = |path: &Path| path.to_str().unwrap().to_owned();
-        let (home, tools, workspace) = (text(&root.join("home")), text(&root.join("tools")), text(&workspace));
-        let place = Place { binary: &binary, workspace: &workspace, home: &home, tools: &tools, port, gateway: &gateway_url };
+        let (home, tools, workspace) = (
+            text(&root.join("home")),
+            text(&root.join("tools")),
+            text(&workspace),
+        );
+        let place = Place {
+            binary: &binary,
+            workspace: &workspace,
+            home: &home,
+            tools: &tools,
+            port,
+            gateway: &gateway_url,
+        };
         let launch = launch(&place, &chosen(provider));
         let agent_server = Command::new(&launch.argv[0])
             .args(&launch.argv[1..])
@@ -78,12 +100,26 @@ impl Stage {
             })
         });
         let agent = Agent::connect(dial, &workspace);
-        agent.wait_until_up(Instant::now() + DEADLINE).await.unwrap();
-        Self { agent, model, gateway, directory, provider, _agent_server: agent_server }
+        agent
+            .wait_until_up(Instant::now() + DEADLINE)
+            .await
+            .unwrap();
+        Self {
+            agent,
+            model,
+            gateway,
+            directory,
+            provider,
+            _agent_server: agent_server,
+        }
     }
 
     pub(crate) fn workspace(&self) -> std::path::PathBuf {
-        self.directory.path().canonicalize().unwrap().join("workspace")
+        self.directory
+            .path()
+            .canonicalize()
+            .unwrap()
+            .join("workspace")
     }
 
     /// A conversation whose turn has begun, and its events.
@@ -99,7 +135,10 @@ impl Stage {
 
     pub(crate) async fn prompt(&self, conversation: &ConversationId, text: &str) {
         let model = chosen(self.provider);
-        self.agent.prompt(conversation, text, &model, &author()).await.unwrap();
+        self.agent
+            .prompt(conversation, text, &model, &author())
+            .await
+            .unwrap();
     }
 }
 
@@ -113,7 +152,9 @@ impl Told {
     ) {
         let ended = |turn: &Turn| matches!(turn, Turn::Idle | Turn::Error { .. });
         while !done(self) && !self.turns.last().is_some_and(ended) {
-            let event = timeout(DEADLINE, events.next()).await.expect("an event comes");
+            let event = timeout(DEADLINE, events.next())
+                .await
+                .expect("an event comes");
             let progress = transcript.event(&event.unwrap().unwrap());
             self.reports.extend(progress.reports);
             self.turns.extend(progress.turn);
@@ -138,7 +179,10 @@ impl Told {
     }
 
     pub(crate) fn deltas(&self) -> usize {
-        self.reports.iter().filter(|report| matches!(report, Report::Delta { .. })).count()
+        self.reports
+            .iter()
+            .filter(|report| matches!(report, Report::Delta { .. }))
+            .count()
     }
 
     fn parts(&self, choose: impl Fn(&PartBody) -> Option<String>) -> Vec<(String, String)> {
@@ -146,18 +190,28 @@ impl Told {
             Report::PartStarted { part, body, .. } => choose(body).map(|title| (*part, title)),
             _ => None,
         });
-        chosen.map(|(part, title)| (title, self.text(part))).collect()
+        chosen
+            .map(|(part, title)| (title, self.text(part)))
+            .collect()
     }
 
     fn text(&self, wanted: PartId) -> String {
         let mut text = String::new();
         for report in &self.reports {
             match report {
-                Report::Delta { part, text: more, offset } if *part == wanted => {
+                Report::Delta {
+                    part,
+                    text: more,
+                    offset,
+                } if *part == wanted => {
                     assert_eq!(*offset, text.encode_utf16().count() as u64);
                     text.push_str(more);
                 }
-                Report::PartFinished { part, text: Some(whole), .. } if *part == wanted => {
+                Report::PartFinished {
+                    part,
+                    text: Some(whole),
+                    ..
+                } if *part == wanted => {
                     text.clone_from(whole);
                 }
                 _ => {}
@@ -168,23 +222,36 @@ impl Told {
 }
 
 pub(crate) fn author() -> GitIdentity {
-    GitIdentity { name: "Ada Prompter".to_owned(), email: "ada@example.org".to_owned() }
+    GitIdentity {
+        name: "Ada Prompter".to_owned(),
+        email: "ada@example.org".to_owned(),
+    }
 }
 
 fn chosen(provider: Provider) -> Model {
-    Model { provider, name: "scripted-1".to_owned() }
+    Model {
+        provider,
+        name: "scripted-1".to_owned(),
+    }
 }
 
 /// A gateway, reached as from inside a sandbox: by a loopback port.
 async fn serve_gateway(root: &Path, model_url: &str) -> (Serving, String) {
-    let upstream = Upstream { base_url: model_url.to_owned(), key: Some(KEY.to_owned()) };
+    let upstream = Upstream {
+        base_url: model_url.to_owned(),
+        key: Some(KEY.to_owned()),
+    };
     let gateway = Gateway::new(
         "http://127.0.0.1:9",
         &upstream,
         &upstream,
         Arc::new(|_| {
             Box::pin(async {
-                Ok(Credentials { username: "x".to_owned(), password: "y".to_owned(), expires_at: Millis(0) })
+                Ok(Credentials {
+                    username: "x".to_owned(),
+                    password: "y".to_owned(),
+                    expires_at: Millis(0),
+                })
             })
         }),
     )
@@ -192,7 +259,10 @@ async fn serve_gateway(root: &Path, model_url: &str) -> (Serving, String) {
     let socket = root.join("gateway.sock");
     let policy = GatewayPolicy {
         repository: Repository::new("acme", "widget").unwrap(),
-        access: Access::Session { session: SessionId::from_random([3; 16]), branch: "work".to_owned() },
+        access: Access::Session {
+            session: SessionId::from_random([3; 16]),
+            branch: "work".to_owned(),
+        },
     };
     let serving = gateway.serve(policy, UnixListener::bind(&socket).unwrap());
     let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -217,7 +287,12 @@ async fn prepare_workspace(workspace: &Path) {
     // Would be loaded into the agent server if the repository's configuration counted.
     std::fs::write(workspace.join("opencode.json"), r#"{"model":"evil/model"}"#).unwrap();
     for arguments in [&["init", "-q", "-b", "main"][..], &["add", "-A"]] {
-        let git = Command::new("git").args(arguments).current_dir(workspace).status().await.unwrap();
+        let git = Command::new("git")
+            .args(arguments)
+            .current_dir(workspace)
+            .status()
+            .await
+            .unwrap();
         assert!(git.success());
     }
 }

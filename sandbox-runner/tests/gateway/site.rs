@@ -68,8 +68,13 @@ impl Site {
         let root = directory.path().canonicalize().unwrap();
         let bare = root.join("forge/acme/widget.git");
         std::fs::create_dir_all(&bare).unwrap();
-        git(&bare, &["init", "-q", "--bare", "-b", "main"]).await.unwrap();
-        for (name, value) in [("http.receivepack", "true"), ("receive.advertisePushOptions", "true")] {
+        git(&bare, &["init", "-q", "--bare", "-b", "main"])
+            .await
+            .unwrap();
+        for (name, value) in [
+            ("http.receivepack", "true"),
+            ("receive.advertisePushOptions", "true"),
+        ] {
             git(&bare, &["config", name, value]).await.unwrap();
         }
         let seed = root.join("seed");
@@ -78,7 +83,9 @@ impl Site {
         git(&seed, &["init", "-q", "-b", "main"]).await.unwrap();
         git(&seed, &["add", "-A"]).await.unwrap();
         git(&seed, &["commit", "-qm", "first"]).await.unwrap();
-        git(&seed, &["push", "-q", bare.to_str().unwrap(), "main"]).await.unwrap();
+        git(&seed, &["push", "-q", bare.to_str().unwrap(), "main"])
+            .await
+            .unwrap();
 
         let outside = Arc::new(Outside {
             repositories: root.join("forge"),
@@ -88,9 +95,17 @@ impl Site {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().fallback(serve).with_state(Arc::clone(&outside));
+        let router = Router::new()
+            .fallback(serve)
+            .with_state(Arc::clone(&outside));
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { root, bare, url, outside, _directory: directory }
+        Self {
+            root,
+            bare,
+            url,
+            outside,
+            _directory: directory,
+        }
     }
 
     pub(crate) async fn gateway(&self, policy: Policy) -> Reached {
@@ -118,12 +133,16 @@ impl Site {
         .unwrap();
         let access = match policy {
             Policy::Image => Access::Image,
-            Policy::Session | Policy::SessionWithoutKeys => {
-                Access::Session { session: SessionId::from_random([3; 16]), branch: BRANCH.to_owned() }
-            }
+            Policy::Session | Policy::SessionWithoutKeys => Access::Session {
+                session: SessionId::from_random([3; 16]),
+                branch: BRANCH.to_owned(),
+            },
         };
         let socket = self.root.join("gateway.sock");
-        let policy = GatewayPolicy { repository: repository(), access };
+        let policy = GatewayPolicy {
+            repository: repository(),
+            access,
+        };
         let serving = gateway.serve(policy, UnixListener::bind(&socket).unwrap());
         let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", inside.local_addr().unwrap());
@@ -137,13 +156,23 @@ impl Site {
                 });
             }
         });
-        let client = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().unwrap();
-        Reached { serving, url, client }
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(DEADLINE)
+            .build()
+            .unwrap();
+        Reached {
+            serving,
+            url,
+            client,
+        }
     }
 
     /// A clone through the gateway.
     pub(crate) async fn work(&self, gateway: &Reached) -> PathBuf {
-        git(&self.root, &["clone", "-q", &gateway.clone_url(), "copy"]).await.unwrap();
+        git(&self.root, &["clone", "-q", &gateway.clone_url(), "copy"])
+            .await
+            .unwrap();
         self.root.join("copy")
     }
 
@@ -174,7 +203,12 @@ impl Reached {
         self.raw("GET", path, &[], "").await
     }
 
-    pub(crate) async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, String) {
         self.raw("POST", path, headers, body).await
     }
 
@@ -183,27 +217,45 @@ impl Reached {
         Answer(request.send().await.unwrap())
     }
 
-    async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, String) {
         let address = self.url.strip_prefix("http://").unwrap();
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let io = hyper_util::rt::TokioIo::new(stream);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
         tokio::spawn(connection);
-        let mut request = hyper::Request::builder().method(method).uri(path).header("host", "gateway");
+        let mut request = hyper::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "gateway");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(body.to_owned()).unwrap();
-        let answer = timeout(DEADLINE, sender.send_request(request)).await.unwrap().unwrap();
+        let answer = timeout(DEADLINE, sender.send_request(request))
+            .await
+            .unwrap()
+            .unwrap();
         let status = answer.status().as_u16();
-        let body = to_bytes(Body::new(answer.into_body()), usize::MAX).await.unwrap();
+        let body = to_bytes(Body::new(answer.into_body()), usize::MAX)
+            .await
+            .unwrap();
         (status, String::from_utf8(body.into()).unwrap())
     }
 }
 
 impl Answer {
     pub(crate) async fn next(&mut self) -> String {
-        let piece = timeout(DEADLINE, self.0.chunk()).await.unwrap().unwrap().unwrap();
+        let piece = timeout(DEADLINE, self.0.chunk())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
         String::from_utf8(piece.into()).unwrap()
     }
 }
@@ -237,7 +289,11 @@ fn repository() -> Repository {
 
 async fn serve(State(outside): State<Arc<Outside>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
-    if path.starts_with("/provider/v1/") { provide(&outside, request).await } else { forge(&outside, request).await }
+    if path.starts_with("/provider/v1/") {
+        provide(&outside, request).await
+    } else {
+        forge(&outside, request).await
+    }
 }
 
 /// Says what it was sent; with `?slow`, two tokens with a pause between them.
@@ -260,16 +316,31 @@ async fn provide(outside: &Arc<Outside>, request: Request) -> Response {
         .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
         .collect();
     let body = to_bytes(body, usize::MAX).await.unwrap();
-    json!({ "headers": headers, "body": String::from_utf8(body.into()).unwrap() }).to_string().into_response()
+    json!({ "headers": headers, "body": String::from_utf8(body.into()).unwrap() })
+        .to_string()
+        .into_response()
 }
 
 /// `git http-backend` as a CGI program, for whoever has the token.
 async fn forge(outside: &Outside, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let header = |name: &str| parts.headers.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
-    let expected = format!("Basic {}", STANDARD.encode(format!("x-access-token:{TOKEN}")));
+    let header = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+            .to_owned()
+    };
+    let expected = format!(
+        "Basic {}",
+        STANDARD.encode(format!("x-access-token:{TOKEN}"))
+    );
     if header("authorization") != expected || outside.refuses_tokens.load(Ordering::SeqCst) {
-        return (hyper::StatusCode::UNAUTHORIZED, [("www-authenticate", "Basic realm=\"forge\"")]).into_response();
+        return (
+            hyper::StatusCode::UNAUTHORIZED,
+            [("www-authenticate", "Basic realm=\"forge\"")],
+        )
+            .into_response();
     }
     let mut backend = Command::new("git")
         .arg("http-backend")
@@ -293,7 +364,11 @@ async fn forge(outside: &Outside, request: Request) -> Response {
     let fed = tokio::spawn(async move { stdin.write_all(&body).await });
     let output = backend.wait_with_output().await.unwrap();
     let _ = fed.await.unwrap();
-    let end = output.stdout.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let end = output
+        .stdout
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .unwrap();
     let head = String::from_utf8(output.stdout[..end].to_vec()).unwrap();
     let mut response = Response::builder();
     for line in head.lines() {
@@ -303,5 +378,7 @@ async fn forge(outside: &Outside, request: Request) -> Response {
             _ => response.header(name, value),
         };
     }
-    response.body(Body::from(output.stdout[end + 4..].to_vec())).unwrap()
+    response
+        .body(Body::from(output.stdout[end + 4..].to_vec()))
+        .unwrap()
 }

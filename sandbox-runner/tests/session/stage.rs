@@ -78,8 +78,16 @@ impl Drop for Stage {
     fn drop(&mut self) {
         // Sandboxes outlive the runner, and must not outlive the test.
         self.runner.take();
-        let swept = self.command().as_std_mut().arg("sweep").stdout(std::process::Stdio::null()).status();
-        assert!(swept.is_ok_and(|status| status.success()), "sandboxes were left behind");
+        let swept = self
+            .command()
+            .as_std_mut()
+            .arg("sweep")
+            .stdout(std::process::Stdio::null())
+            .status();
+        assert!(
+            swept.is_ok_and(|status| status.success()),
+            "sandboxes were left behind"
+        );
     }
 }
 
@@ -95,11 +103,16 @@ impl Stage {
         std::fs::create_dir(&forge_directory).unwrap();
         let options = ForgeOptions::from_environment(forge_directory).unwrap();
         let forge = Arc::new(Forge::start(options).await.unwrap());
-        forge.create_repository(OWNER, REPOSITORY, &source).await.unwrap();
-        let options = ModelOptions { port: 0, api_key: MODEL_KEY.into() };
+        forge
+            .create_repository(OWNER, REPOSITORY, &source)
+            .await
+            .unwrap();
+        let options = ModelOptions {
+            port: 0,
+            api_key: MODEL_KEY.into(),
+        };
         let model = Model::start(options).await.unwrap();
         let worker = Worker::start(Arc::clone(&forge)).await;
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut stage = Self {
             forge,
@@ -116,7 +129,9 @@ impl Stage {
 
     pub(crate) async fn start_runner(&mut self) {
         let log = self.directory.path().join("runner.log");
-        let mut runner = Process::start("sandbox-runner", self.command(), &log).await.unwrap();
+        let mut runner = Process::start("sandbox-runner", self.command(), &log)
+            .await
+            .unwrap();
         let address = |line: &str| {
             let line: serde_json::Value = serde_json::from_str(line).ok()?;
             Some(line.get("listening")?.as_str()?.to_owned())
@@ -135,7 +150,9 @@ impl Stage {
     }
 
     fn command(&self) -> tokio::process::Command {
-        let tool = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; source .ci/env"));
+        let tool = |name: &str| {
+            std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; source .ci/env"))
+        };
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_sandbox-runner"));
         command
             .env_clear()
@@ -157,10 +174,22 @@ impl Stage {
 
     pub(crate) async fn send(&self, command: &Command) -> StatusCode {
         let body = serde_json::to_vec(command).unwrap();
-        let signed = Signed { method: "POST", path: "/commands", body: &body };
-        let id = format!("msg_{:?}", SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos());
+        let signed = Signed {
+            method: "POST",
+            path: "/commands",
+            body: &body,
+        };
+        let id = format!(
+            "msg_{:?}",
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap()
+                .as_nanos()
+        );
         let signature = Keys::parse(KEY).unwrap().sign_request(&id, now(), signed);
-        let mut request = self.client.post(format!("http://{}/commands", self.address));
+        let mut request = self
+            .client
+            .post(format!("http://{}/commands", self.address));
         for (name, value) in signature.headers() {
             request = request.header(name, value);
         }
@@ -181,7 +210,10 @@ impl Stage {
             repository: Repository::new(OWNER, REPOSITORY).unwrap(),
             branch: "main".into(),
             work_branch: "agent/work".into(),
-            model: ModelName { provider: Provider::Openai, name: "scripted-1".into() },
+            model: ModelName {
+                provider: Provider::Openai,
+                name: "scripted-1".into(),
+            },
             first_part: PartId(u64::from(epoch) * 1000),
             callback_url: format!("{}/runner/callbacks/{session}", self.worker.url),
             session,
@@ -194,7 +226,13 @@ impl Stage {
         self.prompt_as(start, seed, text, Mode::Queue).await
     }
 
-    pub(crate) async fn prompt_as(&self, start: &Start, seed: u8, text: &str, mode: Mode) -> PromptId {
+    pub(crate) async fn prompt_as(
+        &self,
+        start: &Start,
+        seed: u8,
+        text: &str,
+        mode: Mode,
+    ) -> PromptId {
         let prompt = PromptId::from_random([seed; 16]);
         let command = Command::Prompt(SendPrompt {
             sandbox: start.sandbox.clone(),
@@ -202,8 +240,14 @@ impl Stage {
             text: text.into(),
             mode,
             sent_at: now(),
-            author: GitIdentity { name: "Ada Prompter".into(), email: "ada@example.com".into() },
-            co_authors: vec![GitIdentity { name: "Bob".into(), email: "bob@example.com".into() }],
+            author: GitIdentity {
+                name: "Ada Prompter".into(),
+                email: "ada@example.com".into(),
+            },
+            co_authors: vec![GitIdentity {
+                name: "Bob".into(),
+                email: "bob@example.com".into(),
+            }],
         });
         self.accept(&command).await;
         prompt
@@ -220,7 +264,10 @@ impl Stage {
         let waited = async {
             loop {
                 let found = self.worker.with(|told| {
-                    let reports = told.reports.get(&start.sandbox).map_or(&[][..], Vec::as_slice);
+                    let reports = told
+                        .reports
+                        .get(&start.sandbox)
+                        .map_or(&[][..], Vec::as_slice);
                     find(reports)
                 });
                 if let Some(found) = found {
@@ -234,7 +281,10 @@ impl Stage {
             Err(_) => panic!(
                 "no {wanted}; told {:#?}\n{}",
                 self.reports(start),
-                self.runner.as_ref().map(Process::last_lines).unwrap_or_default()
+                self.runner
+                    .as_ref()
+                    .map(Process::last_lines)
+                    .unwrap_or_default()
             ),
         }
     }
@@ -242,7 +292,10 @@ impl Stage {
     pub(crate) async fn finished(&self, start: &Start, prompt: &PromptId) -> PromptResult {
         self.until(start, "end of the prompt", |reports| {
             reports.iter().find_map(|report| match report {
-                Report::PromptFinished { prompt: one, result } if one == prompt => Some(result.clone()),
+                Report::PromptFinished {
+                    prompt: one,
+                    result,
+                } if one == prompt => Some(result.clone()),
                 _ => None,
             })
         })
@@ -251,13 +304,21 @@ impl Stage {
 
     pub(crate) async fn ready(&self, start: &Start) {
         self.until(start, "ready sandbox", |reports| {
-            reports.iter().any(|report| matches!(report, Report::Ready { .. })).then_some(())
+            reports
+                .iter()
+                .any(|report| matches!(report, Report::Ready { .. }))
+                .then_some(())
         })
         .await;
     }
 
     pub(crate) fn reports(&self, start: &Start) -> Vec<Report> {
-        self.worker.with(|told| told.reports.get(&start.sandbox).cloned().unwrap_or_default())
+        self.worker.with(|told| {
+            told.reports
+                .get(&start.sandbox)
+                .cloned()
+                .unwrap_or_default()
+        })
     }
 
     pub(crate) fn steps(&self, start: &Start) -> Vec<StepName> {
@@ -277,15 +338,24 @@ impl Stage {
         for report in self.reports(start) {
             match report {
                 Report::PartStarted { part, .. } => {
-                    assert!(open.insert(part, String::new()).is_none(), "{part} began twice");
+                    assert!(
+                        open.insert(part, String::new()).is_none(),
+                        "{part} began twice"
+                    );
                 }
                 Report::Delta { part, offset, text } => {
-                    let before = open.get_mut(&part).unwrap_or_else(|| panic!("{part} is not open"));
+                    let before = open
+                        .get_mut(&part)
+                        .unwrap_or_else(|| panic!("{part} is not open"));
                     assert_eq!(before.encode_utf16().count() as u64, offset, "{part}");
                     before.push_str(&text);
                 }
-                Report::PartFinished { part, length, text, .. } => {
-                    let grown = open.remove(&part).unwrap_or_else(|| panic!("{part} is not open"));
+                Report::PartFinished {
+                    part, length, text, ..
+                } => {
+                    let grown = open
+                        .remove(&part)
+                        .unwrap_or_else(|| panic!("{part} is not open"));
                     let text = text.unwrap_or(grown);
                     assert_eq!(text.encode_utf16().count() as u64, length, "{part}");
                     finished.push(text);
@@ -304,19 +374,33 @@ impl Stage {
             .args(arguments)
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 }
 
 impl Worker {
     async fn start(forge: Arc<Forge>) -> Self {
-        let desk = Arc::new(Desk { told: Mutex::default(), changes: watch::Sender::new(0), forge });
+        let desk = Arc::new(Desk {
+            told: Mutex::default(),
+            changes: watch::Sender::new(0),
+            forge,
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = axum::Router::new().fallback(answer).with_state(Arc::clone(&desk));
+        let router = axum::Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&desk));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { told: desk, url, server }
+        Self {
+            told: desk,
+            url,
+            server,
+        }
     }
 
     pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Told) -> T) -> T {
@@ -347,11 +431,28 @@ impl Worker {
     }
 }
 
-async fn answer(State(desk): State<Arc<Desk>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(
+    State(desk): State<Arc<Desk>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let signature = Signature::from_headers(|name| headers.get(name)?.to_str().ok()).unwrap();
-    let signed = Signed { method: "POST", path: uri.path(), body: &body };
-    if Keys::parse(KEY).unwrap().verify_request(&signature, now(), signed).is_err() {
-        desk.told.lock().unwrap().faults.push(format!("{uri} is not signed"));
+    let signed = Signed {
+        method: "POST",
+        path: uri.path(),
+        body: &body,
+    };
+    if Keys::parse(KEY)
+        .unwrap()
+        .verify_request(&signature, now(), signed)
+        .is_err()
+    {
+        desk.told
+            .lock()
+            .unwrap()
+            .faults
+            .push(format!("{uri} is not signed"));
     }
     let response = match uri.path() {
         "/runner/register" => {
@@ -363,7 +464,11 @@ async fn answer(State(desk): State<Arc<Desk>>, uri: Uri, headers: HeaderMap, bod
             let request: CredentialsRequest = serde_json::from_slice(&body).unwrap();
             let name = request.repository.name();
             let allowed = [("contents", "write"), ("metadata", "read")];
-            let token = desk.forge.installation_token(OWNER, &[name], &allowed).await.unwrap();
+            let token = desk
+                .forge
+                .installation_token(OWNER, &[name], &allowed)
+                .await
+                .unwrap();
             let credentials = Credentials {
                 username: "x-access-token".into(),
                 password: token,
@@ -379,7 +484,10 @@ async fn answer(State(desk): State<Arc<Desk>>, uri: Uri, headers: HeaderMap, bod
 
 fn callback(told: &mut Told, body: &[u8]) -> Response {
     if told.void {
-        let error = ErrorDetail { code: "gone".into(), message: "the session is gone".into() };
+        let error = ErrorDetail {
+            code: "gone".into(),
+            message: "the session is gone".into(),
+        };
         return (StatusCode::GONE, Json(ErrorBody { error })).into_response();
     }
     if told.deaf {
@@ -389,13 +497,27 @@ fn callback(told: &mut Told, body: &[u8]) -> Response {
     let held = told.reports.entry(batch.sandbox).or_default();
     let received = held.len() as u64;
     if batch.first > received + 1 {
-        told.faults.push(format!("a gap from {received} to {}", batch.first));
+        told.faults
+            .push(format!("a gap from {received} to {}", batch.first));
         return (StatusCode::CONFLICT, Json(Acknowledgement { received })).into_response();
     }
-    held.extend(batch.reports.into_iter().skip((received + 1 - batch.first) as usize));
-    Json(Acknowledgement { received: held.len() as u64 }).into_response()
+    held.extend(
+        batch
+            .reports
+            .into_iter()
+            .skip((received + 1 - batch.first) as usize),
+    );
+    Json(Acknowledgement {
+        received: held.len() as u64,
+    })
+    .into_response()
 }
 
 fn now() -> Millis {
-    Millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64)
+    Millis(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_millis() as i64,
+    )
 }

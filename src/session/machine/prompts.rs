@@ -27,7 +27,9 @@ impl State {
         }
         if self.title.is_empty() {
             self.title = title_of(&prompt.text);
-            transition.fact(Fact::SessionTitled { title: self.title.clone() });
+            transition.fact(Fact::SessionTitled {
+                title: self.title.clone(),
+            });
         }
         self.last_failed = false;
         let waiting = Waiting {
@@ -48,31 +50,38 @@ impl State {
     }
 
     /// Gives a prompt to the running one's agent, if there is one that can still take it.
-    fn insert(
-        &mut self,
-        waiting: &Waiting,
-        context: Context,
-        transition: &mut Transition,
-    ) -> bool {
-        let Some(epoch) = self.sandbox.as_ref().filter(|sandbox| sandbox.ready).map(|s| s.epoch)
+    fn insert(&mut self, waiting: &Waiting, context: Context, transition: &mut Transition) -> bool {
+        let Some(epoch) = self
+            .sandbox
+            .as_ref()
+            .filter(|sandbox| sandbox.ready)
+            .map(|s| s.epoch)
         else {
             return false;
         };
-        let Some(running) = self.running.as_mut().filter(|running| running.stopped_by.is_none())
+        let Some(running) = self
+            .running
+            .as_mut()
+            .filter(|running| running.stopped_by.is_none())
         else {
             return false;
         };
         running.inserted.push(waiting.prompt.clone());
-        transition.fact(Fact::PromptStarted { prompt: waiting.prompt.clone() });
-        self.credit(&waiting.author);
-        transition.now(context, Effect::SendPrompt {
+        transition.fact(Fact::PromptStarted {
             prompt: waiting.prompt.clone(),
-            epoch,
-            author: waiting.author.clone(),
-            co_authors: self.co_authors(&waiting.author),
-            sent_at: waiting.queued_at,
-            insert: true,
         });
+        self.credit(&waiting.author);
+        transition.now(
+            context,
+            Effect::SendPrompt {
+                prompt: waiting.prompt.clone(),
+                epoch,
+                author: waiting.author.clone(),
+                co_authors: self.co_authors(&waiting.author),
+                sent_at: waiting.queued_at,
+                insert: true,
+            },
+        );
         true
     }
 
@@ -96,7 +105,10 @@ impl State {
         by: Person,
         transition: &mut Transition,
     ) -> Result<(), Refusal> {
-        let place = self.queue.iter().position(|waiting| waiting.prompt == prompt);
+        let place = self
+            .queue
+            .iter()
+            .position(|waiting| waiting.prompt == prompt);
         self.queue.remove(place.ok_or(Refusal::NotWaiting)?);
         transition.fact(Fact::PromptCancelled { prompt, by });
         Ok(())
@@ -114,7 +126,13 @@ impl State {
         }
         running.stopped_by = Some(by);
         let prompt = running.prompt.clone();
-        transition.now(context, Effect::StopPrompt { prompt: prompt.clone(), epoch: self.epoch });
+        transition.now(
+            context,
+            Effect::StopPrompt {
+                prompt: prompt.clone(),
+                epoch: self.epoch,
+            },
+        );
         transition.expire(context.now.plus(STOP_LIMIT_MS), Deadline::Stop { prompt });
         Ok(())
     }
@@ -131,16 +149,24 @@ impl State {
         sandbox.last_report_at = context.now;
         let next = self.queue.remove(0);
         self.credit(&next.author);
-        transition.fact(Fact::PromptStarted { prompt: next.prompt.clone() });
-        transition.now(context, Effect::SendPrompt {
+        transition.fact(Fact::PromptStarted {
             prompt: next.prompt.clone(),
-            epoch,
-            author: next.author.clone(),
-            co_authors: self.co_authors(&next.author),
-            sent_at: next.queued_at,
-            insert: false,
         });
-        transition.expire(context.now.plus(SILENCE_LIMIT_MS), Deadline::Silence { epoch });
+        transition.now(
+            context,
+            Effect::SendPrompt {
+                prompt: next.prompt.clone(),
+                epoch,
+                author: next.author.clone(),
+                co_authors: self.co_authors(&next.author),
+                sent_at: next.queued_at,
+                insert: false,
+            },
+        );
+        transition.expire(
+            context.now.plus(SILENCE_LIMIT_MS),
+            Deadline::Silence { epoch },
+        );
         self.running = Some(Running {
             prompt: next.prompt,
             author: next.author,
@@ -156,10 +182,18 @@ impl State {
             return;
         };
         self.last_failed = matches!(outcome, Outcome::Failed { .. });
-        transition.cancel(Deadline::Stop { prompt: running.prompt.clone() }.key());
+        transition.cancel(
+            Deadline::Stop {
+                prompt: running.prompt.clone(),
+            }
+            .key(),
+        );
         transition.cancel(Deadline::Silence { epoch: self.epoch }.key());
         for prompt in std::iter::once(running.prompt).chain(running.inserted) {
-            transition.fact(Fact::PromptFinished { prompt, outcome: outcome.clone() });
+            transition.fact(Fact::PromptFinished {
+                prompt,
+                outcome: outcome.clone(),
+            });
         }
     }
 
@@ -170,17 +204,27 @@ impl State {
     }
 
     fn co_authors(&self, author: &Person) -> Vec<Person> {
-        self.uncredited.iter().filter(|person| person.id != author.id).cloned().collect()
+        self.uncredited
+            .iter()
+            .filter(|person| person.id != author.id)
+            .cloned()
+            .collect()
     }
 }
 
 /// The prompt's first line, cut at a word.
 fn title_of(text: &str) -> String {
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let line = text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
     if line.chars().count() <= TITLE_LENGTH {
         return line.to_owned();
     }
     let cut: String = line.chars().take(TITLE_LENGTH).collect();
-    let whole_words = cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words);
+    let whole_words = cut
+        .rsplit_once(' ')
+        .map_or(cut.as_str(), |(words, _)| words);
     format!("{whole_words}…")
 }

@@ -26,7 +26,11 @@ impl State {
         let numbered = (batch.first..).zip(batch.reports);
         for (number, report) in numbered.skip_while(|(number, _)| *number <= received) {
             // A report may end the sandbox; what follows it then is void.
-            match self.sandbox.as_mut().filter(|sandbox| sandbox.epoch == batch.epoch) {
+            match self
+                .sandbox
+                .as_mut()
+                .filter(|sandbox| sandbox.epoch == batch.epoch)
+            {
                 Some(sandbox) => sandbox.received = number,
                 None => break,
             }
@@ -45,7 +49,12 @@ impl State {
                 sandbox.ready = true;
                 let (sandbox, epoch) = (sandbox.id.clone(), sandbox.epoch);
                 transition.cancel(Deadline::Start { epoch }.key());
-                transition.fact(Fact::SandboxReady { sandbox, epoch, image, commit });
+                transition.fact(Fact::SandboxReady {
+                    sandbox,
+                    epoch,
+                    image,
+                    commit,
+                });
                 self.start_next(context, transition);
             }
             Report::PartStarted { part, prompt, body } => {
@@ -54,14 +63,32 @@ impl State {
                     return;
                 }
                 self.next_part = part.next();
-                self.open_parts.insert(part, OpenPart { prompt: prompt.clone(), length: 0 });
+                self.open_parts.insert(
+                    part,
+                    OpenPart {
+                        prompt: prompt.clone(),
+                        length: 0,
+                    },
+                );
                 transition.fact(Fact::PartStarted { part, prompt, body });
             }
             Report::Delta { part, offset, text } => self.delta(part, offset, text, transition),
-            Report::PartFinished { part, prompt, text, outcome, .. } => {
+            Report::PartFinished {
+                part,
+                prompt,
+                text,
+                outcome,
+                ..
+            } => {
                 self.part_finished(part, prompt, text, outcome, transition);
             }
-            Report::Pushed { prompt, branch, commit, files, summary } => {
+            Report::Pushed {
+                prompt,
+                branch,
+                commit,
+                files,
+                summary,
+            } => {
                 let author = self.running.as_ref().map(|running| running.author.clone());
                 transition.fact(Fact::Pushed {
                     prompt: prompt.clone(),
@@ -71,8 +98,13 @@ impl State {
                 });
                 self.uncredited.clear();
                 if let Some(author) = author {
-                    let effect =
-                        Effect::OpenPullRequest { prompt, author, branch, files, summary };
+                    let effect = Effect::OpenPullRequest {
+                        prompt,
+                        author,
+                        branch,
+                        files,
+                        summary,
+                    };
                     transition.now(context, effect);
                 }
             }
@@ -85,12 +117,17 @@ impl State {
     }
 
     fn delta(&mut self, part: PartId, offset: u64, text: String, transition: &mut Transition) {
-        let Some(open) = self.open_parts.get_mut(&part).filter(|open| open.length == offset)
+        let Some(open) = self
+            .open_parts
+            .get_mut(&part)
+            .filter(|open| open.length == offset)
         else {
             return;
         };
         open.length += utf16_length(&text);
-        transition.outputs.push(Output::Delta { part, offset, text });
+        transition
+            .outputs
+            .push(Output::Delta { part, offset, text });
     }
 
     fn part_finished(
@@ -109,7 +146,13 @@ impl State {
             // What was streamed is what there is, whatever the runner counted.
             None => open.length,
         };
-        transition.fact(Fact::PartFinished { part, prompt, length, text, outcome });
+        transition.fact(Fact::PartFinished {
+            part,
+            prompt,
+            length,
+            text,
+            outcome,
+        });
     }
 
     fn prompt_finished(
@@ -119,7 +162,10 @@ impl State {
         context: Context,
         transition: &mut Transition,
     ) {
-        let Some(running) = self.running.as_ref().filter(|running| running.prompt == *prompt)
+        let Some(running) = self
+            .running
+            .as_ref()
+            .filter(|running| running.prompt == *prompt)
         else {
             return;
         };
@@ -130,9 +176,9 @@ impl State {
             (PromptResult::Stopped | PromptResult::Failed { .. }, Some(by)) => {
                 Outcome::Stopped { by }
             }
-            (PromptResult::Stopped, None) => {
-                Outcome::Failed { message: "the agent was interrupted".to_owned() }
-            }
+            (PromptResult::Stopped, None) => Outcome::Failed {
+                message: "the agent was interrupted".to_owned(),
+            },
         };
         self.close_parts("the prompt ended", transition);
         self.finish_running(outcome, transition);
@@ -141,5 +187,7 @@ impl State {
 }
 
 fn utf16_length(text: &str) -> u64 {
-    text.chars().map(|character| character.len_utf16() as u64).sum()
+    text.chars()
+        .map(|character| character.len_utf16() as u64)
+        .sum()
 }

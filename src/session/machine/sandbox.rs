@@ -37,7 +37,10 @@ impl State {
             received: 0,
             last_report_at: context.now,
         });
-        transition.fact(Fact::SandboxStarting { sandbox: sandbox.clone(), epoch });
+        transition.fact(Fact::SandboxStarting {
+            sandbox: sandbox.clone(),
+            epoch,
+        });
         transition.now(context, Effect::StartSandbox { sandbox, epoch });
         transition.expire(context.now.plus(START_LIMIT_MS), Deadline::Start { epoch });
     }
@@ -50,7 +53,11 @@ impl State {
         transition: &mut Transition,
     ) {
         // One that the session let go of meanwhile learns so from the answer to its first report.
-        if let Some(sandbox) = self.sandbox.as_mut().filter(|sandbox| sandbox.epoch == epoch) {
+        if let Some(sandbox) = self
+            .sandbox
+            .as_mut()
+            .filter(|sandbox| sandbox.epoch == epoch)
+        {
             sandbox.runner_url = Some(runner_url);
             transition.fact(Fact::Step { step: claim });
         }
@@ -66,7 +73,12 @@ impl State {
         let Some(sandbox) = self.sandbox.take() else {
             return;
         };
-        transition.cancel(Deadline::Start { epoch: sandbox.epoch }.key());
+        transition.cancel(
+            Deadline::Start {
+                epoch: sandbox.epoch,
+            }
+            .key(),
+        );
         transition.cancel(format!("start:{}", sandbox.epoch));
         self.close_parts(&reason, transition);
         transition.fact(Fact::SandboxLost {
@@ -88,10 +100,14 @@ impl State {
     fn fail_waiting(&mut self, reason: &str, transition: &mut Transition) {
         for waiting in std::mem::take(&mut self.queue) {
             self.last_failed = true;
-            transition.fact(Fact::PromptStarted { prompt: waiting.prompt.clone() });
+            transition.fact(Fact::PromptStarted {
+                prompt: waiting.prompt.clone(),
+            });
             transition.fact(Fact::PromptFinished {
                 prompt: waiting.prompt,
-                outcome: Outcome::Failed { message: reason.to_owned() },
+                outcome: Outcome::Failed {
+                    message: reason.to_owned(),
+                },
             });
         }
     }
@@ -103,7 +119,9 @@ impl State {
                 prompt: open.prompt,
                 length: open.length,
                 text: None,
-                outcome: PartOutcome::Failed { message: reason.to_owned() },
+                outcome: PartOutcome::Failed {
+                    message: reason.to_owned(),
+                },
             });
         }
     }
@@ -114,12 +132,20 @@ impl State {
         }
         self.archived = true;
         for waiting in std::mem::take(&mut self.queue) {
-            transition.fact(Fact::PromptCancelled { prompt: waiting.prompt, by: by.clone() });
+            transition.fact(Fact::PromptCancelled {
+                prompt: waiting.prompt,
+                by: by.clone(),
+            });
         }
         self.close_parts("the session was archived", transition);
         self.finish_running(Outcome::Stopped { by: by.clone() }, transition);
         if let Some(sandbox) = self.sandbox.take() {
-            transition.cancel(Deadline::Start { epoch: sandbox.epoch }.key());
+            transition.cancel(
+                Deadline::Start {
+                    epoch: sandbox.epoch,
+                }
+                .key(),
+            );
             transition.cancel(format!("start:{}", sandbox.epoch));
             self.end(sandbox, context, transition);
         }
@@ -128,7 +154,13 @@ impl State {
 
     fn end(&mut self, sandbox: Sandbox, context: Context, transition: &mut Transition) {
         if let Some(runner_url) = sandbox.runner_url {
-            transition.now(context, Effect::EndSandbox { sandbox: sandbox.id, runner_url });
+            transition.now(
+                context,
+                Effect::EndSandbox {
+                    sandbox: sandbox.id,
+                    runner_url,
+                },
+            );
         }
     }
 
@@ -162,13 +194,21 @@ impl State {
     ) {
         match deadline {
             Deadline::Start { epoch } => {
-                if self.sandbox.as_ref().is_some_and(|s| s.epoch == epoch && !s.ready) {
+                if self
+                    .sandbox
+                    .as_ref()
+                    .is_some_and(|s| s.epoch == epoch && !s.ready)
+                {
                     let reason = "the sandbox was not ready in time: see the runner's log";
                     self.give_up(reason, context, transition);
                 }
             }
             Deadline::Stop { prompt } => {
-                if self.running.as_ref().is_some_and(|running| running.prompt == prompt) {
+                if self
+                    .running
+                    .as_ref()
+                    .is_some_and(|running| running.prompt == prompt)
+                {
                     let reason = "the agent did not stop in time, so its sandbox was ended";
                     self.give_up(reason, context, transition);
                 }

@@ -1,5 +1,11 @@
 //! Properties of the machine under any order of inputs, and one statement for each rule.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +41,10 @@ fn prompt(number: u8, author: i64, mode: Mode) -> Input {
 }
 
 fn at(millis: i64) -> Context {
-    Context { now: Millis(millis), random: [u8::try_from(millis % 251).unwrap_or(0); 16] }
+    Context {
+        now: Millis(millis),
+        random: [u8::try_from(millis % 251).unwrap_or(0); 16],
+    }
 }
 
 /// A session together with everything it has said and asked for.
@@ -54,7 +63,10 @@ impl Session {
             session: SessionId::from_random([1; 16]),
             repository: Repository::new("acme", "tool").unwrap(),
             branch: "main".to_owned(),
-            model: Model { provider: Provider::Openai, name: "m".to_owned() },
+            model: Model {
+                provider: Provider::Openai,
+                name: "m".to_owned(),
+            },
             by: person(1),
         };
         let (state, transition) = create(create_input, at(0));
@@ -75,15 +87,30 @@ impl Session {
         let mut session = Self::new();
         session.take(Input::Warm).unwrap();
         session.placed();
-        session.report(Report::Ready { image: None, commit: "c0ffee".to_owned() }).unwrap();
+        session
+            .report(Report::Ready {
+                image: None,
+                commit: "c0ffee".to_owned(),
+            })
+            .unwrap();
         session
     }
 
     fn placed(&mut self) {
-        let claim = Step { name: StepName::Claim, started_at: Millis(0), ms: 1, detail: None };
+        let claim = Step {
+            name: StepName::Claim,
+            started_at: Millis(0),
+            ms: 1,
+            detail: None,
+        };
         let epoch = self.state.epoch;
         let runner_url = "http://runner".to_owned();
-        self.take(Input::Placed { epoch, runner_url, claim }).unwrap();
+        self.take(Input::Placed {
+            epoch,
+            runner_url,
+            claim,
+        })
+        .unwrap();
     }
 
     fn take(&mut self, input: Input) -> Result<(), Refusal> {
@@ -114,7 +141,10 @@ impl Session {
     }
 
     fn finish(&mut self, number: u8, result: PromptResult) -> Result<(), Refusal> {
-        self.report(Report::PromptFinished { prompt: prompt_id(number), result })
+        self.report(Report::PromptFinished {
+            prompt: prompt_id(number),
+            result,
+        })
     }
 
     fn absorb(&mut self, transition: Transition) {
@@ -128,7 +158,8 @@ impl Session {
                 }
             }
         }
-        self.effects.extend(transition.effects.into_iter().map(|(_, effect)| effect));
+        self.effects
+            .extend(transition.effects.into_iter().map(|(_, effect)| effect));
     }
 
     fn outcome_of(&self, number: u8) -> Option<&Outcome> {
@@ -155,7 +186,12 @@ fn a_prompt_waits_for_the_sandbox_and_is_sent_when_it_is_ready() {
     session.take(prompt(1, 1, Mode::Queue)).unwrap();
     assert!(session.sends().is_empty());
     session.placed();
-    session.report(Report::Ready { image: None, commit: "c".to_owned() }).unwrap();
+    session
+        .report(Report::Ready {
+            image: None,
+            commit: "c".to_owned(),
+        })
+        .unwrap();
     assert_eq!(session.sends(), [&prompt_id(1)]);
 }
 
@@ -168,7 +204,10 @@ fn prompts_run_one_after_the_other_in_their_order() {
     assert_eq!(session.sends(), [&prompt_id(1)]);
     session.finish(1, PromptResult::Completed).unwrap();
     session.finish(2, PromptResult::Completed).unwrap();
-    assert_eq!(session.sends(), [&prompt_id(1), &prompt_id(2), &prompt_id(3)]);
+    assert_eq!(
+        session.sends(),
+        [&prompt_id(1), &prompt_id(2), &prompt_id(3)]
+    );
 }
 
 #[test]
@@ -187,12 +226,19 @@ fn everybody_who_prompted_since_the_last_commit_is_credited() {
     session.take(prompt(1, 1, Mode::Queue)).unwrap();
     session.finish(1, PromptResult::Completed).unwrap();
     session.take(prompt(2, 2, Mode::Queue)).unwrap();
-    let Some(Effect::SendPrompt { author, co_authors, .. }) = session.effects.iter().rfind(
-        |effect| matches!(effect, Effect::SendPrompt { .. }),
-    ) else {
+    let Some(Effect::SendPrompt {
+        author, co_authors, ..
+    }) = session
+        .effects
+        .iter()
+        .rfind(|effect| matches!(effect, Effect::SendPrompt { .. }))
+    else {
         panic!("nothing was sent");
     };
-    assert_eq!((author.id, co_authors.len(), co_authors[0].id), (UserId(2), 1, UserId(1)));
+    assert_eq!(
+        (author.id, co_authors.len(), co_authors[0].id),
+        (UserId(2), 1, UserId(1))
+    );
 }
 
 #[test]
@@ -201,7 +247,10 @@ fn a_stopped_prompt_says_who_stopped_it() {
     session.take(prompt(1, 1, Mode::Queue)).unwrap();
     session.take(Input::Stop { by: person(2) }).unwrap();
     session.finish(1, PromptResult::Stopped).unwrap();
-    assert_eq!(session.outcome_of(1), Some(&Outcome::Stopped { by: person(2) }));
+    assert_eq!(
+        session.outcome_of(1),
+        Some(&Outcome::Stopped { by: person(2) })
+    );
 }
 
 #[test]
@@ -209,9 +258,21 @@ fn an_agent_that_does_not_stop_loses_its_sandbox() {
     let mut session = Session::ready();
     session.take(prompt(1, 1, Mode::Queue)).unwrap();
     session.take(Input::Stop { by: person(1) }).unwrap();
-    session.take(Input::Expired(Deadline::Stop { prompt: prompt_id(1) })).unwrap();
-    assert!(matches!(session.outcome_of(1), Some(Outcome::Failed { .. })));
-    assert!(session.effects.iter().any(|effect| matches!(effect, Effect::EndSandbox { .. })));
+    session
+        .take(Input::Expired(Deadline::Stop {
+            prompt: prompt_id(1),
+        }))
+        .unwrap();
+    assert!(matches!(
+        session.outcome_of(1),
+        Some(Outcome::Failed { .. })
+    ));
+    assert!(
+        session
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::EndSandbox { .. }))
+    );
     assert_eq!(session.state.sandbox, None);
 }
 
@@ -220,8 +281,15 @@ fn a_sandbox_that_never_starts_fails_what_waits_and_says_why() {
     let mut session = Session::new();
     session.take(prompt(1, 1, Mode::Queue)).unwrap();
     let reason = "no runner".to_owned();
-    session.take(Input::Unreachable { epoch: Epoch(1), reason }).unwrap();
-    let failed = Outcome::Failed { message: "no runner".to_owned() };
+    session
+        .take(Input::Unreachable {
+            epoch: Epoch(1),
+            reason,
+        })
+        .unwrap();
+    let failed = Outcome::Failed {
+        message: "no runner".to_owned(),
+    };
     assert_eq!(session.outcome_of(1), Some(&failed));
     assert_eq!(session.state.activity(), SessionState::Failed);
 }
@@ -234,7 +302,9 @@ fn a_repeated_batch_changes_nothing_and_a_gap_is_refused() {
         sandbox: sandbox.id.clone(),
         epoch: sandbox.epoch,
         first,
-        reports: vec![Report::Notice { message: message.to_owned() }],
+        reports: vec![Report::Notice {
+            message: message.to_owned(),
+        }],
     };
     session.take(Input::Batch(batch(2, "a"))).unwrap();
     let facts = session.facts.len();
@@ -248,9 +318,18 @@ fn a_repeated_batch_changes_nothing_and_a_gap_is_refused() {
 fn reports_of_an_earlier_sandbox_are_void() {
     let mut session = Session::ready();
     let old = session.state.sandbox.clone().unwrap();
-    session.report(Report::Lost { reason: "gone".to_owned() }).unwrap();
+    session
+        .report(Report::Lost {
+            reason: "gone".to_owned(),
+        })
+        .unwrap();
     session.take(Input::Warm).unwrap();
-    let batch = Batch { sandbox: old.id, epoch: old.epoch, first: 3, reports: Vec::new() };
+    let batch = Batch {
+        sandbox: old.id,
+        epoch: old.epoch,
+        first: 3,
+        reports: Vec::new(),
+    };
     assert_eq!(session.take(Input::Batch(batch)), Err(Refusal::Void));
 }
 
@@ -260,10 +339,23 @@ fn a_lost_sandbox_closes_its_parts_and_fails_its_prompt() {
     session.take(prompt(1, 1, Mode::Queue)).unwrap();
     let part = session.state.next_part;
     let body = PartBody::Text;
-    session.report(Report::PartStarted { part, prompt: prompt_id(1), body }).unwrap();
-    session.report(Report::Lost { reason: "gone".to_owned() }).unwrap();
+    session
+        .report(Report::PartStarted {
+            part,
+            prompt: prompt_id(1),
+            body,
+        })
+        .unwrap();
+    session
+        .report(Report::Lost {
+            reason: "gone".to_owned(),
+        })
+        .unwrap();
     assert!(session.state.open_parts.is_empty());
-    assert!(matches!(session.outcome_of(1), Some(Outcome::Failed { .. })));
+    assert!(matches!(
+        session.outcome_of(1),
+        Some(Outcome::Failed { .. })
+    ));
 }
 
 #[test]
@@ -272,14 +364,20 @@ fn the_queue_has_a_limit() {
     for number in 0..u8::try_from(protocol::api::MAX_QUEUE).unwrap() {
         session.take(prompt(number, 1, Mode::Queue)).unwrap();
     }
-    assert_eq!(session.take(prompt(200, 1, Mode::Queue)), Err(Refusal::QueueFull));
+    assert_eq!(
+        session.take(prompt(200, 1, Mode::Queue)),
+        Err(Refusal::QueueFull)
+    );
 }
 
 #[test]
 fn an_archived_session_takes_no_prompt() {
     let mut session = Session::ready();
     session.take(Input::Archive { by: person(1) }).unwrap();
-    assert_eq!(session.take(prompt(1, 1, Mode::Queue)), Err(Refusal::Archived));
+    assert_eq!(
+        session.take(prompt(1, 1, Mode::Queue)),
+        Err(Refusal::Archived)
+    );
 }
 
 /// What a hostile order of clients, runners and clocks may do.
@@ -332,29 +430,40 @@ fn perform(session: &mut Session, act: Act, used: &mut BTreeSet<u8>) {
             if !used.insert(number) {
                 return;
             }
-            session.take(prompt(number, author, if insert { Mode::Insert } else { Mode::Queue }))
+            session.take(prompt(
+                number,
+                author,
+                if insert { Mode::Insert } else { Mode::Queue },
+            ))
         }
-        Act::Cancel(number) => {
-            session.take(Input::Cancel { prompt: prompt_id(number), by: person(1) })
-        }
+        Act::Cancel(number) => session.take(Input::Cancel {
+            prompt: prompt_id(number),
+            by: person(1),
+        }),
         Act::Stop => session.take(Input::Stop { by: person(3) }),
         Act::Warm => session.take(Input::Warm),
         Act::Placed => {
             session.placed();
             Ok(())
         }
-        Act::Unreachable => {
-            session.take(Input::Unreachable { epoch, reason: "away".to_owned() })
-        }
-        Act::Ready => session.report(Report::Ready { image: None, commit: "c".to_owned() }),
+        Act::Unreachable => session.take(Input::Unreachable {
+            epoch,
+            reason: "away".to_owned(),
+        }),
+        Act::Ready => session.report(Report::Ready {
+            image: None,
+            commit: "c".to_owned(),
+        }),
         Act::PartStarted(part, number) => session.report(Report::PartStarted {
             part: PartId(part),
             prompt: prompt_id(number),
             body: PartBody::Text,
         }),
-        Act::Delta(part, offset, text) => {
-            session.report(Report::Delta { part: PartId(part), offset, text })
-        }
+        Act::Delta(part, offset, text) => session.report(Report::Delta {
+            part: PartId(part),
+            offset,
+            text,
+        }),
         Act::PartFinished(part, number, text) => session.report(Report::PartFinished {
             part: PartId(part),
             prompt: prompt_id(number),
@@ -362,16 +471,23 @@ fn perform(session: &mut Session, act: Act, used: &mut BTreeSet<u8>) {
             text,
             outcome: PartOutcome::Completed { title: None },
         }),
-        Act::Finished(number, result) => session.finish(number, match result {
-            0 => PromptResult::Completed,
-            1 => PromptResult::Stopped,
-            _ => PromptResult::Failed { message: "no".to_owned() },
+        Act::Finished(number, result) => session.finish(
+            number,
+            match result {
+                0 => PromptResult::Completed,
+                1 => PromptResult::Stopped,
+                _ => PromptResult::Failed {
+                    message: "no".to_owned(),
+                },
+            },
+        ),
+        Act::Lost => session.report(Report::Lost {
+            reason: "gone".to_owned(),
         }),
-        Act::Lost => session.report(Report::Lost { reason: "gone".to_owned() }),
         Act::ExpireStart => session.take(Input::Expired(Deadline::Start { epoch })),
-        Act::ExpireStop(number) => {
-            session.take(Input::Expired(Deadline::Stop { prompt: prompt_id(number) }))
-        }
+        Act::ExpireStop(number) => session.take(Input::Expired(Deadline::Stop {
+            prompt: prompt_id(number),
+        })),
         Act::ExpireSilence => session.take(Input::Expired(Deadline::Silence { epoch })),
     };
 }

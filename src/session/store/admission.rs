@@ -56,7 +56,11 @@ impl<S: Sql> Store<S> {
     ) -> Result<(), StoreError> {
         self.sql.run(
             "INSERT INTO requests (id, body, prompt) VALUES (?, ?, ?)",
-            &[client_request_id.into(), digest(body).into(), prompt.as_str().into()],
+            &[
+                client_request_id.into(),
+                digest(body).into(),
+                prompt.as_str().into(),
+            ],
         )?;
         Ok(())
     }
@@ -68,7 +72,8 @@ impl<S: Sql> Store<S> {
         holder: &TicketHolder,
         now: Millis,
     ) -> Result<(), StoreError> {
-        self.sql.run("DELETE FROM tickets WHERE expires_at < ?", &[now.0.into()])?;
+        self.sql
+            .run("DELETE FROM tickets WHERE expires_at < ?", &[now.0.into()])?;
         self.sql.run(
             "INSERT INTO tickets (hash, person, origin, expires_at) VALUES (?, ?, ?, ?)",
             &[
@@ -103,7 +108,10 @@ impl<S: Sql> Store<S> {
 
     /// Notes the identifier of a signed message; false when it has been here before.
     pub fn first_sight(&self, id: &str, now: Millis) -> Result<bool, StoreError> {
-        self.sql.run("DELETE FROM seen WHERE at < ?", &[now.plus(-SEEN_MS).0.into()])?;
+        self.sql.run(
+            "DELETE FROM seen WHERE at < ?",
+            &[now.plus(-SEEN_MS).0.into()],
+        )?;
         let rows = self.sql.run(
             "INSERT INTO seen (id, at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING RETURNING id",
             &[id.into(), now.0.into()],

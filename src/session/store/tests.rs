@@ -26,16 +26,28 @@ fn open() -> (Store<NativeSql>, State) {
         session: SessionId::from_random([1; 16]),
         repository: Repository::new("acme", "tool").unwrap(),
         branch: "main".to_owned(),
-        model: Model { provider: Provider::Openai, name: "m".to_owned() },
+        model: Model {
+            provider: Provider::Openai,
+            name: "m".to_owned(),
+        },
         by: person(),
     };
-    let (state, transition) = create(wanted, Context { now: Millis(1), random: [2; 16] });
+    let (state, transition) = create(
+        wanted,
+        Context {
+            now: Millis(1),
+            random: [2; 16],
+        },
+    );
     store.commit(&state, transition, None, Millis(1)).unwrap();
     (store, state)
 }
 
 fn outputs(outputs: Vec<Output>) -> Transition {
-    Transition { outputs, ..Transition::default() }
+    Transition {
+        outputs,
+        ..Transition::default()
+    }
 }
 
 fn prompt() -> PromptId {
@@ -45,8 +57,16 @@ fn prompt() -> PromptId {
 #[test]
 fn what_was_committed_is_read_back_in_order_without_gaps() {
     let (store, state) = open();
-    let notices = (0..5).map(|n| Output::Fact(Fact::Notice { message: n.to_string() })).collect();
-    store.commit(&state, outputs(notices), None, Millis(2)).unwrap();
+    let notices = (0..5)
+        .map(|n| {
+            Output::Fact(Fact::Notice {
+                message: n.to_string(),
+            })
+        })
+        .collect();
+    store
+        .commit(&state, outputs(notices), None, Millis(2))
+        .unwrap();
     let page = store.events(Seq(2), 3).unwrap();
     let seqs: Vec<u64> = page.events.iter().map(|event| event.seq.0).collect();
     assert_eq!((seqs, page.head_seq), (vec![3, 4, 5], Seq(6)));
@@ -57,19 +77,46 @@ fn what_was_committed_is_read_back_in_order_without_gaps() {
 fn a_finished_part_keeps_its_text_in_the_log_and_nowhere_else() {
     let (store, state) = open();
     let part = PartId(1);
-    let delta = |offset, text: &str| Output::Delta { part, offset, text: text.to_owned() };
-    let started = Fact::PartStarted { part, prompt: prompt(), body: PartBody::Text };
-    let grown = vec![Output::Fact(started), delta(0, "Hello"), delta(5, ", world")];
-    store.commit(&state, outputs(grown), None, Millis(2)).unwrap();
+    let delta = |offset, text: &str| Output::Delta {
+        part,
+        offset,
+        text: text.to_owned(),
+    };
+    let started = Fact::PartStarted {
+        part,
+        prompt: prompt(),
+        body: PartBody::Text,
+    };
+    let grown = vec![
+        Output::Fact(started),
+        delta(0, "Hello"),
+        delta(5, ", world"),
+    ];
+    store
+        .commit(&state, outputs(grown), None, Millis(2))
+        .unwrap();
     assert_eq!(store.growing_text(part).unwrap(), "Hello, world");
 
     let outcome = PartOutcome::Completed { title: None };
-    let finished =
-        Fact::PartFinished { part, prompt: prompt(), length: 12, text: None, outcome };
+    let finished = Fact::PartFinished {
+        part,
+        prompt: prompt(),
+        length: 12,
+        text: None,
+        outcome,
+    };
     let told = store
-        .commit(&state, outputs(vec![Output::Fact(finished)]), None, Millis(3))
+        .commit(
+            &state,
+            outputs(vec![Output::Fact(finished)]),
+            None,
+            Millis(3),
+        )
         .unwrap();
-    let Some(Committed::Event(Event { fact: Fact::PartFinished { text, .. }, .. })) = told.first()
+    let Some(Committed::Event(Event {
+        fact: Fact::PartFinished { text, .. },
+        ..
+    })) = told.first()
     else {
         panic!("no event was told");
     };
@@ -86,13 +133,23 @@ fn a_finished_part_keeps_its_text_in_the_log_and_nowhere_else() {
 fn a_commit_that_fails_leaves_nothing_behind() {
     let (store, state) = open();
     let before = store.head().unwrap();
-    let twice = |text: &str| Output::Delta { part: PartId(1), offset: 0, text: text.to_owned() };
+    let twice = |text: &str| Output::Delta {
+        part: PartId(1),
+        offset: 0,
+        text: text.to_owned(),
+    };
     let broken = vec![
-        Output::Fact(Fact::Notice { message: "lost".to_owned() }),
+        Output::Fact(Fact::Notice {
+            message: "lost".to_owned(),
+        }),
         twice("a"),
         twice("b"),
     ];
-    assert!(store.commit(&state, outputs(broken), None, Millis(2)).is_err());
+    assert!(
+        store
+            .commit(&state, outputs(broken), None, Millis(2))
+            .is_err()
+    );
     assert_eq!(store.head().unwrap(), before);
     assert_eq!(store.growing_text(PartId(1)).unwrap(), "");
 }
@@ -125,36 +182,70 @@ fn work_that_was_asked_for_again_meanwhile_is_not_finished_by_the_first() {
 #[test]
 fn a_cancelled_deadline_never_rings() {
     let (store, mut state) = open();
-    let context = Context { now: Millis(2), random: [4; 16] };
+    let context = Context {
+        now: Millis(2),
+        random: [4; 16],
+    };
     let transition = state.step(Input::Warm, context).unwrap();
     store.commit(&state, transition, None, Millis(2)).unwrap();
     assert_eq!(state.activity(), SessionState::Warming);
     let key = Deadline::Start { epoch: Epoch(1) }.key();
-    let cancelled = Transition { cancelled: vec![key.clone()], ..Transition::default() };
+    let cancelled = Transition {
+        cancelled: vec![key.clone()],
+        ..Transition::default()
+    };
     store.commit(&state, cancelled, None, Millis(3)).unwrap();
-    let left = store.take_due(Millis(i64::MAX >> 12), Millis(i64::MAX >> 11)).unwrap();
+    let left = store
+        .take_due(Millis(i64::MAX >> 12), Millis(i64::MAX >> 11))
+        .unwrap();
     assert!(left.iter().all(|due| due.key != key));
 }
 
 #[test]
 fn a_ticket_lets_in_once_in_time_and_from_its_own_page() {
     let (store, _) = open();
-    let holder = TicketHolder { person: person(), origin: "https://a".to_owned() };
+    let holder = TicketHolder {
+        person: person(),
+        origin: "https://a".to_owned(),
+    };
     store.issue_ticket("t1", &holder, Millis(0)).unwrap();
-    assert_eq!(store.redeem_ticket("t1", "https://a", Millis(1)).unwrap(), Some(person()));
-    assert_eq!(store.redeem_ticket("t1", "https://a", Millis(2)).unwrap(), None);
+    assert_eq!(
+        store.redeem_ticket("t1", "https://a", Millis(1)).unwrap(),
+        Some(person())
+    );
+    assert_eq!(
+        store.redeem_ticket("t1", "https://a", Millis(2)).unwrap(),
+        None
+    );
     store.issue_ticket("t2", &holder, Millis(0)).unwrap();
-    assert_eq!(store.redeem_ticket("t2", "https://b", Millis(1)).unwrap(), None);
-    assert_eq!(store.redeem_ticket("t2", "https://a", Millis(1)).unwrap(), None, "used up");
+    assert_eq!(
+        store.redeem_ticket("t2", "https://b", Millis(1)).unwrap(),
+        None
+    );
+    assert_eq!(
+        store.redeem_ticket("t2", "https://a", Millis(1)).unwrap(),
+        None,
+        "used up"
+    );
     store.issue_ticket("t3", &holder, Millis(0)).unwrap();
-    assert_eq!(store.redeem_ticket("t3", "https://a", Millis(30_001)).unwrap(), None);
+    assert_eq!(
+        store
+            .redeem_ticket("t3", "https://a", Millis(30_001))
+            .unwrap(),
+        None
+    );
 }
 
 #[test]
 fn a_ticket_is_not_readable_from_the_tables() {
     let (store, _) = open();
-    let holder = TicketHolder { person: person(), origin: "https://a".to_owned() };
-    store.issue_ticket("secret-ticket", &holder, Millis(0)).unwrap();
+    let holder = TicketHolder {
+        person: person(),
+        origin: "https://a".to_owned(),
+    };
+    store
+        .issue_ticket("secret-ticket", &holder, Millis(0))
+        .unwrap();
     let rows = store.sql.run("SELECT hash FROM tickets", &[]).unwrap();
     assert_ne!(rows.first().unwrap().text(0).unwrap(), "secret-ticket");
 }
@@ -164,7 +255,10 @@ fn a_client_request_is_one_prompt_however_often_it_comes() {
     let (store, _) = open();
     assert_eq!(store.admit("r1", "body").unwrap(), Admission::New);
     store.remember("r1", "body", &prompt()).unwrap();
-    assert_eq!(store.admit("r1", "body").unwrap(), Admission::Repeated(prompt()));
+    assert_eq!(
+        store.admit("r1", "body").unwrap(),
+        Admission::Repeated(prompt())
+    );
     assert_eq!(store.admit("r1", "other").unwrap(), Admission::Conflicting);
 }
 
@@ -187,9 +281,18 @@ fn an_edited_prompt_is_stored_as_edited() {
         source: Source::Web,
         mode: Mode::Queue,
     };
-    let edit = Fact::PromptEdited { prompt: prompt(), text: "new".to_owned(), by: person() };
-    let facts = vec![Output::Fact(Fact::PromptQueued { prompt: queued }), Output::Fact(edit)];
-    store.commit(&state, outputs(facts), None, Millis(2)).unwrap();
+    let edit = Fact::PromptEdited {
+        prompt: prompt(),
+        text: "new".to_owned(),
+        by: person(),
+    };
+    let facts = vec![
+        Output::Fact(Fact::PromptQueued { prompt: queued }),
+        Output::Fact(edit),
+    ];
+    store
+        .commit(&state, outputs(facts), None, Millis(2))
+        .unwrap();
     assert_eq!(store.prompt(&prompt()).unwrap().unwrap().text, "new");
 }
 

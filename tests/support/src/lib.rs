@@ -3,6 +3,7 @@
 //! Demo, development server, benchmark and end-to-end tests use them alike, so that what a test
 //! proves is what a person sees. Every server listens on loopback and ends with its value.
 
+pub mod bench;
 pub mod client;
 pub mod defect;
 pub mod demo;

@@ -20,6 +20,7 @@
 //! Several markers are played one after the other, a turn each. Each takes `delay` (milliseconds
 //! before the first token) and `rate` (tokens a second). Values in quotes know the escapes of JSON.
 
+use axum::serve::ListenerExt as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -109,6 +110,10 @@ impl Model {
         let hall = Arc::new(Hall::new(options.api_key));
         let router = server::router(Arc::clone(&hall));
         let server = tokio::spawn(async move {
+            // Tokens are small writes: held back to be joined, each would come 40 ms late.
+            let listener = listener.tap_io(|stream| {
+                let _ = stream.set_nodelay(true);
+            });
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(%error, "the model stopped serving");
             }

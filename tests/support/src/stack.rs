@@ -82,6 +82,8 @@ pub struct Stack {
     runner_port: u16,
     runner_keys: String,
     model_choice: ModelChoice,
+    /// Another Worker than the one that wrangler.toml names.
+    entry: Option<&'static str>,
 }
 
 impl Stack {
@@ -96,6 +98,19 @@ impl Stack {
     pub async fn start_without_runner(
         name: &str,
         model_choice: ModelChoice,
+    ) -> Result<Self, StackError> {
+        Self::prepare(name, model_choice, None).await
+    }
+
+    /// The same with a Worker that panics when it is asked to (`.ci/build-worker --drill`).
+    pub async fn start_drill(name: &str, model_choice: ModelChoice) -> Result<Self, StackError> {
+        Self::prepare(name, model_choice, Some("target/drill/index.js")).await
+    }
+
+    async fn prepare(
+        name: &str,
+        model_choice: ModelChoice,
+        entry: Option<&'static str>,
     ) -> Result<Self, StackError> {
         let root = repository_root();
         let directory = root.join("target/stack").join(name);
@@ -144,6 +159,7 @@ impl Stack {
             runner_port: free_port()?,
             runner_keys: format!("whsec_{}", STANDARD.encode(key)),
             model_choice,
+            entry,
         };
         getrandom::fill(&mut key)?;
         stack.write_worker_variables(&STANDARD.encode(key))?;
@@ -191,7 +207,9 @@ impl Stack {
         let mut command = Command::new(environment("WRANGLER_BIN")?);
         command
             .current_dir(&root)
-            .args(["dev", "--ip", "127.0.0.1", "--inspector-port", "0"])
+            .arg("dev")
+            .args(self.entry)
+            .args(["--ip", "127.0.0.1", "--inspector-port", "0"])
             .args(["--show-interactive-dev-session=false", "--port"])
             .arg(self.worker_port.to_string())
             .arg("--persist-to")
@@ -230,7 +248,10 @@ impl Stack {
         command
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()))
+            .env(
+                "RUST_LOG",
+                std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()),
+            )
             .env("RUNNER_KEYS", &self.runner_keys)
             .env("RUNNER_LISTEN", format!("127.0.0.1:{}", self.runner_port))
             .env("RUNNER_STATE_DIR", &self.state_dir)
@@ -242,7 +263,10 @@ impl Stack {
             .env("GIT_COMMITTER_NAME", &app.bot_login)
             .env(
                 "GIT_COMMITTER_EMAIL",
-                format!("{}+{}@users.noreply.github.com", app.bot_user_id, app.bot_login),
+                format!(
+                    "{}+{}@users.noreply.github.com",
+                    app.bot_user_id, app.bot_login
+                ),
             );
         if let Some(model) = &self.model {
             command
@@ -251,9 +275,12 @@ impl Stack {
                 .env("ANTHROPIC_API_KEY", MODEL_KEY)
                 .env("ANTHROPIC_BASE_URL", model.url());
         } else {
-            for name in
-                ["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"]
-            {
+            for name in [
+                "ANTHROPIC_API_KEY",
+                "ANTHROPIC_BASE_URL",
+                "OPENAI_API_KEY",
+                "OPENAI_BASE_URL",
+            ] {
                 if let Some(value) = std::env::var_os(name) {
                     command.env(name, value);
                 }
@@ -315,10 +342,16 @@ impl Drop for Stack {
         self.runner.take();
         self.worker.take();
         let swept = self.runner_command().map(|mut command| {
-            command.arg("sweep").stdout(std::process::Stdio::null()).status()
+            command
+                .arg("sweep")
+                .stdout(std::process::Stdio::null())
+                .status()
         });
         if !matches!(swept, Ok(Ok(status)) if status.success()) {
-            eprintln!("sandboxes under {} could not be ended", self.state_dir.display());
+            eprintln!(
+                "sandboxes under {} could not be ended",
+                self.state_dir.display()
+            );
         }
         // Images of a test are of no use to the next one, and there are many tests.
         let _ = std::fs::remove_dir_all(&self.state_dir);
@@ -331,7 +364,7 @@ pub fn repository_root() -> PathBuf {
     path.ancestors().nth(2).unwrap_or(path).to_owned()
 }
 
-fn runner_binary() -> PathBuf {
+pub(crate) fn runner_binary() -> PathBuf {
     repository_root().join("target/debug/sandbox-runner")
 }
 
@@ -360,12 +393,12 @@ fn state_directory(name: &str) -> PathBuf {
     }
 }
 
-fn environment(variable: &'static str) -> Result<String, StackError> {
+pub(crate) fn environment(variable: &'static str) -> Result<String, StackError> {
     std::env::var(variable).map_err(|_| StackError::Environment { variable })
 }
 
 /// A port that was free a moment ago; the Worker has to know its own address before it starts.
-fn free_port() -> Result<u16, StackError> {
+pub(crate) fn free_port() -> Result<u16, StackError> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(StackError::Port)?;
     Ok(listener.local_addr().map_err(StackError::Port)?.port())
 }

@@ -67,7 +67,8 @@ function normalise(text: string): string {
 const marked = new Marked({ gfm: true, async: false });
 marked.use({
   renderer: {
-    html: ({ text }) => escape(text),
+    // Also between paragraphs it has to be an element: settled blocks are.
+    html: (token) => (token.block ? `<p>${escape(token.text.trim())}</p>\n` : escape(token.text)),
     // Without this, text behind a `<script>` or `<pre>` would go out as it came in.
     text(token) {
       return "tokens" in token && token.tokens ? this.parser.parseInline(token.tokens) : escapeText(token.text);

@@ -8,7 +8,7 @@ import type { ClientFrame, Mode, Person, Prompt } from "./protocol.ts";
 
 /** The server's limits (`api::MAX_PROMPT`, `frame::MAX_CLIENT_FRAME`). */
 const MAX_PROMPT_UNITS = 32 * 1024;
-const MAX_FRAME_BYTES = 64 * 1024;
+const MAX_FRAME_BYTES = 256 * 1024;
 
 export interface Outgoing {
   readonly id: string;

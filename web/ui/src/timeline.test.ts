@@ -198,6 +198,18 @@ test("a sandbox row goes from starting to ready to lost", () => {
   expect(item.sandbox.state()).toMatchObject({ phase: "lost", reason: "out of memory" });
 });
 
+test("a sandbox that starts for a prompt belongs to its turn, one that was lost before does not", () => {
+  const timeline = folded(
+    { type: "sandbox_starting", sandbox: "sbx_1", epoch: 1 },
+    { type: "sandbox_lost", sandbox: "sbx_1", epoch: 1, reason: "out of memory" },
+    { type: "prompt_queued", prompt: prompt("pmt_1", "Fix it") },
+    { type: "sandbox_starting", sandbox: "sbx_2", epoch: 2 },
+    { type: "prompt_started", prompt: "pmt_1" },
+  );
+  expect(timeline.items().map(({ kind }) => kind)).toEqual(["sandbox", "turn"]);
+  expect(turn(timeline).items().map(({ kind }) => kind)).toEqual(["sandbox"]);
+});
+
 test("an event of a kind that this page does not know is passed over", () => {
   const event = { seq: 1, at: 1, type: "from_the_future" } as unknown as Parameters<Timeline["apply"]>[0];
   expect(new Timeline().apply(event)).toBe(true);

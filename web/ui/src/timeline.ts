@@ -74,7 +74,7 @@ export interface Waiting {
 }
 
 /** The same array is changed in place and announced, since copying would make folding quadratic. */
-function list<T>(): { all: Accessor<readonly T[]>; push(item: T): void; take(): T[] } {
+function list<T>(): { all: Accessor<readonly T[]>; push(item: T): void; take(from?: number): T[] } {
   const items: T[] = [];
   const [changed, announce] = createSignal(undefined, { equals: false });
   return {
@@ -83,8 +83,8 @@ function list<T>(): { all: Accessor<readonly T[]>; push(item: T): void; take(): 
       items.push(item);
       announce();
     },
-    take() {
-      const taken = items.splice(0);
+    take(from = 0) {
+      const taken = items.splice(from);
       announce();
       return taken;
     },
@@ -265,11 +265,20 @@ export class Timeline {
     const steps = list<Step>();
     const [state, setState] = createSignal<TurnState>({ phase: "running" });
     for (const step of this.#upcoming.take()) steps.push(step);
+    for (const item of this.#newSandboxes()) items.push(item);
     const view: Turn = { prompt, startedAt: event.at, items: items.all, steps: steps.all, state };
     this.#turns.set(prompt.id, { view, items, steps, setState });
     this.#items.push({ kind: "turn", turn: view });
     this.#running[1]((running) => [...running, view]);
     this.#last[1](view);
+  }
+
+  /** Sandboxes that were started for the turn which begins: they are part of its work. */
+  #newSandboxes(): (Item & { kind: "sandbox" })[] {
+    const all = this.items();
+    const isNew = (item: Item) => item.kind === "sandbox" && item.sandbox.state().phase !== "lost";
+    const from = all.findLastIndex((item) => !isNew(item)) + 1;
+    return this.#items.take(from).filter((item) => item.kind === "sandbox");
   }
 
   #finishTurn(event: EventOf<"prompt_finished">): void {

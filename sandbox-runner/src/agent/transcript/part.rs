@@ -73,7 +73,11 @@ pub(super) fn close(
     reason: &str,
 ) -> Vec<Report> {
     let started = |state| match state {
-        PartState::Open(OpenPart { number: Some(number), streamed, .. }) => Some((number, streamed)),
+        PartState::Open(OpenPart {
+            number: Some(number),
+            streamed,
+            ..
+        }) => Some((number, streamed)),
         PartState::Open(_) | PartState::Finished => None,
     };
     let mut open: Vec<_> = parts.into_values().filter_map(started).collect();
@@ -84,7 +88,9 @@ pub(super) fn close(
             prompt: prompt.clone(),
             length: streamed.units(),
             text: None,
-            outcome: PartOutcome::Failed { message: reason.to_owned() },
+            outcome: PartOutcome::Failed {
+                message: reason.to_owned(),
+            },
         })
         .collect()
 }
@@ -95,12 +101,21 @@ impl<'a> Reporter<'a> {
         next_part: &'a mut PartId,
         reports: &'a mut Vec<Report>,
     ) -> Self {
-        Self { prompt, next_part, reports }
+        Self {
+            prompt,
+            next_part,
+            reports,
+        }
     }
 
     pub(super) fn text(&mut self, state: &mut PartState, given: &Text<'_>) {
         let PartState::Open(part) = state else { return };
-        let Text { body, text, ended, heard } = given;
+        let Text {
+            body,
+            text,
+            ended,
+            heard,
+        } = given;
         let extends = part.streamed.is_prefix_of(text);
         if *heard == Heard::Live {
             // A text begins empty; the place is known then, whatever a snapshot has told already.
@@ -120,7 +135,9 @@ impl<'a> Reporter<'a> {
 
     pub(super) fn grown(&mut self, state: &mut PartState, delta: &str) {
         let PartState::Open(part) = state else { return };
-        let (Some(from), Some(body)) = (part.heard, part.body.clone()) else { return };
+        let (Some(from), Some(body)) = (part.heard, part.body.clone()) else {
+            return;
+        };
         part.heard = Some(from + delta.len());
         // What a snapshot has told already comes again; the rest is new.
         let told = part.streamed.bytes().saturating_sub(from);
@@ -168,7 +185,9 @@ impl<'a> Reporter<'a> {
                 }
                 self.finish(state, Some(output), PartOutcome::Completed { title: None });
             }
-            ToolState::Error { error, metadata, .. } => {
+            ToolState::Error {
+                error, metadata, ..
+            } => {
                 self.live_output(part, metadata);
                 let message = cut(error, LONGEST_FAILURE);
                 self.finish(state, None, PartOutcome::Failed { message });
@@ -183,7 +202,9 @@ impl<'a> Reporter<'a> {
 
     /// A running command's output so far, as far as it goes on from what is told.
     fn live_output(&mut self, part: &mut OpenPart, metadata: &Value) {
-        let Some(output) = metadata.get("output").and_then(Value::as_str) else { return };
+        let Some(output) = metadata.get("output").and_then(Value::as_str) else {
+            return;
+        };
         let output = head(output, LIVE_OUTPUT);
         if part.streamed.is_prefix_of(output) {
             self.rest(part, output);
@@ -198,7 +219,10 @@ impl<'a> Reporter<'a> {
     }
 
     fn rest(&mut self, part: &mut OpenPart, text: &str) {
-        if let Some(rest) = text.get(part.streamed.bytes()..).filter(|rest| !rest.is_empty()) {
+        if let Some(rest) = text
+            .get(part.streamed.bytes()..)
+            .filter(|rest| !rest.is_empty())
+        {
             self.grow(part, rest);
         }
     }
@@ -221,12 +245,18 @@ impl<'a> Reporter<'a> {
         let Some(number) = part.number else { return };
         let offset = part.streamed.units();
         part.streamed.push(text);
-        self.reports.push(Report::Delta { part: number, offset, text: text.to_owned() });
+        self.reports.push(Report::Delta {
+            part: number,
+            offset,
+            text: text.to_owned(),
+        });
     }
 
     /// `whole` is the final text, if the agent told it.
     fn finish(&mut self, state: &mut PartState, whole: Option<String>, outcome: PartOutcome) {
-        let PartState::Open(part) = std::mem::replace(state, PartState::Finished) else { return };
+        let PartState::Open(part) = std::mem::replace(state, PartState::Finished) else {
+            return;
+        };
         let Some(number) = part.number else { return };
         let (length, text) = match whole.filter(|whole| !part.streamed.is(whole)) {
             Some(whole) => (whole.encode_utf16().count() as u64, Some(whole)),

@@ -1,15 +1,26 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 //! Whatever the mixture of live events, lost connections, snapshots and restarts: every part is
 //! started once, grows without a gap, is finished once, and its text is what the agent holds.
+
+mod generated;
+mod held;
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use protocol::event::PartOutcome;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
-use crate::agent::{Failure, Message, PartTime, Tool, ToolState, recordings};
+use crate::agent::{Failure, recordings};
+use generated::{Item, event, events, items};
+use held::{Freshness, Held};
 
 const ROOT: &str = "ses_root";
 const CHILD: &str = "ses_child";
@@ -20,91 +31,6 @@ fn prompt() -> PromptId {
 
 fn conversation(id: &str) -> ConversationId {
     ConversationId::parse(id).unwrap()
-}
-
-/// What an agent holds, made from its own events.
-#[derive(Clone, Default)]
-struct Held {
-    status: Status,
-    conversations: Vec<Conversation>,
-    messages: Vec<Message>,
-}
-
-/// Whether growing texts are in what the agent answers, or only their beginnings and ends.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Freshness {
-    EveryDelta,
-    WholeTexts,
-}
-
-impl Held {
-    fn take(&mut self, root: &ConversationId, event: &AgentEvent, freshness: Freshness) {
-        match event {
-            AgentEvent::Conversation(one) => {
-                self.conversations.retain(|known| known.id != one.id);
-                self.conversations.push(one.clone());
-            }
-            AgentEvent::Message(info) => {
-                match self.messages.iter_mut().find(|message| message.info.id == info.id) {
-                    Some(message) => message.info = info.clone(),
-                    None => self.messages.push(Message { info: info.clone(), parts: Vec::new() }),
-                }
-            }
-            AgentEvent::Part(part) => {
-                let message = self.messages.iter_mut().find(|one| one.info.id == part.message);
-                let parts = &mut message.unwrap().parts;
-                match parts.iter_mut().find(|known| known.id == part.id) {
-                    Some(known) => *known = part.clone(),
-                    None => parts.push(part.clone()),
-                }
-            }
-            AgentEvent::Delta { part, text: delta, .. } if freshness == Freshness::EveryDelta => {
-                let mut parts = self.messages.iter_mut().flat_map(|message| &mut message.parts);
-                let known = parts.find(|known| known.id == *part).unwrap();
-                match &mut known.kind {
-                    PartKind::Text { text, .. } | PartKind::Reasoning { text, .. } => {
-                        text.push_str(delta);
-                    }
-                    other => panic!("{other:?} cannot grow"),
-                }
-            }
-            AgentEvent::Status { conversation, status } if conversation == root => {
-                self.status = status.clone();
-            }
-            _ => {}
-        }
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            status: self.status.clone(),
-            conversations: self.conversations.clone(),
-            messages: self.messages.clone(),
-        }
-    }
-
-    /// The texts that must be told: of parts that the agent itself has ended.
-    fn texts(&self, root: &ConversationId) -> Vec<String> {
-        let mut texts = Vec::new();
-        for message in self.messages.iter().filter(|one| one.info.role == Role::Assistant) {
-            for part in &message.parts {
-                let ended = |time: &Option<PartTime>| time.unwrap_or_default().end.is_some();
-                match &part.kind {
-                    PartKind::Text { text, time, .. } | PartKind::Reasoning { text, time }
-                        if part.conversation == *root && ended(time) && !text.is_empty() =>
-                    {
-                        texts.push(text.clone());
-                    }
-                    PartKind::Tool(Tool { state: ToolState::Completed { output, .. }, .. }) => {
-                        texts.push(text::cut_output(output));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        texts.sort();
-        texts
-    }
 }
 
 /// A connection: opened at `from`, its snapshot read at `snapshot`, lost at `until`.
@@ -129,7 +55,11 @@ fn connections(length: usize, draws: &[(usize, usize, usize)]) -> Vec<Connection
         at = connection.until.max(connection.snapshot);
         connections.push(connection);
     }
-    connections.push(Connection { from: at, snapshot: (at + 2).min(length), until: length });
+    connections.push(Connection {
+        from: at,
+        snapshot: (at + 2).min(length),
+        until: length,
+    });
     connections
 }
 
@@ -138,7 +68,7 @@ struct Told {
     ends: Vec<Turn>,
 }
 
-/// Tells the events over the connections, with a restart after each report if asked.
+/// Tells the events over the connections, with a restart of the runner after each.
 fn tell(
     root: &ConversationId,
     events: &[AgentEvent],
@@ -152,16 +82,21 @@ fn tell(
         held.push(next);
     }
     let mut transcript = Transcript::new(root.clone(), "/workspace", PartId(10));
-    let mut told = Told { reports: transcript.begin(prompt()), ends: Vec::new() };
+    let mut told = Told {
+        reports: transcript.begin(prompt()),
+        ends: Vec::new(),
+    };
     for connection in connections {
         let snapshot = AgentEvent::Snapshot(held[connection.snapshot].snapshot());
         let live = &events[connection.from..connection.until];
         for event in std::iter::once(&snapshot).chain(live) {
             let progress = transcript.event(event);
             told.reports.extend(progress.reports);
-            told.ends.extend(progress.turn.filter(|turn| {
-                matches!(turn, Turn::Idle | Turn::Error { .. })
-            }));
+            told.ends.extend(
+                progress
+                    .turn
+                    .filter(|turn| matches!(turn, Turn::Idle | Turn::Error { .. })),
+            );
         }
         // The runner is restarted.
         let stored = serde_json::to_string(&transcript).unwrap();
@@ -189,7 +124,13 @@ fn texts(reports: &[Report]) -> Vec<String> {
                 assert!(!text.is_empty());
                 known.push_str(text);
             }
-            Report::PartFinished { part, length, text, outcome, .. } => {
+            Report::PartFinished {
+                part,
+                length,
+                text,
+                outcome,
+                ..
+            } => {
                 let known = open.remove(part).expect("a part is finished once");
                 assert_ne!(text.as_ref(), Some(&known), "a text is not repeated");
                 let whole = text.clone().unwrap_or(known);
@@ -206,10 +147,17 @@ fn texts(reports: &[Report]) -> Vec<String> {
     texts
 }
 
-fn check(root: &ConversationId, events: &[AgentEvent], draws: &[(usize, usize, usize)], freshness: Freshness) -> Told {
+fn check(
+    root: &ConversationId,
+    events: &[AgentEvent],
+    draws: &[(usize, usize, usize)],
+    freshness: Freshness,
+) -> Told {
     let told = tell(root, events, &connections(events.len(), draws), freshness);
     let mut held = Held::default();
-    events.iter().for_each(|event| held.take(root, event, freshness));
+    events
+        .iter()
+        .for_each(|event| held.take(root, event, freshness));
     assert_eq!(texts(&told.reports), held.texts(root));
     told
 }
@@ -220,115 +168,6 @@ fn draws() -> impl Strategy<Value = Vec<(usize, usize, usize)>> {
 
 fn freshness() -> impl Strategy<Value = Freshness> {
     prop_oneof![Just(Freshness::EveryDelta), Just(Freshness::WholeTexts)]
-}
-
-/// One step of the agent: what a model's answer is made of.
-#[derive(Debug, Clone)]
-enum Item {
-    Text { kind: &'static str, deltas: Vec<String>, rewritten: bool },
-    Tool { in_sub_agent: bool, outputs: Vec<String>, fails: bool, ends_with: String },
-}
-
-fn items() -> impl Strategy<Value = Vec<Vec<Item>>> {
-    let deltas = || prop::collection::vec("[a-c€𝄞 \n]{1,6}", 0..8);
-    let item = prop_oneof![
-        (prop_oneof![Just("text"), Just("reasoning")], deltas(), prop::bool::weighted(0.1))
-            .prop_map(|(kind, deltas, rewritten)| Item::Text { kind, deltas, rewritten }),
-        (any::<bool>(), deltas(), prop::bool::weighted(0.2), "[a-c€𝄞]{0,4}").prop_map(
-            |(in_sub_agent, outputs, fails, ends_with)| Item::Tool { in_sub_agent, outputs, fails, ends_with }
-        ),
-    ];
-    prop::collection::vec(prop::collection::vec(item, 0..5), 1..5)
-}
-
-fn event(kind: &str, properties: Value) -> AgentEvent {
-    let data = json!({ "type": kind, "properties": properties }).to_string();
-    AgentEvent::parse(&data).unwrap().unwrap()
-}
-
-/// Events in the agent's order.
-fn events(messages: &[Vec<Item>]) -> Vec<AgentEvent> {
-    let status = |kind: &str| {
-        event("session.status", json!({ "sessionID": ROOT, "status": { "type": kind } }))
-    };
-    let user = |session: &str| {
-        let info = json!({ "id": format!("msg_0{session}"), "sessionID": session, "role": "user" });
-        event("message.updated", json!({ "info": info }))
-    };
-    let part = |session: &str, message: &str, id: &str, mut part: Value| {
-        part["id"] = json!(id);
-        part["sessionID"] = json!(session);
-        part["messageID"] = json!(message);
-        event("message.part.updated", json!({ "part": part }))
-    };
-    let asked = json!({ "type": "text", "text": "please" });
-    let mut events = vec![
-        user(ROOT),
-        part(ROOT, &format!("msg_0{ROOT}"), "prt_0", asked),
-        status("busy"),
-        event("session.created", json!({ "info": { "id": CHILD, "parentID": ROOT, "title": "look" } })),
-        user(CHILD),
-    ];
-    for (number, items) in messages.iter().enumerate() {
-        let message = |session: &str, completed: Option<u32>| {
-            let info = json!({
-                "id": format!("msg_{}{session}", number + 1), "sessionID": session,
-                "role": "assistant", "parentID": format!("msg_0{session}"),
-                "time": { "created": 1, "completed": completed },
-            });
-            event("message.updated", json!({ "info": info }))
-        };
-        events.extend([message(ROOT, None), message(CHILD, None)]);
-        for (place, item) in items.iter().enumerate() {
-            let id = format!("prt_{}_{place}", number + 1);
-            let session = match item {
-                Item::Tool { in_sub_agent: true, .. } => CHILD,
-                _ => ROOT,
-            };
-            let of = format!("msg_{}{session}", number + 1);
-            match item {
-                Item::Text { kind, deltas, rewritten } => {
-                    let text = |text: &str, time: Value| {
-                        part(session, &of, &id, json!({ "type": kind, "text": text, "time": time }))
-                    };
-                    events.push(text("", json!({ "start": 1 })));
-                    events.extend(deltas.iter().map(|delta| {
-                        event("message.part.delta", json!({
-                            "sessionID": session, "messageID": of, "partID": id,
-                            "field": "text", "delta": delta,
-                        }))
-                    }));
-                    let whole = if *rewritten { "rewritten".to_owned() } else { deltas.concat() };
-                    events.push(text(&whole, json!({ "start": 1, "end": 2 })));
-                }
-                Item::Tool { outputs, fails, ends_with, .. } => {
-                    let tool = |state: Value| {
-                        part(session, &of, &id, json!({ "type": "tool", "tool": "bash", "state": state }))
-                    };
-                    let input = json!({ "command": "make" });
-                    events.push(tool(json!({ "status": "pending", "input": {}, "raw": "" })));
-                    let mut output = String::new();
-                    for more in outputs {
-                        output.push_str(more);
-                        let metadata = json!({ "output": output });
-                        events.push(tool(json!({ "status": "running", "input": input, "metadata": metadata })));
-                    }
-                    output.push_str(ends_with);
-                    events.push(if *fails {
-                        tool(json!({ "status": "error", "input": input, "error": "no" }))
-                    } else {
-                        tool(json!({ "status": "completed", "input": input, "output": output, "title": "" }))
-                    });
-                }
-            }
-        }
-        events.extend([message(CHILD, Some(2)), message(ROOT, Some(2))]);
-    }
-    events.extend([
-        status("idle"),
-        event("session.idle", json!({ "sessionID": ROOT })),
-    ]);
-    events
 }
 
 proptest! {
@@ -367,10 +206,14 @@ proptest! {
 }
 
 fn recorded(recording: &str) -> (ConversationId, Vec<AgentEvent>) {
-    let events: Vec<_> =
-        recording.lines().filter_map(|line| AgentEvent::parse(line).unwrap()).collect();
+    let events: Vec<_> = recording
+        .lines()
+        .filter_map(|line| AgentEvent::parse(line).unwrap())
+        .collect();
     let root = events.iter().find_map(|event| match event {
-        AgentEvent::Conversation(Conversation { id, parent: None, .. }) => Some(id.clone()),
+        AgentEvent::Conversation(Conversation {
+            id, parent: None, ..
+        }) => Some(id.clone()),
         _ => None,
     });
     (root.unwrap(), events)
@@ -386,7 +229,10 @@ fn a_recording_of_two_prompts_reads_as_it_happened() {
     for event in &events {
         let progress = transcript.event(event);
         parts.extend(progress.reports.iter().filter_map(|report| match report {
-            Report::PartStarted { body: PartBody::Tool { title, .. }, .. } => Some(title.clone()),
+            Report::PartStarted {
+                body: PartBody::Tool { title, .. },
+                ..
+            } => Some(title.clone()),
             Report::PartStarted { .. } => Some("says".to_owned()),
             _ => None,
         }));
@@ -397,7 +243,16 @@ fn a_recording_of_two_prompts_reads_as_it_happened() {
         }
     }
     let bash = "for i in 1 2 3; do echo line $i; sleep 0.3; done; cat hello.txt";
-    let first = ["says", "read hello.txt", "says", "edit hello.txt", "says", bash, "write new.txt", "says"];
+    let first = [
+        "says",
+        "read hello.txt",
+        "says",
+        "edit hello.txt",
+        "says",
+        bash,
+        "write new.txt",
+        "says",
+    ];
     assert_eq!(parts[..8], first);
     assert_eq!(parts[8..], ["says"]);
     assert_eq!(summaries.len(), 2);
@@ -429,7 +284,10 @@ fn the_end_of_an_earlier_prompt_is_not_the_end_of_this_one() {
     assert_eq!(transcript.event(&idle).turn, None);
     let all = events(&[vec![]]);
     let ends = all.iter().filter_map(|event| transcript.event(event).turn);
-    assert_eq!(ends.filter(|turn| *turn != Turn::Busy).collect::<Vec<_>>(), [Turn::Idle]);
+    assert_eq!(
+        ends.filter(|turn| *turn != Turn::Busy).collect::<Vec<_>>(),
+        [Turn::Idle]
+    );
 }
 
 #[test]
@@ -443,14 +301,21 @@ fn late_parts_of_a_stopped_prompt_are_not_told_under_the_next() {
     let all = events(&[vec![tool]]);
     let (before, after) = all.split_at(9);
     let mut transcript = begun();
-    before.iter().for_each(|event| drop(transcript.event(event)));
+    before
+        .iter()
+        .for_each(|event| drop(transcript.event(event)));
     let closed = transcript.close("stopped");
-    assert!(matches!(&closed[..], [Report::PartFinished { outcome: PartOutcome::Failed { message }, .. }] if message == "stopped"));
+    assert!(
+        matches!(&closed[..], [Report::PartFinished { outcome: PartOutcome::Failed { message }, .. }] if message == "stopped")
+    );
     transcript.begin(PromptId::from_random([8; 16]));
     for event in after {
         let progress = transcript.event(event);
         assert_eq!(progress.reports, []);
-        assert!(!matches!(progress.turn, Some(Turn::Idle | Turn::Error { .. })));
+        assert!(!matches!(
+            progress.turn,
+            Some(Turn::Idle | Turn::Error { .. })
+        ));
     }
 }
 
@@ -461,21 +326,38 @@ fn a_failure_is_told_when_the_agent_is_done() {
     let (start, end) = all.split_at(all.len() - 2);
     start.iter().for_each(|event| drop(transcript.event(event)));
     let error = json!({ "name": "APIError", "data": { "message": "overloaded" } });
-    let failed = event("session.error", json!({ "sessionID": ROOT, "error": error }));
+    let failed = event(
+        "session.error",
+        json!({ "sessionID": ROOT, "error": error }),
+    );
     assert_eq!(transcript.event(&failed).turn, None);
-    let told: Vec<_> = end.iter().filter_map(|event| transcript.event(event).turn).collect();
-    assert_eq!(told, [Turn::Error { message: "overloaded".to_owned() }]);
+    let told: Vec<_> = end
+        .iter()
+        .filter_map(|event| transcript.event(event).turn)
+        .collect();
+    assert_eq!(
+        told,
+        [Turn::Error {
+            message: "overloaded".to_owned()
+        }]
+    );
 }
 
 #[test]
 fn a_late_failure_of_an_earlier_prompt_is_not_one_of_this() {
     let mut transcript = begun();
     let error = json!({ "name": "UnknownError", "data": { "message": "no such model" } });
-    let failed = event("session.error", json!({ "sessionID": ROOT, "error": error }));
+    let failed = event(
+        "session.error",
+        json!({ "sessionID": ROOT, "error": error }),
+    );
     transcript.event(&failed);
     assert!(!transcript.has_begun());
     let all = events(&[vec![]]);
-    let told: Vec<_> = all.iter().filter_map(|event| transcript.event(event).turn).collect();
+    let told: Vec<_> = all
+        .iter()
+        .filter_map(|event| transcript.event(event).turn)
+        .collect();
     assert_eq!(told, [Turn::Busy, Turn::Idle]);
 }
 
@@ -494,12 +376,18 @@ fn an_agent_that_was_restarted_in_the_middle_has_failed() {
 
 #[test]
 fn an_aborted_answer_is_no_failure() {
-    let abort = Failure { name: "MessageAbortedError".to_owned(), data: Default::default() };
+    let abort = Failure {
+        name: "MessageAbortedError".to_owned(),
+        data: Default::default(),
+    };
     let mut transcript = begun();
     let all = events(&[vec![]]);
     let (start, end) = all.split_at(all.len() - 2);
     start.iter().for_each(|event| drop(transcript.event(event)));
-    let failed = AgentEvent::Failed { conversation: Some(conversation(ROOT)), failure: abort };
+    let failed = AgentEvent::Failed {
+        conversation: Some(conversation(ROOT)),
+        failure: abort,
+    };
     transcript.event(&failed);
     assert_eq!(transcript.event(&end[0]).turn, Some(Turn::Idle));
 }
@@ -508,6 +396,9 @@ fn an_aborted_answer_is_no_failure() {
 fn what_the_user_wrote_is_not_told() {
     let mut transcript = begun();
     let all = events(&[vec![]]);
-    assert!(all.iter().all(|event| transcript.event(event).reports.is_empty()));
+    assert!(
+        all.iter()
+            .all(|event| transcript.event(event).reports.is_empty())
+    );
     assert!(transcript.has_begun());
 }

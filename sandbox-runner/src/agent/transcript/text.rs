@@ -22,7 +22,11 @@ pub(super) struct Streamed {
 
 impl Default for Streamed {
     fn default() -> Self {
-        Self { bytes: 0, units: 0, digest: 0xcbf2_9ce4_8422_2325 }
+        Self {
+            bytes: 0,
+            units: 0,
+            digest: 0xcbf2_9ce4_8422_2325,
+        }
     }
 }
 
@@ -69,14 +73,17 @@ pub(super) fn cut(text: &str, longest: usize) -> String {
     }
     let start = head(text, longest / 2);
     let tail = (longest / 2).saturating_sub(MARK);
-    let end = text.get(text.ceil_char_boundary(text.len() - tail)..).unwrap_or_default();
+    let end = text
+        .get(text.ceil_char_boundary(text.len() - tail)..)
+        .unwrap_or_default();
     let left_out = text.len() - start.len() - end.len();
     format!("{start}\n… {left_out} bytes are left out …\n{end}")
 }
 
 /// At most `longest` bytes of a text's beginning.
 pub(super) fn head(text: &str, longest: usize) -> &str {
-    text.get(..text.floor_char_boundary(longest)).unwrap_or(text)
+    text.get(..text.floor_char_boundary(longest))
+        .unwrap_or(text)
 }
 
 #[cfg(test)]

@@ -23,18 +23,31 @@ pub(super) fn title(tool: &str, input: &Value, directory: &str) -> String {
         _ => String::new(),
     };
     let title = one_line(&title);
-    if title.is_empty() { one_line(tool) } else { title }
+    if title.is_empty() {
+        one_line(tool)
+    } else {
+        title
+    }
 }
 
 /// What a sub-agent does, after what it is for.
 pub(super) fn sub_agent_title(agent: &str, title: &str) -> String {
     // The agent writes "do this (@general subagent)".
-    let purpose = agent.split_once(" (@").map_or(agent, |(purpose, _)| purpose);
-    if purpose.is_empty() { title.to_owned() } else { one_line(&format!("{purpose}: {title}")) }
+    let purpose = agent
+        .split_once(" (@")
+        .map_or(agent, |(purpose, _)| purpose);
+    if purpose.is_empty() {
+        title.to_owned()
+    } else {
+        one_line(&format!("{purpose}: {title}"))
+    }
 }
 
 fn relative<'a>(path: &'a str, directory: &str) -> &'a str {
-    match path.strip_prefix(directory).map(|rest| rest.trim_start_matches('/')) {
+    match path
+        .strip_prefix(directory)
+        .map(|rest| rest.trim_start_matches('/'))
+    {
         Some("") => ".",
         Some(rest) => rest,
         None => path,
@@ -42,10 +55,18 @@ fn relative<'a>(path: &'a str, directory: &str) -> &'a str {
 }
 
 fn one_line(text: &str) -> String {
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let line = text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
     let more = line.len() > LONGEST || text.trim().lines().count() > 1;
     let line = head(line, LONGEST);
-    if more { format!("{line} …") } else { line.to_owned() }
+    if more {
+        format!("{line} …")
+    } else {
+        line.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -57,18 +78,36 @@ mod tests {
     #[test]
     fn a_title_says_what_is_done_to_what() {
         let title = |tool: &str, input: Value| title(tool, &input, "/workspace");
-        assert_eq!(title("bash", json!({"command": "cargo test"})), "cargo test");
-        assert_eq!(title("bash", json!({"command": "\ncd x\ncargo test"})), "cd x …");
-        assert_eq!(title("read", json!({"filePath": "/workspace/src/lib.rs"})), "read src/lib.rs");
+        assert_eq!(
+            title("bash", json!({"command": "cargo test"})),
+            "cargo test"
+        );
+        assert_eq!(
+            title("bash", json!({"command": "\ncd x\ncargo test"})),
+            "cd x …"
+        );
+        assert_eq!(
+            title("read", json!({"filePath": "/workspace/src/lib.rs"})),
+            "read src/lib.rs"
+        );
         assert_eq!(title("list", json!({"path": "/workspace"})), "list .");
-        assert_eq!(title("read", json!({"filePath": "/etc/hosts"})), "read /etc/hosts");
-        assert_eq!(title("grep", json!({"pattern": "fn main"})), "search for fn main");
+        assert_eq!(
+            title("read", json!({"filePath": "/etc/hosts"})),
+            "read /etc/hosts"
+        );
+        assert_eq!(
+            title("grep", json!({"pattern": "fn main"})),
+            "search for fn main"
+        );
         assert_eq!(title("lab_echo", json!({"text": "x"})), "lab_echo");
         assert_eq!(title("bash", json!("not an object")), "bash");
     }
 
     #[test]
     fn what_a_sub_agent_does_is_told_with_its_purpose() {
-        assert_eq!(sub_agent_title("find bugs (@general subagent)", "cargo test"), "find bugs: cargo test");
+        assert_eq!(
+            sub_agent_title("find bugs (@general subagent)", "cargo test"),
+            "find bugs: cargo test"
+        );
     }
 }

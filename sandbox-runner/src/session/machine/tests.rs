@@ -1,12 +1,14 @@
 //! The machine, told what an agent tells.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use serde_json::json;
 
+use super::delivery::DELIVERY_ATTEMPTS;
 use super::*;
 use crate::agent::{Conversation, Failure, MessageInfo, Part, Snapshot, Status};
 use crate::fixture;
+use crate::git::{Published, Synchronised};
 
 /// A machine, its clock, and all that it ever wanted.
 struct Bench {
@@ -51,7 +53,10 @@ fn text(id: &str, message: &str, text: &str, ended: bool) -> AgentEvent {
 }
 
 fn status(status: Status) -> AgentEvent {
-    AgentEvent::Status { conversation: conversation(), status }
+    AgentEvent::Status {
+        conversation: conversation(),
+        status,
+    }
 }
 
 fn insert(mut prompt: SendPrompt) -> SendPrompt {
@@ -60,15 +65,29 @@ fn insert(mut prompt: SendPrompt) -> SendPrompt {
 }
 
 fn push(commit: &str) -> Input {
-    let published = Published { commit: commit.into(), files: Vec::new() };
-    Input::Published { outcome: Ok(Some(published)), started_at: Millis(0) }
+    let published = Published {
+        commit: commit.into(),
+        files: Vec::new(),
+    };
+    Input::Published {
+        outcome: Ok(Some(published)),
+        started_at: Millis(0),
+    }
 }
 
 impl Bench {
     fn new() -> Self {
-        let now = Moment { at: Millis(5_000), instant: Instant::now() };
+        let now = Moment {
+            at: Millis(5_000),
+            instant: Instant::now(),
+        };
         let machine = Machine::new(fixture::start("http://127.0.0.1:1/"), State::default());
-        Self { machine, now, reports: Vec::new(), actions: Vec::new() }
+        Self {
+            machine,
+            now,
+            reports: Vec::new(),
+            actions: Vec::new(),
+        }
     }
 
     /// Ready, and with a first prompt that the agent has taken and answers.
@@ -188,16 +207,16 @@ fn a_turn_ends_with_its_work_pushed_and_then_the_next_begins() {
     bench.apply(Input::Prompt(fixture::prompt(2, "second")));
     assert_eq!(bench.delivered(), Vec::<&str>::new());
     bench.idle();
-    let [Action::Publish(work)] = bench.actions.as_slice() else { unreachable_actions(&bench) };
-    assert_eq!((work.summary.as_str(), work.base.as_str()), ("Done it.", "base"));
+    let [Action::Publish(work)] = bench.actions.as_slice() else {
+        panic!("{:?}", bench.actions)
+    };
+    assert_eq!(
+        (work.summary.as_str(), work.base.as_str()),
+        ("Done it.", "base")
+    );
     bench.apply(push("c1"));
     assert_eq!(bench.finished(), [outcome(1, PromptResult::Completed)]);
     assert_eq!(bench.delivered(), ["second"]);
-}
-
-#[track_caller]
-fn unreachable_actions(bench: &Bench) -> ! {
-    std::panic::panic_any(format!("{:?}", bench.actions))
 }
 
 #[test]
@@ -205,7 +224,10 @@ fn the_first_token_counts_from_when_the_prompt_was_sent() {
     let mut bench = Bench::new();
     bench.apply(ready());
     let sent_at = bench.now.at.plus(-40);
-    bench.apply(Input::Prompt(SendPrompt { sent_at, ..fixture::prompt(1, "first") }));
+    bench.apply(Input::Prompt(SendPrompt {
+        sent_at,
+        ..fixture::prompt(1, "first")
+    }));
     bench.hear(message("msg_1", "user", None, false));
     bench.hear(message("msg_2", "assistant", Some("msg_1"), false));
     bench.hear(text("prt_1", "msg_2", "x", false));
@@ -223,7 +245,10 @@ fn a_sender_whose_clock_is_ahead_waited_for_no_time() {
     let mut bench = Bench::new();
     bench.apply(ready());
     let sent_at = bench.now.at.plus(60_000);
-    bench.apply(Input::Prompt(SendPrompt { sent_at, ..fixture::prompt(1, "first") }));
+    bench.apply(Input::Prompt(SendPrompt {
+        sent_at,
+        ..fixture::prompt(1, "first")
+    }));
     bench.hear(message("msg_1", "user", None, false));
     bench.hear(message("msg_2", "assistant", Some("msg_1"), false));
     bench.hear(text("prt_1", "msg_2", "x", false));
@@ -238,7 +263,10 @@ fn an_inserted_prompt_joins_the_turn_and_ends_with_it() {
     assert_eq!(bench.delivered(), ["second"]);
     bench.idle();
     bench.apply(push("c1"));
-    let completed = [outcome(1, PromptResult::Completed), outcome(2, PromptResult::Completed)];
+    let completed = [
+        outcome(1, PromptResult::Completed),
+        outcome(2, PromptResult::Completed),
+    ];
     assert_eq!(bench.finished(), completed);
 }
 
@@ -247,7 +275,11 @@ fn an_inserted_prompt_that_the_agent_does_not_take_comes_afterwards() {
     let mut bench = Bench::running();
     let second = fixture::prompt(2, "second");
     bench.apply(Input::Prompt(insert(second.clone())));
-    bench.apply(Input::Undelivered { prompt: second.prompt, message: "no".into(), fatal: false });
+    bench.apply(Input::Undelivered {
+        prompt: second.prompt,
+        message: "no".into(),
+        fatal: false,
+    });
     bench.idle();
     bench.apply(push("c1"));
     assert_eq!(bench.finished(), [outcome(1, PromptResult::Completed)]);
@@ -264,7 +296,9 @@ fn an_agent_that_goes_on_during_the_push_has_its_work_pushed_too() {
     bench.apply(push("c1"));
     assert_eq!(bench.finished(), []);
     bench.hear(status(Status::Idle));
-    let [Action::Publish(work)] = bench.actions.as_slice() else { unreachable_actions(&bench) };
+    let [Action::Publish(work)] = bench.actions.as_slice() else {
+        panic!("{:?}", bench.actions)
+    };
     assert_eq!(work.pushed.as_deref(), Some("c1"));
     bench.apply(push("c2"));
     assert_eq!(bench.finished().len(), 2);
@@ -275,7 +309,10 @@ fn a_failed_push_is_said_and_ends_the_prompt_all_the_same() {
     let mut bench = Bench::running();
     bench.idle();
     let outcome_of_push = Err("remote rejected".to_owned());
-    bench.apply(Input::Published { outcome: outcome_of_push, started_at: Millis(0) });
+    bench.apply(Input::Published {
+        outcome: outcome_of_push,
+        started_at: Millis(0),
+    });
     let says = |report: &Report| matches!(report, Report::Notice { message } if message.contains("remote rejected"));
     assert!(bench.reports.iter().any(says));
     assert_eq!(bench.finished(), [outcome(1, PromptResult::Completed)]);
@@ -285,11 +322,18 @@ fn a_failed_push_is_said_and_ends_the_prompt_all_the_same() {
 fn a_failed_agent_fails_the_prompt_and_pushes_nothing() {
     let mut bench = Bench::running();
     let failure: Failure =
-        serde_json::from_value(json!({"name": "APIError", "data": {"message": "no credit"}})).unwrap();
-    bench.hear(AgentEvent::Failed { conversation: Some(conversation()), failure });
+        serde_json::from_value(json!({"name": "APIError", "data": {"message": "no credit"}}))
+            .unwrap();
+    bench.hear(AgentEvent::Failed {
+        conversation: Some(conversation()),
+        failure,
+    });
     bench.hear(status(Status::Idle));
     let message = "no credit".to_owned();
-    assert_eq!(bench.finished(), [outcome(1, PromptResult::Failed { message })]);
+    assert_eq!(
+        bench.finished(),
+        [outcome(1, PromptResult::Failed { message })]
+    );
     assert_eq!(bench.actions, []);
 }
 
@@ -351,7 +395,10 @@ fn a_restart_before_the_delivery_delivers_once_the_agent_shows_that_it_has_nothi
 fn a_restart_after_the_delivery_does_not_deliver_again() {
     let mut bench = Bench::running();
     bench.restart();
-    bench.hear(AgentEvent::Snapshot(Snapshot { status: Status::Busy, ..Snapshot::default() }));
+    bench.hear(AgentEvent::Snapshot(Snapshot {
+        status: Status::Busy,
+        ..Snapshot::default()
+    }));
     assert_eq!(bench.actions, [Action::Listen]);
 }
 
@@ -371,11 +418,18 @@ fn a_prompt_that_the_agent_never_takes_fails() {
     bench.apply(Input::Prompt(fixture::prompt(1, "first")));
     for _ in 0..DELIVERY_ATTEMPTS {
         let prompt = fixture::prompt(1, "").prompt;
-        bench.apply(Input::Undelivered { prompt, message: "no".into(), fatal: false });
+        bench.apply(Input::Undelivered {
+            prompt,
+            message: "no".into(),
+            fatal: false,
+        });
         bench.hear(AgentEvent::Snapshot(Snapshot::default()));
     }
     assert_eq!(bench.delivered().len(), DELIVERY_ATTEMPTS as usize);
-    assert!(matches!(bench.finished().as_slice(), [(_, PromptResult::Failed { .. })]));
+    assert!(matches!(
+        bench.finished().as_slice(),
+        [(_, PromptResult::Failed { .. })]
+    ));
 }
 
 #[test]
@@ -383,7 +437,10 @@ fn a_restart_during_the_push_pushes_again() {
     let mut bench = Bench::running();
     bench.idle();
     bench.restart();
-    assert!(matches!(bench.actions.as_slice(), [Action::Listen, Action::Publish(_)]));
+    assert!(matches!(
+        bench.actions.as_slice(),
+        [Action::Listen, Action::Publish(_)]
+    ));
 }
 
 #[test]
@@ -398,9 +455,17 @@ fn a_restart_while_stopping_stops_again() {
 fn a_lost_sandbox_closes_what_was_open_and_stays_lost() {
     let mut bench = Bench::running();
     bench.hear(text("prt_2", "msg_2", "half a sen", false));
-    bench.apply(Input::Lost { reason: "gone".into() });
+    bench.apply(Input::Lost {
+        reason: "gone".into(),
+    });
     let tail: Vec<_> = bench.reports.iter().rev().take(2).collect();
-    assert!(matches!(tail.as_slice(), [Report::Lost { .. }, Report::PartFinished { .. }]), "{tail:?}");
+    assert!(
+        matches!(
+            tail.as_slice(),
+            [Report::Lost { .. }, Report::PartFinished { .. }]
+        ),
+        "{tail:?}"
+    );
     bench.restart();
     assert!(bench.machine.is_lost());
     assert_eq!(bench.actions, []);
@@ -438,10 +503,17 @@ fn text_that_was_held_back_is_not_lost_with_the_process() {
 #[test]
 fn a_model_that_refuses_for_now_is_told_of_once() {
     let mut bench = Bench::running();
-    let retry = || status(Status::Retry { message: "overloaded".into() });
+    let retry = || {
+        status(Status::Retry {
+            message: "overloaded".into(),
+        })
+    };
     bench.hear(retry());
     bench.hear(retry());
-    let notices = bench.reports.iter().filter(|report| matches!(report, Report::Notice { .. }));
+    let notices = bench
+        .reports
+        .iter()
+        .filter(|report| matches!(report, Report::Notice { .. }));
     assert_eq!(notices.count(), 1);
 }
 
@@ -449,9 +521,13 @@ fn a_model_that_refuses_for_now_is_told_of_once() {
 fn a_sub_agents_conversation_does_not_end_the_turn() {
     let mut bench = Bench::running();
     let child: Conversation =
-        serde_json::from_value(json!({"id": "ses_2", "parentID": "ses_1", "title": "look"})).unwrap();
+        serde_json::from_value(json!({"id": "ses_2", "parentID": "ses_1", "title": "look"}))
+            .unwrap();
     let conversation = child.id.clone();
     bench.hear(AgentEvent::Conversation(child));
-    bench.hear(AgentEvent::Status { conversation, status: Status::Idle });
+    bench.hear(AgentEvent::Status {
+        conversation,
+        status: Status::Idle,
+    });
     assert_eq!(bench.actions, []);
 }

@@ -1,0 +1,681 @@
+//! An example of every message and every variant.
+
+use protocol::api::*;
+use protocol::callback::*;
+use protocol::command::*;
+use protocol::event::*;
+use protocol::frame::*;
+use protocol::{
+    Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, Seq, SessionId, UserId, VERSION,
+};
+
+use crate::example::Unknown::{PassedOver, Refused};
+use crate::example::{Example, each, each_in, list, message, variants};
+
+variants! {
+    Command { Start, Prompt, Stop, End, BuildImage }
+    Provider { Anthropic, Openai }
+    Report {
+        Step, Ready, PartStarted, Delta, PartFinished, Pushed, PromptFinished, Notice, Lost
+    }
+    PromptResult { Completed, Stopped, Failed }
+    Purpose { Image, Session }
+    Fact {
+        SessionCreated, SessionTitled, SessionArchived, PromptQueued, PromptEdited,
+        PromptCancelled, PromptStarted, PromptFinished, SandboxStarting, SandboxReady, SandboxLost,
+        Step, PartStarted, PartFinished, Pushed, PullRequestOpened, Notice
+    }
+    Source { Web, Api }
+    Mode { Queue, Insert }
+    Outcome { Completed, Stopped, Failed }
+    StepName { Claim, Image, Restore, Sync, AgentUp, FirstToken, Run, Push, PullRequest }
+    PartBody { Text, Reasoning, Tool }
+    PartOutcome { Completed, Failed }
+    Opener { User }
+    ClientFrame {
+        Subscribe, Prompt, EditPrompt, CancelPrompt, Stop, Typing, Presence, Ping
+    }
+    ServerFrame { Welcome, Events, Delta, Presence, Typing, Error, Pong }
+    SessionState { Warming, Working, Idle, Failed, Archived }
+}
+
+pub fn all() -> Vec<Example> {
+    [commands(), callbacks(), events(), frames(), bodies()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn commands() -> Vec<Example> {
+    let prompt = SendPrompt {
+        sandbox: sandbox(),
+        prompt: prompt_id(),
+        text: TEXT.to_owned(),
+        mode: Mode::Queue,
+        sent_at: NOW,
+        author: identity("Alice", "583231+alice@users.noreply.github.com"),
+        co_authors: vec![identity("Bob", "583232+bob@users.noreply.github.com")],
+    };
+    let start = Start {
+        session: session(),
+        sandbox: sandbox(),
+        epoch: Epoch(1),
+        repository: repository(),
+        branch: "main".to_owned(),
+        work_branch: format!("agent/{}", session()),
+        model: model(),
+        first_part: PartId(1),
+        callback_url: format!("https://agents.example/runner/callbacks/{}", session()),
+    };
+    let commands = vec![
+        Command::Start(start.clone()),
+        Command::Prompt(prompt.clone()),
+        Command::Stop {
+            sandbox: sandbox(),
+            prompt: prompt_id(),
+        },
+        Command::End { sandbox: sandbox() },
+        Command::BuildImage {
+            repository: repository(),
+            branch: "main".to_owned(),
+        },
+    ];
+    let mut examples = each("command", PassedOver, commands);
+    examples.extend([
+        message("start", PassedOver, start),
+        message("send_prompt", PassedOver, prompt),
+        message("accepted", PassedOver, Accepted { accepted: true }),
+        message("model", PassedOver, model()),
+        message(
+            "git_identity",
+            PassedOver,
+            identity("Alice", "alice@example.com"),
+        ),
+        list("provider", vec![Provider::Anthropic, Provider::Openai]),
+    ]);
+    examples
+}
+
+fn callbacks() -> Vec<Example> {
+    let delta = Report::Delta {
+        part: PartId(3),
+        offset: 12,
+        text: "naïve 🦀\n".to_owned(),
+    };
+    let finished = Report::PromptFinished {
+        prompt: prompt_id(),
+        result: PromptResult::Completed,
+    };
+    let reports = vec![
+        Report::Step { step: step() },
+        Report::Ready {
+            image: Some(image()),
+            commit: COMMIT.to_owned(),
+        },
+        Report::PartStarted {
+            part: PartId(3),
+            prompt: prompt_id(),
+            body: tool(),
+        },
+        delta.clone(),
+        Report::PartFinished {
+            part: PartId(3),
+            prompt: prompt_id(),
+            length: 21,
+            text: None,
+            outcome: PartOutcome::Completed { title: None },
+        },
+        Report::Pushed {
+            prompt: prompt_id(),
+            branch: format!("agent/{}", session()),
+            commit: COMMIT.to_owned(),
+            files: vec![text_file(), binary_file()],
+            summary: "The condition was inverted.".to_owned(),
+        },
+        finished.clone(),
+        Report::Notice {
+            message: "set-up failed: see the image's log".to_owned(),
+        },
+        Report::Lost {
+            reason: "the agent server ended".to_owned(),
+        },
+    ];
+    let mut examples = each("report", PassedOver, reports);
+    examples.extend([
+        message(
+            "report-part_finished-other_text",
+            PassedOver,
+            Report::PartFinished {
+                part: PartId(3),
+                prompt: prompt_id(),
+                length: 5,
+                text: Some("final".to_owned()),
+                outcome: PartOutcome::Completed {
+                    title: Some("cargo test".to_owned()),
+                },
+            },
+        ),
+        message(
+            "batch",
+            PassedOver,
+            Batch {
+                sandbox: sandbox(),
+                epoch: Epoch(1),
+                first: 7,
+                reports: vec![delta, finished],
+            },
+        ),
+        message(
+            "acknowledgement",
+            PassedOver,
+            Acknowledgement { received: 8 },
+        ),
+        message(
+            "register",
+            PassedOver,
+            Register {
+                runner: RunnerId::from_random([6; 16]),
+                url: "https://runner-1.example:8788".to_owned(),
+                capacity: 8,
+                sandboxes: vec![sandbox()],
+                version: VERSION.to_owned(),
+            },
+        ),
+        message(
+            "credentials_request",
+            PassedOver,
+            CredentialsRequest {
+                repository: repository(),
+                purpose: Purpose::Session { session: session() },
+            },
+        ),
+        message(
+            "credentials",
+            PassedOver,
+            Credentials {
+                username: "x-access-token".to_owned(),
+                password: "example".to_owned(),
+                expires_at: NOW.plus(3_600_000),
+            },
+        ),
+        list(
+            "purpose",
+            vec![Purpose::Image, Purpose::Session { session: session() }],
+        ),
+        list(
+            "prompt_result",
+            vec![
+                PromptResult::Completed,
+                PromptResult::Stopped,
+                PromptResult::Failed {
+                    message: "the model refused".to_owned(),
+                },
+            ],
+        ),
+    ]);
+    examples
+}
+
+fn events() -> Vec<Example> {
+    let facts = vec![
+        Fact::SessionCreated {
+            repository: repository(),
+            branch: "main".to_owned(),
+            by: alice(),
+        },
+        Fact::SessionTitled {
+            title: TEXT.to_owned(),
+        },
+        Fact::SessionArchived { by: alice() },
+        Fact::PromptQueued { prompt: prompt() },
+        Fact::PromptEdited {
+            prompt: prompt_id(),
+            text: "another text".to_owned(),
+            by: alice(),
+        },
+        Fact::PromptCancelled {
+            prompt: prompt_id(),
+            by: alice(),
+        },
+        Fact::PromptStarted {
+            prompt: prompt_id(),
+        },
+        Fact::PromptFinished {
+            prompt: prompt_id(),
+            outcome: Outcome::Stopped { by: alice() },
+        },
+        Fact::SandboxStarting {
+            sandbox: sandbox(),
+            epoch: Epoch(1),
+        },
+        Fact::SandboxReady {
+            sandbox: sandbox(),
+            epoch: Epoch(1),
+            image: Some(image()),
+            commit: COMMIT.to_owned(),
+        },
+        Fact::SandboxLost {
+            sandbox: sandbox(),
+            epoch: Epoch(1),
+            reason: "the agent server ended".to_owned(),
+        },
+        Fact::Step { step: step() },
+        Fact::PartStarted {
+            part: PartId(3),
+            prompt: prompt_id(),
+            body: tool(),
+        },
+        Fact::PartFinished {
+            part: PartId(3),
+            prompt: prompt_id(),
+            length: 5,
+            text: Some("final".to_owned()),
+            outcome: PartOutcome::Completed { title: None },
+        },
+        Fact::Pushed {
+            prompt: prompt_id(),
+            branch: format!("agent/{}", session()),
+            commit: COMMIT.to_owned(),
+            files: vec![text_file(), binary_file()],
+        },
+        Fact::PullRequestOpened {
+            prompt: prompt_id(),
+            number: 12,
+            url: "https://github.com/acme/api/pull/12".to_owned(),
+            title: TEXT.to_owned(),
+            by: Opener::User { person: alice() },
+        },
+        Fact::Notice {
+            message: "the pull request could not be opened".to_owned(),
+        },
+    ];
+    let mut examples = each_in("event", PassedOver, facts, event);
+    examples.extend([
+        message(
+            "event-part_finished-streamed",
+            PassedOver,
+            event(Fact::PartFinished {
+                part: PartId(3),
+                prompt: prompt_id(),
+                length: 21,
+                text: None,
+                outcome: PartOutcome::Completed { title: None },
+            }),
+        ),
+        message(
+            "event-sandbox_ready-no_image",
+            PassedOver,
+            event(Fact::SandboxReady {
+                sandbox: sandbox(),
+                epoch: Epoch(1),
+                image: None,
+                commit: COMMIT.to_owned(),
+            }),
+        ),
+        message("repository", PassedOver, repository()),
+        message("person", PassedOver, alice()),
+        message("prompt", PassedOver, prompt()),
+        message("step", PassedOver, step()),
+        message("file_change", PassedOver, text_file()),
+        message("file_change-binary", PassedOver, binary_file()),
+        list("source", vec![Source::Web, Source::Api]),
+        list("mode", vec![Mode::Queue, Mode::Insert]),
+        list(
+            "outcome",
+            vec![
+                Outcome::Completed,
+                Outcome::Stopped { by: alice() },
+                Outcome::Failed {
+                    message: "the model refused".to_owned(),
+                },
+            ],
+        ),
+        list(
+            "step_name",
+            vec![
+                StepName::Claim,
+                StepName::Image,
+                StepName::Restore,
+                StepName::Sync,
+                StepName::AgentUp,
+                StepName::FirstToken,
+                StepName::Run,
+                StepName::Push,
+                StepName::PullRequest,
+            ],
+        ),
+        list(
+            "part_body",
+            vec![PartBody::Text, PartBody::Reasoning, tool()],
+        ),
+        list(
+            "part_outcome",
+            vec![
+                PartOutcome::Completed { title: None },
+                PartOutcome::Completed {
+                    title: Some("cargo test".to_owned()),
+                },
+                PartOutcome::Failed {
+                    message: "exit code 1".to_owned(),
+                },
+            ],
+        ),
+        list("opener", vec![Opener::User { person: alice() }]),
+    ]);
+    examples
+}
+
+fn frames() -> Vec<Example> {
+    let from_clients = vec![
+        ClientFrame::Subscribe { since: Seq(0) },
+        ClientFrame::Prompt {
+            text: TEXT.to_owned(),
+            mode: Mode::Insert,
+            client_request_id: Some("7f3c".to_owned()),
+        },
+        ClientFrame::EditPrompt {
+            prompt: prompt_id(),
+            text: "another text".to_owned(),
+        },
+        ClientFrame::CancelPrompt {
+            prompt: prompt_id(),
+        },
+        ClientFrame::Stop {},
+        ClientFrame::Typing {},
+        ClientFrame::Presence { active: false },
+        ClientFrame::Ping {},
+    ];
+    let from_server = vec![
+        ServerFrame::Welcome {
+            session: summary(),
+            participants: vec![participant()],
+            queue: vec![prompt()],
+            head_seq: Seq(9),
+        },
+        ServerFrame::Events {
+            events: vec![event(Fact::PromptStarted {
+                prompt: prompt_id(),
+            })],
+        },
+        ServerFrame::Delta {
+            part: PartId(3),
+            offset: 12,
+            text: "naïve 🦀\n".to_owned(),
+        },
+        ServerFrame::Presence {
+            participants: vec![participant()],
+        },
+        ServerFrame::Typing { person: alice() },
+        ServerFrame::Error {
+            code: "prompt_empty".to_owned(),
+            message: "write what the agent is to do".to_owned(),
+            client_request_id: Some("7f3c".to_owned()),
+        },
+        ServerFrame::Pong,
+    ];
+    let mut examples = each("client_frame", Refused, from_clients);
+    examples.extend(each("server_frame", PassedOver, from_server));
+    examples.push(message("participant", PassedOver, participant()));
+    examples
+}
+
+fn bodies() -> Vec<Example> {
+    let repository_summary = RepositorySummary {
+        repository: repository(),
+        default_branch: "main".to_owned(),
+        private: true,
+    };
+    let error = ErrorDetail {
+        code: "not_found".to_owned(),
+        message: "there is no session here, or you have no access to it".to_owned(),
+    };
+    vec![
+        message("me", PassedOver, Me { person: alice() }),
+        message(
+            "create_session",
+            Refused,
+            CreateSession {
+                repository: repository(),
+                branch: Some("develop".to_owned()),
+                prompt: Some(TEXT.to_owned()),
+                model: Some(model()),
+                client_request_id: Some("7f3c".to_owned()),
+            },
+        ),
+        message(
+            "create_session-least",
+            Refused,
+            CreateSession {
+                repository: repository(),
+                branch: None,
+                prompt: None,
+                model: None,
+                client_request_id: None,
+            },
+        ),
+        message(
+            "created_session",
+            PassedOver,
+            CreatedSession {
+                id: session(),
+                url: format!("https://agents.example/sessions/{}", session()),
+            },
+        ),
+        message("session_summary", PassedOver, summary()),
+        list(
+            "session_state",
+            vec![
+                SessionState::Warming,
+                SessionState::Working,
+                SessionState::Idle,
+                SessionState::Failed,
+                SessionState::Archived,
+            ],
+        ),
+        message("pull_request", PassedOver, pull_request()),
+        message(
+            "session_list",
+            PassedOver,
+            SessionList {
+                sessions: vec![summary()],
+                cursor: Some(NOW.to_string()),
+            },
+        ),
+        message(
+            "session_list-end",
+            PassedOver,
+            SessionList {
+                sessions: Vec::new(),
+                cursor: None,
+            },
+        ),
+        message(
+            "create_prompt",
+            Refused,
+            CreatePrompt {
+                text: TEXT.to_owned(),
+                mode: Mode::Insert,
+                client_request_id: Some("7f3c".to_owned()),
+            },
+        ),
+        message(
+            "created_prompt",
+            PassedOver,
+            CreatedPrompt { id: prompt_id() },
+        ),
+        message(
+            "edit_prompt",
+            Refused,
+            EditPrompt {
+                text: "another text".to_owned(),
+            },
+        ),
+        message(
+            "event_page",
+            PassedOver,
+            EventPage {
+                events: vec![event(Fact::SessionTitled {
+                    title: TEXT.to_owned(),
+                })],
+                head_seq: Seq(9),
+            },
+        ),
+        message(
+            "ticket",
+            PassedOver,
+            Ticket {
+                ticket: "0a1b2c".to_owned(),
+            },
+        ),
+        message(
+            "waterfall",
+            PassedOver,
+            Waterfall {
+                steps: vec![step()],
+            },
+        ),
+        message(
+            "repository_list",
+            PassedOver,
+            RepositoryList {
+                repositories: vec![repository_summary.clone()],
+            },
+        ),
+        message("repository_summary", PassedOver, repository_summary),
+        message(
+            "error_body",
+            PassedOver,
+            ErrorBody {
+                error: error.clone(),
+            },
+        ),
+        message("error_detail", PassedOver, error),
+    ]
+}
+
+const NOW: Millis = Millis(1_790_000_000_123);
+const TEXT: &str = "the tests fail, find out why and fix it";
+const COMMIT: &str = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d";
+
+fn session() -> SessionId {
+    SessionId::from_random([1; 16])
+}
+
+fn prompt_id() -> PromptId {
+    PromptId::from_random([2; 16])
+}
+
+fn sandbox() -> SandboxId {
+    SandboxId::from_random([3; 16])
+}
+
+fn image() -> ImageId {
+    ImageId::from_random([4; 16])
+}
+
+fn repository() -> Repository {
+    Repository::new("acme", "api").unwrap()
+}
+
+fn model() -> Model {
+    Model {
+        provider: Provider::Anthropic,
+        name: "claude-sonnet-4-5".to_owned(),
+    }
+}
+
+fn identity(name: &str, email: &str) -> GitIdentity {
+    GitIdentity {
+        name: name.to_owned(),
+        email: email.to_owned(),
+    }
+}
+
+fn alice() -> Person {
+    Person {
+        id: UserId(583_231),
+        login: "alice".to_owned(),
+        name: "Alice".to_owned(),
+        avatar: "https://avatars.example/583231".to_owned(),
+    }
+}
+
+fn participant() -> Participant {
+    Participant {
+        person: alice(),
+        active: true,
+    }
+}
+
+fn prompt() -> Prompt {
+    Prompt {
+        id: prompt_id(),
+        author: alice(),
+        text: TEXT.to_owned(),
+        source: Source::Web,
+        mode: Mode::Queue,
+    }
+}
+
+fn step() -> Step {
+    Step {
+        name: StepName::Image,
+        started_at: NOW,
+        ms: 5210,
+        detail: Some("no image yet".to_owned()),
+    }
+}
+
+fn tool() -> PartBody {
+    PartBody::Tool {
+        tool: "bash".to_owned(),
+        title: "cargo test".to_owned(),
+        input: r#"{"command":"cargo test"}"#.to_owned(),
+    }
+}
+
+fn text_file() -> FileChange {
+    FileChange {
+        path: "src/lib.rs".to_owned(),
+        additions: Some(1),
+        deletions: Some(1),
+    }
+}
+
+fn binary_file() -> FileChange {
+    FileChange {
+        path: "logo.png".to_owned(),
+        additions: None,
+        deletions: None,
+    }
+}
+
+fn pull_request() -> PullRequest {
+    PullRequest {
+        number: 12,
+        url: "https://github.com/acme/api/pull/12".to_owned(),
+        title: TEXT.to_owned(),
+    }
+}
+
+fn summary() -> SessionSummary {
+    SessionSummary {
+        id: session(),
+        repository: repository(),
+        branch: "main".to_owned(),
+        title: TEXT.to_owned(),
+        state: SessionState::Working,
+        created_by: alice(),
+        created_at: NOW,
+        updated_at: NOW.plus(5000),
+        pull_request: Some(pull_request()),
+    }
+}
+
+fn event(fact: Fact) -> Event {
+    Event {
+        seq: Seq(8),
+        at: NOW,
+        fact,
+    }
+}

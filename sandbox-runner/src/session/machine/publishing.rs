@@ -1,0 +1,109 @@
+//! The end of a turn: what the agent did is committed and pushed before the prompt is over.
+
+use protocol::Millis;
+use protocol::callback::{PromptResult, Report};
+use protocol::event::StepName;
+
+use super::exchange::{Action, Effects, Moment, Work};
+use super::state::{Phase, Turn};
+use super::{Machine, step};
+use crate::git::Published;
+
+impl Machine {
+    pub(super) fn idle(&mut self, error: Option<String>, now: Moment, effects: &mut Effects) {
+        let turn = self
+            .state
+            .running
+            .as_mut()
+            .and_then(|running| running.turn.as_mut());
+        let Some(turn) = turn else { return };
+        match (&mut turn.phase, error) {
+            (Phase::Running, Some(message)) => {
+                self.finish(&PromptResult::Failed { message }, now, effects);
+            }
+            (Phase::Running, None) => {
+                let step = step(StepName::Run, turn.started_at, now);
+                turn.phase = Phase::Publishing {
+                    busy: false,
+                    again: false,
+                };
+                self.report(Report::Step { step }, now, effects);
+                self.publish(effects);
+            }
+            (Phase::Stopping, _) => {
+                self.stop_at = None;
+                effects.actions.push(Action::Clear);
+            }
+            (Phase::Publishing { busy, .. }, _) => *busy = false,
+        }
+    }
+
+    pub(super) fn publish(&self, effects: &mut Effects) {
+        let Some(running) = &self.state.running else {
+            return;
+        };
+        let Some(turn) = &running.turn else { return };
+        effects.actions.push(Action::Publish(Box::new(Work {
+            prompts: turn.prompts.clone(),
+            summary: running.transcript.summary().to_owned(),
+            base: running.base.clone(),
+            pushed: running.pushed.clone(),
+        })));
+    }
+
+    pub(super) fn published(
+        &mut self,
+        outcome: Result<Option<Published>, String>,
+        started_at: Millis,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
+        let branch = self.start.work_branch.clone();
+        let Some(running) = &mut self.state.running else {
+            return;
+        };
+        let Some(Turn {
+            phase: Phase::Publishing { busy, again },
+            prompts,
+            ..
+        }) = &mut running.turn
+        else {
+            return;
+        };
+        let (busy, repeat) = (*busy, std::mem::take(again));
+        let mut reports = Vec::new();
+        match outcome {
+            Ok(Some(Published { commit, files })) => {
+                running.pushed = Some(commit.clone());
+                reports.push(Report::Step {
+                    step: step(StepName::Push, started_at, now),
+                });
+                if let Some(prompt) = prompts.first().map(|prompt| prompt.prompt.clone()) {
+                    let summary = running.transcript.summary().to_owned();
+                    reports.push(Report::Pushed {
+                        prompt,
+                        branch,
+                        commit,
+                        files,
+                        summary,
+                    });
+                }
+            }
+            Ok(None) => {}
+            Err(message) => {
+                let message = format!(
+                    "The work could not be pushed, and is kept for the next prompt: {message}"
+                );
+                reports.push(Report::Notice { message });
+            }
+        }
+        self.report_all(reports, now, effects);
+        if busy {
+            self.set_phase(Phase::Running);
+        } else if repeat {
+            self.publish(effects);
+        } else {
+            self.finish(&PromptResult::Completed, now, effects);
+        }
+    }
+}

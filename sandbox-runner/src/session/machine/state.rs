@@ -1,0 +1,66 @@
+//! What is recorded of a machine. Every change to it is in the transaction of its reports.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use protocol::command::SendPrompt;
+use protocol::{Millis, PromptId};
+use serde::{Deserialize, Serialize};
+
+use crate::agent::transcript::Transcript;
+use crate::callback::coalescer::Coalescer;
+
+/// The recorded half of a [`Machine`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(in crate::session) struct State {
+    /// Present once the sandbox is ready.
+    pub(super) running: Option<Running>,
+    pub(super) coalescer: Coalescer,
+    pub(super) waiting: VecDeque<SendPrompt>,
+    /// Every prompt that was ever taken, so that none is taken twice.
+    pub(super) taken: BTreeSet<PromptId>,
+    pub(super) lost: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Running {
+    pub(super) transcript: Transcript,
+    pub(super) base: String,
+    pub(super) pushed: Option<String>,
+    pub(super) turn: Option<Turn>,
+}
+
+/// One run of the agent, from its prompt to its end.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Turn {
+    /// The one it began with, and those inserted since.
+    pub(super) prompts: Vec<SendPrompt>,
+    pub(super) started_at: Millis,
+    pub(super) phase: Phase,
+    /// Whether the first token was reported.
+    pub(super) answered: bool,
+    pub(super) delivery: Delivery,
+    pub(super) attempts: u32,
+    /// The last complaint of the model that was passed on.
+    pub(super) complaint: Option<String>,
+}
+
+/// Whether the agent has the turn's first prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Delivery {
+    InFlight,
+    /// The request failed or was cut off. The next look at the agent tells.
+    Unknown,
+    Taken,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Phase {
+    Running,
+    Stopping,
+    /// The work is being committed and pushed. An inserted prompt that reached the agent just after
+    /// its end makes it busy once more, and then there is more to publish.
+    Publishing {
+        busy: bool,
+        again: bool,
+    },
+}
