@@ -6,9 +6,8 @@ import { createSignal, type Accessor } from "solid-js";
 
 import type { ClientFrame, Mode, Person, Prompt } from "./protocol.ts";
 
-/** The server's limits (`api::MAX_PROMPT`, `frame::MAX_CLIENT_FRAME`). */
+/** `api::MAX_PROMPT`; a frame holds the longest prompt however it is escaped. */
 const MAX_PROMPT_UNITS = 32 * 1024;
-const MAX_FRAME_BYTES = 256 * 1024;
 
 export interface Outgoing {
   readonly id: string;
@@ -69,10 +68,6 @@ export function promptProblem(text: string): string | undefined {
   if (text.trim() === "") return "Write something first.";
   if (text.length > MAX_PROMPT_UNITS) {
     return `This is ${text.length.toLocaleString("en")} characters long; a prompt holds ${MAX_PROMPT_UNITS.toLocaleString("en")}.`;
-  }
-  const frame = promptFrame({ id: requestId(), text, mode: "insert", refusal: undefined });
-  if (new TextEncoder().encode(JSON.stringify(frame)).length > MAX_FRAME_BYTES) {
-    return "This is too long to send in one piece. Send it as two prompts.";
   }
   return undefined;
 }
