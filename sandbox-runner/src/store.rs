@@ -136,7 +136,8 @@ impl Store {
         })
     }
 
-    /// Records a command for good: when this returns, it survives the machine's power.
+    /// Records a command for good: when this returns, it survives this process, and the power of the
+    /// machine if the command does not concern a sandbox that ends with it.
     pub fn accept(
         &self,
         delivery: &str,
@@ -146,9 +147,12 @@ impl Store {
     ) -> Result<Acceptance, StoreError> {
         let mut connection = self.lock();
         let work = |connection: &mut Connection| {
-            // Only here is the disk waited for: reports may be lost with the power, since the
-            // sandboxes that they tell of are lost with it.
-            connection.pragma_update(None, "synchronous", "full")?;
+            // Only here is the disk waited for, and only for what outlives the sandboxes. With the
+            // power they are lost, which is reported when it is back: to that, reports of theirs
+            // and prompts that wait for them add nothing.
+            if !matches!(command, Command::Prompt(_) | Command::Stop { .. }) {
+                connection.pragma_update(None, "synchronous", "full")?;
+            }
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let acceptance = accept_in(&transaction, delivery, now, command, capacity)?;

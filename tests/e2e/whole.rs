@@ -282,7 +282,7 @@ async fn no_secret_is_inside_a_sandbox(world: &World) -> Outcome {
         let places =
             "/home /run /etc /tmp /opt/agent/config /proc/[0-9]*/environ /proc/[0-9]*/cmdline";
         let command = format!(
-            "printf '%s%s' {head} {tail} | grep -arlF -f - {places} 2>/dev/null \
+            "printf '%s%s' {head} {tail} | grep -arlF -f - {places} 2>/dev/null | grep . \
              && echo FOUND || echo CLEAN"
         );
         ask(&mut viewer, &format!("[[bash command=\"{command}\"]]")).await?;

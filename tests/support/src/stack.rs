@@ -364,8 +364,12 @@ pub fn repository_root() -> PathBuf {
     path.ancestors().nth(2).unwrap_or(path).to_owned()
 }
 
+/// `SANDBOX_RUNNER_BIN`, or what `cargo build` makes.
 pub(crate) fn runner_binary() -> PathBuf {
-    repository_root().join("target/debug/sandbox-runner")
+    std::env::var_os("SANDBOX_RUNNER_BIN").map_or_else(
+        || repository_root().join("target/debug/sandbox-runner"),
+        PathBuf::from,
+    )
 }
 
 /// Sandboxes run as a user of their own, who cannot pass through a private home directory.
