@@ -40,7 +40,11 @@ dev: build ## run the whole stack on loopback until Ctrl-C
 	@$(ENV); exec cargo run --quiet -p support --bin dev
 
 bench: build ## measure, print a table and write target/bench/results.json
-	@$(ENV); exec cargo run --quiet -p support --bin bench
+	@$(ENV)
+	# The runner as it is deployed: an unoptimised one would be measured instead of the design.
+	cargo build --release -p sandbox-runner
+	export SANDBOX_RUNNER_BIN=$$PWD/target/release/sandbox-runner
+	exec cargo run --quiet -p support --bin bench
 
 fmt: ## format the Rust code
 	@cargo fmt --all

@@ -18,11 +18,11 @@ const LOG_LIMIT: Duration = Duration::from_secs(5);
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// Kills everything in the sandbox but its init, the agent ($1, which init started) and this
-/// script. An agent that was told to stop may still be starting a program, so it takes two rounds
-/// in a row, a moment apart, in which nothing is left.
+/// script. An agent that was told to stop may still be starting a program, which on a busy machine
+/// takes it a while, so it takes 300 ms in which nothing new appeared. A stop has a second.
 const CLEAR: &str = r#"
 clean=0
-for round in 1 2 3 4 5 6 7 8 9 10; do
+for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do
     killed=
     for process in /proc/[0-9]*; do
         id=${process#/proc/}
@@ -35,8 +35,8 @@ for round in 1 2 3 4 5 6 7 8 9 10; do
         kill -9 "$id" 2>/dev/null && killed=yes
     done
     [ "$killed" ] && clean=0 || clean=$((clean + 1))
-    [ $clean = 2 ] && break
-    sleep 0.03
+    [ $clean = 6 ] && break
+    sleep 0.05
 done
 true
 "#;

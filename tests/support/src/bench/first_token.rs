@@ -12,7 +12,7 @@ use crate::client::Viewer;
 const PROMPT: &str = "[[stream tokens=20 rate=0]]";
 /// Answers of each that are not counted: the first ones load code and open connections.
 const WARM_UPS: usize = 5;
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 60;
 
 /// Asks both in turns, so that whatever else the machine does meets both alike.
 pub async fn measure(viewer: &mut Viewer, alone: &mut Alone) -> Result<Measure, BenchError> {

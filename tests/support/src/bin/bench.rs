@@ -73,7 +73,7 @@ async fn on_whole_stack(
     let mut viewer = client.watch(&session, Seq(0)).await?;
     demo::ready(&mut viewer).await?;
     if wanted("prompt_to_first_token") {
-        println!("prompt_to_first_token: 40 prompts each to the stack and to the agent alone");
+        println!("prompt_to_first_token: 60 prompts each to the stack and to the agent alone");
         let repository = stack
             .forge
             .bare_repository(ORGANIZATION, stage.project.name);
