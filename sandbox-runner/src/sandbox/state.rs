@@ -38,7 +38,15 @@ pub enum StateError {
 pub(super) struct StateDirectory {
     root: PathBuf,
     /// Held for as long as the runner lives, so that two of them never share sandboxes.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for StateDirectory {
+    fn drop(&mut self) {
+        // Closing is not enough: a program that is just being started holds the file as well, until
+        // it is executed, and the lock with it.
+        let _ = flock(&self.lock, FlockOperation::Unlock);
+    }
 }
 
 /// The parts of one sandbox's directory.
@@ -73,7 +81,7 @@ impl StateDirectory {
             .map_err(|_| StateError::InUse(root.to_owned()))?;
         Ok(Self {
             root: root.to_owned(),
-            _lock: lock,
+            lock,
         })
     }
 

@@ -14,11 +14,17 @@ const PROMPT: &str = "[[stream tokens=20 rate=0]]";
 const WARM_UPS: usize = 5;
 const ROUNDS: usize = 60;
 
+/// What each still does after an answer would be counted as the other's time: the stack's index and
+/// acknowledgements as the agent's, the agent's records as the stack's.
+const SETTLED: Duration = Duration::from_millis(300);
+
 /// Asks both in turns, so that whatever else the machine does meets both alike.
 pub async fn measure(viewer: &mut Viewer, alone: &mut Alone) -> Result<Measure, BenchError> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..WARM_UPS + ROUNDS {
+        tokio::time::sleep(SETTLED).await;
         let our = first_token(viewer).await?;
+        tokio::time::sleep(SETTLED).await;
         let their = alone.first_token(PROMPT).await?;
         if round >= WARM_UPS {
             ours.push(our);
