@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -177,7 +178,21 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        let Some(leader) = rustix::process::Pid::from_raw(self.group) else {
+            return;
+        };
+        let leader = rustix::process::pidfd_open(leader, rustix::process::PidfdFlags::empty());
         signal(self.group, rustix::process::Signal::KILL);
+        // What it held, like the lock on a directory, is free when this returns. One that had ended
+        // before has no descriptor to wait for.
+        if let Ok(leader) = leader {
+            let mut ended = [PollFd::new(&leader, PollFlags::IN)];
+            let grace = Timespec {
+                tv_sec: 5,
+                tv_nsec: 0,
+            };
+            let _ = poll(&mut ended, Some(&grace));
+        }
     }
 }
 
