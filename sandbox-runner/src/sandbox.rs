@@ -69,7 +69,7 @@ pub enum SandboxError {
     Exists(SandboxId),
     #[error("there is no sandbox {0}")]
     Unknown(SandboxId),
-    #[error("there is no layer {}", .0.as_str())]
+    #[error("there is no layer {0}")]
     UnknownLayer(LayerId),
     #[error("failed to prepare the directory {path}")]
     Prepare {

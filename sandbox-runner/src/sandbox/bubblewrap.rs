@@ -31,7 +31,7 @@ use super::tool::{self, ToolError};
 use super::trash::Trash;
 use super::view::{View, write_etc};
 use super::{Adoption, Sandbox, SandboxBackend, SandboxError, SandboxSpec};
-use crate::layer::{LayerError, LayerId, LayerMeta, LayerStore};
+use crate::layer::{LayerError, LayerId, LayerMeta, LayerStore, Parts};
 
 /// A start takes some ten milliseconds; a machine that starts many at once may take seconds.
 const START: Duration = Duration::from_secs(30);
@@ -397,7 +397,7 @@ impl SandboxBackend for Bubblewrap {
 
     fn freeze<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>> {
         Box::pin(async move {
-            let layer = LayerId::of(id);
+            let layer = LayerId::of(id, 0);
             let record = match self.end(id, FREEZE_GRACE).await {
                 Err(SandboxError::Unknown(_)) if self.layers.files(&layer).is_some() => {
                     return Ok(layer);
@@ -410,7 +410,7 @@ impl SandboxBackend for Bubblewrap {
                 parents: record.layers,
             };
             let (layers, upper) = (self.layers.clone(), directory.upper());
-            spawn_blocking(move || layers.commit(&meta, &upper))
+            spawn_blocking(move || layers.commit(&meta, Parts::fs(&upper)))
                 .await
                 .map_err(|error| SandboxError::Prepare {
                     path: directory.upper(),

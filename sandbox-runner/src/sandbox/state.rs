@@ -1,7 +1,8 @@
 //! The state directory: who owns what in it, and where everything is.
 //!
 //! ```text
-//! layers/<id>/{fs/,meta.json}   sandboxes/<id>/{record.json,upper/,work/,agent/,gateway/}
+//! layers/<id>/{fs/,agent/,system/,meta.json}
+//! sandboxes/<id>/{record.json,upper/,work/,agent/,gateway/}
 //! tools/<name>-<fingerprint>/   images/   etc/   empty/   trash/   lock
 //! ```
 //! The runner owns all of it but what a sandbox writes (`upper`, `work`, `agent`). Others can pass

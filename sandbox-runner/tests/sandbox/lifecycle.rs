@@ -209,7 +209,7 @@ async fn a_sandbox_cannot_be_created_twice_or_on_a_layer_that_is_not_there() {
 
     let unknown = fixture
         .backend
-        .create(&spec(&[LayerId::of(&sandbox.id)]))
+        .create(&spec(&[LayerId::of(&sandbox.id, 0)]))
         .await;
     assert!(
         matches!(unknown, Err(SandboxError::UnknownLayer(_))),
