@@ -14,6 +14,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::gateway::{Gateway, GatewayError};
 use crate::image::Images;
+use crate::pool::Pool;
 use crate::register::{Registration, credentials, keep_registered};
 use crate::sandbox::bubblewrap::{Bubblewrap, BubblewrapConfig, SetupError, Tool};
 use crate::sandbox::doctor::{self, DoctorError};
@@ -102,19 +103,24 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
     let machinery = Arc::new(Machinery {
         store: Arc::clone(&store),
         worker: worker.clone(),
+        layers: backend.layers().clone(),
         backend,
         images,
         gateway,
         agent_binary: agent_binary(&config.opencode_bin),
         committer: config.committer.clone(),
     });
-    let supervising = tokio::spawn(supervisor.run(machinery));
+    let pool = Pool::new(Arc::clone(&machinery), config.capacity);
+    let supervising = tokio::spawn(supervisor.run(Arc::clone(&machinery), Arc::clone(&pool)));
     let registration = Registration {
         runner: runner.clone(),
         url: url.clone(),
         capacity: config.capacity,
+        sessions: sessions.clone(),
+        images: Arc::clone(&machinery.images),
+        pool,
     };
-    let registering = tokio::spawn(keep_registered(worker, registration, sessions.clone()));
+    let registering = tokio::spawn(keep_registered(worker, registration));
     let commands = Commands {
         keys: config.keys.clone(),
         store,

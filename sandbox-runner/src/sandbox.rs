@@ -69,6 +69,8 @@ pub enum SandboxError {
     Exists(SandboxId),
     #[error("there is no sandbox {0}")]
     Unknown(SandboxId),
+    #[error("process {process} of sandbox {id} holds files open")]
+    Busy { id: SandboxId, process: String },
     #[error("there is no layer {0}")]
     UnknownLayer(LayerId),
     #[error("failed to prepare the directory {path}")]
@@ -143,6 +145,9 @@ pub trait SandboxBackend: Send + Sync {
 
     /// Stops the sandbox and turns what it wrote into a layer; the sandbox is gone afterwards.
     fn freeze<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>>;
+
+    /// Turns what a running sandbox wrote into a layer; it goes on upon that layer.
+    fn snapshot<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>>;
 
     /// Stops the sandbox and removes all it wrote.
     fn destroy<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>>;

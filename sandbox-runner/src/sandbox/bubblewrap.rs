@@ -421,6 +421,15 @@ impl SandboxBackend for Bubblewrap {
         })
     }
 
+    fn snapshot<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>> {
+        Box::pin(async move {
+            Err(SandboxError::Busy {
+                id: id.clone(),
+                process: String::new(),
+            })
+        })
+    }
+
     fn destroy<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(async move {
             match self.end(id, Duration::ZERO).await {

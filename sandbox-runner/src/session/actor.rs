@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
+use protocol::SandboxId;
 use protocol::callback::Report;
 use protocol::command::{Command, Start};
 use tokio::sync::{Notify, mpsc, watch};
@@ -11,13 +12,14 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::driver::{self, Call};
 use super::machine::{Action, Effects, Input, Machine, Moment, State};
-use super::provision::{self, Provisioned};
+use super::provision::{self, Provisioned, Sources};
 use super::upkeep::{agent_ended, clear, destroy};
-use super::{Machinery, Origin, publication};
+use super::{Machinery, Origin, keeping, publication};
 use crate::agent::{Agent, AgentError, ConversationId, Events};
 use crate::callback::outbox::{Change, Outbox};
 use crate::callback::sender::{Finished, Sender};
 use crate::gateway::Serving;
+use crate::pool::Pool;
 use crate::store::{CommandId, Store, StoreError, StoredSandbox};
 use crate::{cause, clock};
 
@@ -45,7 +47,10 @@ enum Outcome {
 
 pub(super) struct Actor {
     machinery: Arc<Machinery>,
+    pool: Arc<Pool>,
     start: Start,
+    /// What the backend knows the sandbox by: that of the pool's entry if it was claimed.
+    place: SandboxId,
     machine: Machine,
     outbox: Outbox,
     waker: Arc<Notify>,
@@ -71,6 +76,7 @@ struct Link {
 impl Actor {
     pub(super) fn new(
         machinery: &Arc<Machinery>,
+        pool: &Arc<Pool>,
         stored: &StoredSandbox,
         waker: Arc<Notify>,
     ) -> Result<Self, StoreError> {
@@ -85,6 +91,8 @@ impl Actor {
         let (told, inputs) = mpsc::channel(MOST_INPUTS);
         Ok(Self {
             machinery: Arc::clone(machinery),
+            pool: Arc::clone(pool),
+            place: machinery.store.place_of(&start.sandbox)?,
             machine: Machine::new(start.clone(), state),
             outbox: Outbox::new(Arc::clone(&machinery.store), start.sandbox.clone()),
             start,
@@ -112,7 +120,7 @@ impl Actor {
         let ending = self.serve(origin, &mut sender.0).await?;
         self.tasks.shutdown().await;
         (self.link, self.events) = (None, None);
-        destroy(self.machinery.backend.as_ref(), &self.start.sandbox).await;
+        self.vacate().await?;
         if matches!(ending, Ending::Closed) {
             close.send_replace(true);
             match (&mut sender.0).await {
@@ -134,12 +142,12 @@ impl Actor {
         sender: &mut JoinHandle<Finished>,
     ) -> Result<Ending, StoreError> {
         // Before anything is started: it may be to end.
-        if self.take_commands()? || self.machine.is_lost() {
+        if self.take_commands()? || self.machine.is_gone() {
             return Ok(Ending::Closed);
         }
         self.begin(origin).await?;
         loop {
-            if self.machine.is_lost() {
+            if self.machine.is_gone() {
                 return Ok(Ending::Closed);
             }
             let due = self.machine.due(Instant::now());
@@ -153,6 +161,7 @@ impl Actor {
                 event = next(&mut self.events) => self.heard(event)?,
                 Some(outcome) = self.tasks.join_next() => match outcome {
                     Ok(outcome) => self.came_back(outcome)?,
+                    Err(error) if error.is_cancelled() => {}
                     Err(error) => {
                         let reason = format!("the runner failed ({error}); send the prompt again");
                         self.apply(Input::Lost { reason }, &[])?;
@@ -168,12 +177,16 @@ impl Actor {
     async fn begin(&mut self, origin: Origin) -> Result<(), StoreError> {
         let Some(conversation) = self.machine.conversation().cloned() else {
             if origin == Origin::Recorded {
-                destroy(self.machinery.backend.as_ref(), &self.start.sandbox).await;
+                self.vacate().await?;
             }
-            let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
-            let told = self.told.clone();
+            let (machinery, pool) = (Arc::clone(&self.machinery), Arc::clone(&self.pool));
+            let (start, told) = (self.start.clone(), self.told.clone());
             self.tasks.spawn(async move {
-                let provisioned = provision::provision(&machinery, &start, &told).await;
+                let sources = Sources {
+                    machinery: &machinery,
+                    pool: &pool,
+                };
+                let provisioned = provision::provision(sources, &start, &told).await;
                 Outcome::Provisioned(
                     provisioned
                         .map(Box::new)
@@ -182,10 +195,15 @@ impl Actor {
             });
             return Ok(());
         };
-        let reason = match provision::adopt(&self.machinery, &self.start).await {
+        let reason = match provision::adopt(&self.machinery, &self.start, &self.place).await {
             Ok(Some((agent, serving))) => {
                 tracing::info!(sandbox = %self.start.sandbox, "sandbox taken over");
                 self.reach(agent, conversation, serving);
+                let effects = self.machine.resume(now());
+                return self.carry_out(effects, &[]);
+            }
+            // It had become a snapshot already, which was not recorded any more.
+            Ok(None) if self.machine.is_asleep() => {
                 let effects = self.machine.resume(now());
                 return self.carry_out(effects, &[]);
             }
@@ -205,12 +223,20 @@ impl Actor {
             calls,
             _serving: serving,
         });
-        let (backend, sandbox) = (
-            Arc::clone(&self.machinery.backend),
-            self.start.sandbox.clone(),
-        );
+        let backend = Arc::clone(&self.machinery.backend);
+        let place = self.place.clone();
         self.tasks
-            .spawn(async move { Outcome::Input(agent_ended(backend.as_ref(), &sandbox).await) });
+            .spawn(async move { Outcome::Input(agent_ended(backend.as_ref(), &place).await) });
+    }
+
+    /// Removes the sandbox, if there is one, wherever it is.
+    async fn vacate(&mut self) -> Result<(), StoreError> {
+        destroy(self.machinery.backend.as_ref(), &self.place).await;
+        if self.place != self.start.sandbox {
+            self.store().warm_ended(&self.place)?;
+            self.place = self.start.sandbox.clone();
+        }
+        Ok(())
     }
 
     /// Takes what was recorded since; `true` when the sandbox is to end.
@@ -222,7 +248,8 @@ impl Actor {
                 Command::End { .. } => return Ok(true),
                 Command::Prompt(prompt) => Input::Prompt(prompt),
                 Command::Stop { prompt, .. } => Input::Stop(prompt),
-                Command::Start(_) | Command::Sleep { .. } | Command::BuildImage(_) => continue,
+                Command::Sleep { .. } => Input::Sleep,
+                Command::Start(_) | Command::BuildImage(_) => continue,
             };
             self.apply(input, &[pending.id])?;
         }
@@ -262,12 +289,14 @@ impl Actor {
             Outcome::Input(input) => self.apply(input, &[]),
             Outcome::Provisioned(Ok(provisioned)) => {
                 let Provisioned {
+                    place,
                     agent,
                     serving,
                     events,
                     ready,
                 } = *provisioned;
-                self.reach(agent, ready.conversation.clone(), serving);
+                self.place = place;
+                self.reach(agent, ready.transcript.conversation().clone(), serving);
                 self.events = Some(events);
                 // Steps were told before this; they belong before it.
                 while let Ok(input) = self.inputs.try_recv() {
@@ -332,25 +361,42 @@ impl Actor {
     }
 
     fn perform(&mut self, action: Action) {
-        let sandbox = &self.start.sandbox;
         match action {
             Action::Deliver(prompt) => self.call(Call::Deliver(prompt)),
             Action::Abort => self.call(Call::Abort),
             Action::Listen => self.listen(),
             Action::Clear => {
                 let machinery = Arc::clone(&self.machinery);
-                let sandbox = sandbox.clone();
+                let place = self.place.clone();
                 self.tasks.spawn(async move {
-                    clear(&machinery, &sandbox).await;
+                    clear(&machinery, &place).await;
                     Outcome::Input(Input::Cleared)
                 });
             }
             Action::Publish(work) => {
                 let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
+                let place = self.place.clone();
                 self.tasks.spawn(async move {
-                    let backend = machinery.backend.as_ref();
-                    let committer = &machinery.committer;
-                    Outcome::Input(publication::publish(backend, &start, committer, &work).await)
+                    let machinery = machinery.as_ref();
+                    Outcome::Input(publication::publish(machinery, &start, &place, &work).await)
+                });
+            }
+            Action::Keep { prompt, scene } => {
+                let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
+                let place = self.place.clone();
+                self.tasks.spawn(async move {
+                    let kept = keeping::keep(&machinery, &start, &place, *scene, prompt).await;
+                    Outcome::Input(kept)
+                });
+            }
+            Action::Sleep(scene) => {
+                // The agent's end is wanted, and nothing that it still says is of any use.
+                (self.link, self.events) = (None, None);
+                self.tasks.abort_all();
+                let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
+                let place = self.place.clone();
+                self.tasks.spawn(async move {
+                    Outcome::Input(keeping::sleep(&machinery, &start, &place, *scene).await)
                 });
             }
             Action::WarmUp => {

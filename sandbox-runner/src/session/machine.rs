@@ -6,6 +6,7 @@
 
 mod delivery;
 mod exchange;
+mod keeping;
 mod publishing;
 mod state;
 
@@ -16,9 +17,9 @@ use protocol::command::{SendPrompt, Start};
 use protocol::event::{Mode, Step, StepName};
 use protocol::{Millis, PromptId};
 
-use crate::agent::transcript::{Transcript, Turn as AgentTurn};
+use crate::agent::transcript::Turn as AgentTurn;
 use crate::agent::{AgentEvent, ConversationId};
-pub(super) use exchange::{Action, Effects, Input, Moment, Ready, Work};
+pub(super) use exchange::{Action, Effects, Input, Moment, Ready, Scene, Work};
 pub(super) use state::State;
 use state::{Delivery, Phase, Running, Turn};
 
@@ -30,6 +31,9 @@ pub(super) struct Machine {
     state: State,
     /// When patience with a stopped agent ends. Not recorded: a restart stops it again.
     stop_at: Option<Instant>,
+    /// While the files are being kept no turn begins: they would be those of half a turn. Not
+    /// recorded: after a restart nobody is keeping them.
+    keeping: bool,
 }
 
 impl Machine {
@@ -38,6 +42,7 @@ impl Machine {
             start,
             state,
             stop_at: None,
+            keeping: false,
         }
     }
 
@@ -45,9 +50,14 @@ impl Machine {
         &self.state
     }
 
-    /// Whether the sandbox is known to be gone: only its last reports are left.
-    pub(super) fn is_lost(&self) -> bool {
-        self.state.lost
+    /// Whether the sandbox is gone, lost or asleep: only its last reports are left.
+    pub(super) fn is_gone(&self) -> bool {
+        self.state.gone
+    }
+
+    /// Whether the sandbox is on its way to sleep: it may have become a snapshot already.
+    pub(super) fn is_asleep(&self) -> bool {
+        self.state.drowsy
     }
 
     /// What goes on by itself with the agent, if the sandbox was ready.
@@ -97,6 +107,19 @@ impl Machine {
         match input {
             Input::Prompt(prompt) => self.prompt(prompt, now, &mut effects),
             Input::Stop(prompt) => self.stop_prompt(&prompt, now, &mut effects),
+            Input::Sleep => {
+                self.state.drowsy = true;
+                self.doze(&mut effects);
+            }
+            Input::Kept {
+                snapshot,
+                prompt,
+                started_at,
+            } => self.kept(snapshot, prompt, started_at, now, &mut effects),
+            Input::Slept { snapshot } => self.slept(snapshot, now, &mut effects),
+            Input::Notice { message } => {
+                self.report(Report::Notice { message }, now, &mut effects);
+            }
             Input::Step(step) => self.report(Report::Step { step }, now, &mut effects),
             Input::Ready(ready) => self.ready(*ready, now, &mut effects),
             Input::Agent(event) => self.agent(&event, now, &mut effects),
@@ -121,7 +144,7 @@ impl Machine {
                 self.report_all(parts, now, &mut effects);
                 self.report(Report::Lost { reason }, now, &mut effects);
                 self.state.running = None;
-                self.state.lost = true;
+                self.state.gone = true;
             }
         }
         effects
@@ -131,6 +154,7 @@ impl Machine {
         if !self.state.taken.insert(prompt.prompt.clone()) {
             return;
         }
+        self.state.drowsy = false;
         let turn = self
             .state
             .running
@@ -154,11 +178,12 @@ impl Machine {
             .state
             .running
             .as_mut()
-            .filter(|running| running.turn.is_none())
+            .filter(|running| running.turn.is_none() && !self.keeping)
         else {
             return;
         };
         let Some(prompt) = self.state.waiting.pop_front() else {
+            self.doze(effects);
             return;
         };
         let parts = running.transcript.begin(prompt.prompt.clone());
@@ -178,12 +203,12 @@ impl Machine {
     fn ready(&mut self, ready: Ready, now: Moment, effects: &mut Effects) {
         let Ready {
             image,
-            conversation,
-            directory,
+            transcript,
             workspace,
+            warm,
         } = ready;
-        let transcript = Transcript::new(conversation, &directory, self.start.first_part);
         self.state.running = Some(Running {
+            image: image.clone(),
             transcript,
             base: workspace.base,
             pushed: workspace.pushed,
@@ -198,7 +223,7 @@ impl Machine {
             effects,
         );
         self.next(now, effects);
-        if effects.actions.is_empty() {
+        if effects.actions.is_empty() && !warm {
             effects.actions.push(Action::WarmUp);
         }
     }
@@ -321,14 +346,19 @@ impl Machine {
             .running
             .as_mut()
             .and_then(|running| running.turn.take());
+        let mut last = None;
         for prompt in turn.into_iter().flat_map(|turn| turn.prompts) {
             let finished = Report::PromptFinished {
-                prompt: prompt.prompt,
+                prompt: prompt.prompt.clone(),
                 result: result.clone(),
             };
             self.report(finished, now, effects);
+            last = Some(prompt.prompt);
         }
         self.stop_at = None;
+        if let Some(prompt) = last {
+            self.keep(prompt, effects);
+        }
         self.next(now, effects);
     }
 

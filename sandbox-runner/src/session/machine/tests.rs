@@ -5,7 +5,10 @@
 use serde_json::json;
 
 use super::delivery::DELIVERY_ATTEMPTS;
+use protocol::PartId;
+
 use super::*;
+use crate::agent::transcript::Transcript;
 use crate::agent::{Conversation, Failure, MessageInfo, Part, Snapshot, Status};
 use crate::fixture;
 use crate::git::{Published, Synchronised};
@@ -22,11 +25,15 @@ fn conversation() -> ConversationId {
     ConversationId::parse("ses_1").unwrap()
 }
 
+fn transcript() -> Transcript {
+    Transcript::new(conversation(), "/home/agent/workspace", PartId(1))
+}
+
 fn ready() -> Input {
     Input::Ready(Box::new(Ready {
         image: None,
-        conversation: conversation(),
-        directory: "/home/agent/workspace".into(),
+        transcript: transcript(),
+        warm: false,
         workspace: Synchronised {
             base: "base".into(),
             head: "base".into(),
@@ -467,7 +474,7 @@ fn a_lost_sandbox_closes_what_was_open_and_stays_lost() {
         "{tail:?}"
     );
     bench.restart();
-    assert!(bench.machine.is_lost());
+    assert!(bench.machine.is_gone());
     assert_eq!(bench.actions, []);
 }
 
