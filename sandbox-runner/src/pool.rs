@@ -46,7 +46,8 @@ pub struct Pool {
 
 #[derive(Default)]
 struct Shelf {
-    targets: Vec<PoolTarget>,
+    /// Unknown until the first registration is answered: what an earlier process made is kept.
+    targets: Option<Vec<PoolTarget>>,
     entries: BTreeMap<SandboxId, Entry>,
     /// Sandboxes of sessions, which entries make room for.
     sessions: usize,
@@ -89,8 +90,8 @@ impl Pool {
     /// What the pool is to hold from now on.
     pub fn aim(&self, targets: Vec<PoolTarget>) {
         let mut shelf = self.shelf();
-        if shelf.targets != targets {
-            shelf.targets = targets;
+        if shelf.targets.as_ref() != Some(&targets) {
+            shelf.targets = Some(targets);
             drop(shelf);
             self.changed.notify_one();
         }
@@ -202,6 +203,7 @@ impl Pool {
         };
         let wanted: Vec<_> = shelf
             .targets
+            .as_ref()?
             .iter()
             .map(|target| (target.clone(), newest(target)))
             .collect();

@@ -195,15 +195,14 @@ impl Actor {
             });
             return Ok(());
         };
+        if self.machine.is_falling_asleep() {
+            let effects = self.machine.resume(now());
+            return self.carry_out(effects, &[]);
+        }
         let reason = match provision::adopt(&self.machinery, &self.start, &self.place).await {
             Ok(Some((agent, serving))) => {
                 tracing::info!(sandbox = %self.start.sandbox, "sandbox taken over");
                 self.reach(agent, conversation, serving);
-                let effects = self.machine.resume(now());
-                return self.carry_out(effects, &[]);
-            }
-            // It had become a snapshot already, which was not recorded any more.
-            Ok(None) if self.machine.is_asleep() => {
                 let effects = self.machine.resume(now());
                 return self.carry_out(effects, &[]);
             }

@@ -55,9 +55,13 @@ impl Machine {
         self.state.gone
     }
 
-    /// Whether the sandbox is on its way to sleep: it may have become a snapshot already.
-    pub(super) fn is_asleep(&self) -> bool {
+    /// Whether a recorded state was on its way to sleep: its agent may have been ended, and the
+    /// sandbox have become a snapshot.
+    pub(super) fn is_falling_asleep(&self) -> bool {
+        let running = self.state.running.as_ref();
         self.state.drowsy
+            && self.state.waiting.is_empty()
+            && running.is_some_and(|running| running.turn.is_none())
     }
 
     /// What goes on by itself with the agent, if the sandbox was ready.
