@@ -52,13 +52,14 @@ impl<'a> Build<'a> {
             id: SandboxId::from_random(clock::random()),
             layers: Vec::new(),
             env: BTreeMap::new(),
+            workshop: false,
         };
         let sandbox = backend.create(&spec).await.map_err(ImageError::Create)?;
         let policy = GatewayPolicy {
             repository: repository.clone(),
             access: Access::Image,
         };
-        let serving = gateway.serve(policy, sandbox.gateway);
+        let serving = gateway.serve(policy, sandbox.ports.gateway);
         let log = Log::default();
         Ok(Self {
             backend,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use protocol::command::Start;
 use protocol::event::{Step, StepName};
 use protocol::{Millis, SandboxId};
-use tokio::net::UnixListener;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -87,13 +87,14 @@ pub(super) async fn provision(
                 machinery.committer.email.clone(),
             ),
         ]),
+        workshop: false,
     };
     let sandbox = machinery
         .backend
         .create(&spec)
         .await
         .map_err(ProvisionError::Create)?;
-    let serving = serve_gateway(machinery, start, sandbox.gateway);
+    let serving = serve_gateway(machinery, start, sandbox.ports.gateway);
     tell(told, StepName::Restore, began, None).await;
 
     let (agent, workspace) = tokio::try_join!(
@@ -127,7 +128,7 @@ pub(super) async fn adopt(
     let Adoption::Alive(sandbox) = machinery.backend.adopt(&start.sandbox).await? else {
         return Ok(None);
     };
-    let serving = serve_gateway(machinery, start, sandbox.gateway);
+    let serving = serve_gateway(machinery, start, sandbox.ports.gateway);
     Ok(Some((connect(&machinery.backend, &start.sandbox), serving)))
 }
 
@@ -229,7 +230,7 @@ async fn synchronise(
     Ok(synchronised)
 }
 
-fn serve_gateway(machinery: &Machinery, start: &Start, listener: UnixListener) -> Serving {
+fn serve_gateway(machinery: &Machinery, start: &Start, listener: TcpListener) -> Serving {
     let access = Access::Session {
         session: start.session.clone(),
         branch: start.work_branch.clone(),
