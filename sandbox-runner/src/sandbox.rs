@@ -21,11 +21,13 @@ use crate::layer::{LayerError, LayerId};
 
 pub mod bubblewrap;
 pub mod channel;
+pub mod confinement;
 pub(crate) mod directory;
 pub mod doctor;
 pub(crate) mod durable;
 mod handshake;
 mod identity;
+pub mod limits;
 pub mod record;
 mod socket;
 mod state;
