@@ -20,6 +20,7 @@ use crate::init::wire::{ExecSpec, Exit, Signal, SpawnSpec};
 use crate::layer::{LayerError, LayerId};
 
 pub mod bubblewrap;
+pub mod cgroup;
 pub mod channel;
 pub mod confinement;
 pub(crate) mod directory;
