@@ -183,3 +183,151 @@ impl Group {
         vec![self.control.path()]
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::sandbox::cgroup::KILL;
+
+    /// A directory with the files that a group has, as far as they are given.
+    fn group(files: &[&str]) -> (tempfile::TempDir, Group) {
+        let directory = tempfile::tempdir().unwrap();
+        for file in files {
+            fs::write(directory.path().join(file), "").unwrap();
+        }
+        let group = Group {
+            enforced: Enforced {
+                memory: true,
+                processes: true,
+                cpu: true,
+            },
+            control: Control::Unified(Directory(directory.path().to_owned())),
+        };
+        (directory, group)
+    }
+
+    #[test]
+    fn limits_are_written_as_the_kernel_reads_them() {
+        let (directory, group) = group(&["memory.max", "memory.swap.max", "pids.max", "cpu.max"]);
+        let limits = Limits {
+            memory_bytes: 1 << 30,
+            processes: 100,
+            cpu_percent: 150,
+            ..Limits::default()
+        };
+        group.limit(directory.path(), &limits).unwrap();
+        let read = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
+        assert_eq!(read("memory.max"), "1073741824");
+        assert_eq!(read("memory.swap.max"), "0");
+        assert_eq!(read("pids.max"), "100");
+        assert_eq!(read("cpu.max"), "150000 100000");
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_count_swap_is_good_enough() {
+        let (directory, group) = group(&["memory.max", "pids.max", "cpu.max"]);
+        group.limit(directory.path(), &Limits::default()).unwrap();
+    }
+
+    #[test]
+    fn a_limit_that_cannot_be_set_is_an_error() {
+        let (directory, group) = group(&["memory.max", "cpu.max"]);
+        let limited = group.limit(directory.path(), &Limits::default());
+        assert!(matches!(
+            limited,
+            Err(CgroupError::Write { path, .. }) if path.ends_with("pids.max")
+        ));
+    }
+
+    #[test]
+    fn usage_is_read_from_where_the_kernel_says_it() {
+        let (directory, group) = group(&[]);
+        for (name, text) in [
+            ("memory.current", "4096\n"),
+            (
+                "memory.events",
+                "low 0\nhigh 0\nmax 9\noom 2\noom_kill 3\noom_group_kill 0\n",
+            ),
+            (
+                "cpu.stat",
+                "usage_usec 12345\nuser_usec 10000\nsystem_usec 2345\n",
+            ),
+            ("pids.current", "7\n"),
+            ("pids.events", "max 5\n"),
+        ] {
+            fs::write(directory.path().join(name), text).unwrap();
+        }
+        let expected = Stats {
+            memory_bytes: Some(4096),
+            // Since Linux 5.19.
+            memory_peak_bytes: None,
+            cpu_micros: Some(12_345),
+            processes: Some(7),
+            out_of_memory_kills: Some(3),
+            process_limit_hits: Some(5),
+        };
+        assert_eq!(group.stats().unwrap(), expected);
+    }
+
+    /// A group of the machine's unified hierarchy, which is removed in the end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let mount = Mounts::read().unified.unwrap().mount;
+            let path = mount.join(format!("{name}-{}", std::process::id()));
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            for below in [RUNNER, "hosted-agents/owner", "hosted-agents", ""] {
+                let _ = fs::remove_dir(self.0.join(below));
+            }
+        }
+    }
+
+    /// With whichever controller the top of this machine's hierarchy has.
+    #[test]
+    fn processes_make_way_for_groups_with_controllers() {
+        let scratch = Scratch::new("delegate");
+        let mount = scratch.0.parent().unwrap();
+        let controllers = file::read(&mount.join("cgroup.controllers")).unwrap();
+        let controller = controllers.split_whitespace().next().unwrap();
+        enable(mount, controller).unwrap();
+
+        let mut process = Command::new("sleep").arg("600").spawn().unwrap();
+        file::write(&scratch.0.join("cgroup.procs"), process.id()).unwrap();
+        let parent = delegate(&scratch.0, "owner", &[controller]).unwrap();
+
+        let enabled = file::read(&parent.join("cgroup.subtree_control")).unwrap();
+        assert_eq!(enabled.trim(), controller);
+        let leaf = scratch.0.join(RUNNER);
+        let moved = file::processes(&leaf.join("cgroup.procs")).unwrap();
+        assert_eq!(moved, [i32::try_from(process.id()).unwrap()]);
+        Control::Unified(Directory(leaf)).kill(KILL).unwrap();
+        process.wait().unwrap();
+    }
+
+    #[test]
+    fn groups_begin_where_they_were_delegated() {
+        let scratch = Scratch::new("base");
+        let mount = scratch.0.parent().unwrap().to_owned();
+        let base_of = |own: &Path| {
+            base(&Unified {
+                mount: mount.clone(),
+                own: Some(own.to_owned()),
+            })
+        };
+        assert_eq!(base_of(&scratch.0), mount);
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(&scratch.0, "trusted.delegate", b"1", flags).unwrap();
+        assert_eq!(base_of(&scratch.0), scratch.0);
+        assert_eq!(base_of(&scratch.0.join(RUNNER)), scratch.0);
+    }
+}
