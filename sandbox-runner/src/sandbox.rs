@@ -20,11 +20,14 @@ use self::record::SandboxRecord;
 use crate::init::wire::{ExecSpec, Exit, Signal, SpawnSpec};
 use crate::layer::{LayerError, LayerId};
 
+pub mod cgroup;
 pub mod channel;
+pub mod confinement;
 pub(crate) mod directory;
 pub mod doctor;
 pub(crate) mod durable;
 mod identity;
+pub mod limits;
 pub mod namespaces;
 pub mod record;
 mod socket;
