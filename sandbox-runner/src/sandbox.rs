@@ -15,7 +15,9 @@ use futures_util::future::BoxFuture;
 use protocol::SandboxId;
 use tokio::net::{TcpListener, UdpSocket, UnixStream};
 
+use self::cgroup::{CgroupError, Stats};
 use self::channel::ChannelError;
+use self::limits::Limits;
 use self::record::SandboxRecord;
 use crate::init::wire::{ExecSpec, Exit, Signal, SpawnSpec};
 use crate::layer::{LayerError, LayerId};
@@ -50,6 +52,7 @@ pub struct SandboxSpec {
     /// System packages can be unpacked at `/opt/system`, which lies over `/usr` in sandboxes that
     /// start from what becomes of this one.
     pub workshop: bool,
+    pub limits: Limits,
 }
 
 /// A running sandbox, as its owner holds it.
@@ -143,6 +146,10 @@ pub enum SandboxError {
     #[error("process {pid} was killed but has not ended")]
     Unkillable { pid: i32 },
     #[error(transparent)]
+    Group(#[from] CgroupError),
+    #[error("work on a sandbox was interrupted")]
+    Interrupted(#[source] io::Error),
+    #[error(transparent)]
     Channel(#[from] ChannelError),
     #[error(transparent)]
     Layer(#[from] LayerError),
@@ -177,6 +184,9 @@ pub trait SandboxBackend: Send + Sync {
 
     /// Stops the sandbox and removes all it wrote.
     fn destroy<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>>;
+
+    /// What it uses; what this machine does not count is not there.
+    fn stats<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Stats, SandboxError>>;
 
     /// Every sandbox on record, running or not.
     fn list(&self) -> BoxFuture<'_, Result<Vec<SandboxRecord>, SandboxError>>;

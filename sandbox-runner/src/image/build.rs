@@ -13,6 +13,7 @@ use crate::clock;
 use crate::gateway::{Access, Gateway, GatewayPolicy, Serving};
 use crate::init::wire::{ExecSpec, Exit, GATEWAY_PORT};
 use crate::sandbox::channel::ExecFrame;
+use crate::sandbox::limits::Limits;
 use crate::sandbox::{SandboxBackend, SandboxSpec};
 
 /// Long enough for a large history.
@@ -53,6 +54,7 @@ impl<'a> Build<'a> {
             layers: Vec::new(),
             env: BTreeMap::new(),
             workshop: false,
+            limits: Limits::default(),
         };
         let sandbox = backend.create(&spec).await.map_err(ImageError::Create)?;
         let policy = GatewayPolicy {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use protocol::SandboxId;
 
 use super::channel::ChannelError;
+use super::limits::Limits;
 use super::namespaces::Namespaces;
 use super::{SandboxBackend, SandboxError, SandboxSpec};
 use crate::init::wire::ExecSpec;
@@ -38,6 +39,7 @@ async fn probe(backend: &Namespaces) -> Result<(), DoctorError> {
         layers: Vec::new(),
         env: BTreeMap::new(),
         workshop: false,
+        limits: Limits::default(),
     };
     let sandbox = backend.create(&spec).await.map_err(DoctorError::Probe)?;
     let outcome = try_out(backend, &sandbox.id).await;

@@ -10,40 +10,40 @@
 //! on: it waits for the runner, and ends if the runner does.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use protocol::SandboxId;
-use rustix::io::Errno;
-use rustix::process::{Signal, getuid, pidfd_send_signal};
+use rustix::process::getuid;
 use tokio::net::UnixStream;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use self::birth::USER;
-use self::launcher::{Channel, Launcher};
-use self::message::{Go, Home, Order, Report, Start};
+use self::launcher::Launcher;
 use self::slot::Slots;
+use super::cgroup::{CgroupError, Driver, Stats};
 use super::channel::{self, ChannelError, REPLY};
-use super::identity::{ProcessIdentity, boot_id, wait_for_end};
+use super::confinement::AGENT_ID;
+use super::identity::boot_id;
 use super::record::{FILE, SandboxRecord, SandboxState};
 use super::socket::connect;
 use super::state::{SandboxDirectory, StateDirectory, StateError};
 use super::tool::{self, ToolError};
 use super::trash::Trash;
-use super::{Adoption, HOME, Ports, Sandbox, SandboxBackend, SandboxError, SandboxSpec};
+use super::{Adoption, Ports, Sandbox, SandboxBackend, SandboxError, SandboxSpec};
 use crate::layer::{LayerError, LayerId, LayerMeta, LayerStore, Parts};
 
 mod birth;
 mod clone;
+mod end;
 mod etc;
 mod launcher;
 mod message;
 mod mount;
 mod network;
 mod slot;
+mod start;
 mod tree;
 mod view;
 pub mod zygote;
@@ -51,15 +51,8 @@ pub mod zygote;
 pub(crate) use self::message::receive_bytes;
 pub(crate) use self::network::OpenPorts;
 
-/// A start takes some milliseconds; a machine that starts many at once may take seconds.
-const START: Duration = Duration::from_secs(30);
-/// How long a killed process may take to be gone.
-const KILLED: Duration = Duration::from_secs(10);
 /// What programs get to save their state before their files become a layer.
 const FREEZE_GRACE: Duration = Duration::from_secs(5);
-const PATH: &str = "/home/agent/.local/bin:/home/agent/.cargo/bin:\
-    /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 #[derive(Debug, Clone)]
 pub struct NamespacesConfig {
     /// Where sandboxes, layers and tools are kept.
@@ -99,6 +92,8 @@ pub enum SetupError {
         #[source]
         source: io::Error,
     },
+    #[error("failed to sweep control groups")]
+    Groups(#[from] CgroupError),
     #[error("failed to start {path}, which sandboxes are copied from")]
     Zygote {
         path: PathBuf,
@@ -116,6 +111,7 @@ pub struct Namespaces {
     /// Set if sandboxes run as other users than the runner.
     users: Option<u32>,
     slots: Slots,
+    groups: Driver,
     /// Names and where they are, from the state directory.
     tools: Vec<(String, PathBuf)>,
     path: String,
@@ -137,7 +133,7 @@ impl Namespaces {
             }
             tools.push((tool.name.clone(), below(state.root(), &placed)));
         }
-        path.push_str(PATH);
+        path.push_str(start::PATH);
 
         let layers = LayerStore::new(state.layers());
         layers.sweep()?;
@@ -152,6 +148,7 @@ impl Namespaces {
             launcher,
             users: getuid().is_root().then_some(config.sandbox_uid),
             slots: Slots::default(),
+            groups: Driver::detect(state.root()),
             tools,
             path,
             state,
@@ -161,6 +158,7 @@ impl Namespaces {
             path: sandboxes,
             source,
         })?;
+        backend.sweep_groups()?;
         Ok(backend)
     }
 
@@ -187,6 +185,19 @@ impl Namespaces {
             }
         }
         self.trash.sweep()
+    }
+
+    /// A group without a sandbox is what a crash left of a start, or of an end.
+    fn sweep_groups(&self) -> Result<(), CgroupError> {
+        for name in self.groups.list()? {
+            let id = SandboxId::parse(&name);
+            let known = id.is_ok_and(|id| self.state.sandbox(&id).path().join(FILE).exists());
+            if !known && let Some(group) = self.groups.open(&name)? {
+                group.kill()?;
+                group.remove()?;
+            }
+        }
+        Ok(())
     }
 
     fn record(&self, id: &SandboxId) -> Result<SandboxRecord, SandboxError> {
@@ -220,203 +231,7 @@ impl Namespaces {
 
     /// The user that files belong to which sandboxes write.
     fn owner(&self) -> Option<u32> {
-        self.users.map(|_| USER)
-    }
-
-    async fn start(&self, spec: &SandboxSpec) -> Result<Sandbox, SandboxError> {
-        for layer in &spec.layers {
-            if self.layers.files(layer).is_none() {
-                return Err(SandboxError::UnknownLayer(layer.clone()));
-            }
-        }
-        let slot = self.slots.take();
-        let directory = self.state.sandbox(&spec.id);
-        let mut record = SandboxRecord {
-            id: spec.id.clone(),
-            layers: spec.layers.clone(),
-            slot: slot.number(),
-            ordinal: 0,
-            workshop: spec.workshop,
-            state: SandboxState::Starting,
-        };
-        self.prepare(&directory, &record).await?;
-        match self.launch(spec, &mut record).await {
-            Ok(sandbox) => {
-                slot.keep();
-                Ok(sandbox)
-            }
-            Err(error) => {
-                self.discard(&directory)?;
-                Err(error)
-            }
-        }
-    }
-
-    async fn prepare(
-        &self,
-        directory: &SandboxDirectory,
-        record: &SandboxRecord,
-    ) -> Result<(), SandboxError> {
-        let agent = record
-            .layers
-            .iter()
-            .rev()
-            .find_map(|layer| self.layers.agent(layer));
-        let (directory, record, owner) = (directory.clone(), record.clone(), self.owner());
-        let (path, id) = (directory.path().to_owned(), record.id.clone());
-        let prepared = spawn_blocking(move || {
-            directory.create(owner)?;
-            if record.workshop {
-                SandboxDirectory::create_part(&directory.system(), owner)?;
-            }
-            if let Some(agent) = agent {
-                tree::copy(&agent, &directory.agent(), owner)?;
-            }
-            record.write(directory.path())
-        });
-        match prepared.await.map_err(io::Error::other).flatten() {
-            Ok(()) => Ok(()),
-            Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
-                Err(SandboxError::Exists(id))
-            }
-            Err(source) => Err(SandboxError::Prepare { path, source }),
-        }
-    }
-
-    async fn launch(
-        &self,
-        spec: &SandboxSpec,
-        record: &mut SandboxRecord,
-    ) -> Result<Sandbox, SandboxError> {
-        let order = Order::Start(self.plan(spec, record));
-        let channel = self
-            .launcher
-            .order(&order)
-            .await
-            .map_err(SandboxError::Zygote)?;
-        let mut born = None;
-        let launched = timeout(START, self.follow(&channel, record, &mut born)).await;
-        let launched = launched.unwrap_or_else(|_| Err(failed("it was not ready in time")));
-        match launched {
-            Ok(ports) => Ok(Sandbox {
-                id: spec.id.clone(),
-                ports,
-            }),
-            Err(error) => {
-                if let Some(process) = born {
-                    let _ = pidfd_send_signal(&process, Signal::KILL);
-                    let _ = ended(process).await;
-                }
-                Err(error)
-            }
-        }
-    }
-
-    fn plan(&self, spec: &SandboxSpec, record: &SandboxRecord) -> Start {
-        let root = self.state.root();
-        let sandbox = below(root, self.state.sandbox(&spec.id).path());
-        let mut env = spec.env.clone();
-        for (name, value) in [
-            ("PATH", self.path.as_str()),
-            ("HOME", HOME),
-            ("USER", "agent"),
-            ("LOGNAME", "agent"),
-            ("SHELL", "/bin/bash"),
-            ("LANG", "C.UTF-8"),
-        ] {
-            env.entry(name.to_owned())
-                .or_insert_with(|| value.to_owned());
-        }
-        let systems = spec
-            .layers
-            .iter()
-            .filter_map(|layer| self.layers.system(layer));
-        let systems = systems
-            .map(|path| path.join("usr"))
-            .filter(|path| path.is_dir());
-        Start {
-            id: spec.id.clone(),
-            state: root.to_owned(),
-            home: self.home(&record.layers, &sandbox),
-            sandbox,
-            systems: systems.map(|path| below(root, &path)).collect(),
-            tools: self.tools.clone(),
-            env,
-            user: self.users.map(|first| first + record.slot),
-            workshop: spec.workshop,
-        }
-    }
-
-    fn home(&self, layers: &[LayerId], sandbox: &Path) -> Home {
-        let root = self.state.root();
-        let files = layers.iter().filter_map(|layer| self.layers.files(layer));
-        let mut lower: Vec<_> = files.map(|path| below(root, &path)).collect();
-        if lower.is_empty() {
-            lower.push(below(root, &self.state.empty()));
-        }
-        Home {
-            lower,
-            upper: sandbox.join("upper"),
-            work: sandbox.join("work"),
-        }
-    }
-
-    /// Records the new process while it is still preparing itself, and lets it go on.
-    async fn follow(
-        &self,
-        channel: &Channel,
-        record: &mut SandboxRecord,
-        born: &mut Option<OwnedFd>,
-    ) -> Result<Ports, SandboxError> {
-        loop {
-            let report = channel.receive().await.map_err(SandboxError::Zygote)?;
-            match report {
-                Some((Report::Born { pid }, descriptors)) => {
-                    *born = descriptors.into_iter().next();
-                    let watch = |source| SandboxError::Watch { pid, source };
-                    let identity = ProcessIdentity::of(pid).map_err(watch)?;
-                    record.state = SandboxState::Running(identity);
-                    self.write_record(record)?;
-                    channel.send(&Go).await.map_err(SandboxError::Zygote)?;
-                }
-                Some((Report::Ready, descriptors)) => {
-                    return Ports::new(descriptors).map_err(SandboxError::Ports);
-                }
-                Some((Report::Failed { reason }, _)) => return Err(failed(&reason)),
-                None => return Err(failed("it ended without a reason")),
-            }
-        }
-    }
-
-    async fn end(&self, id: &SandboxId, grace: Duration) -> Result<SandboxRecord, SandboxError> {
-        let mut record = self.record(id)?;
-        let SandboxState::Running(identity) = &record.state else {
-            return Ok(record);
-        };
-        let pid = identity.pid;
-        let watch = |source| SandboxError::Watch { pid, source };
-        if let Some(process) = identity.open().map_err(watch)? {
-            if !grace.is_zero()
-                && let Err(error) = self.ask_to_stop(id, grace).await
-            {
-                tracing::debug!(sandbox = %id, %error, "sandbox did not end by itself");
-            }
-            match pidfd_send_signal(&process, Signal::KILL) {
-                Ok(()) | Err(Errno::SRCH) => {}
-                Err(error) => return Err(watch(error.into())),
-            }
-            if !ended(process).await.map_err(watch)? {
-                return Err(SandboxError::Unkillable { pid });
-            }
-        }
-        record.state = SandboxState::Stopped;
-        self.write_record(&record)?;
-        self.slots.free(record.slot);
-        Ok(record)
-    }
-
-    async fn ask_to_stop(&self, id: &SandboxId, grace: Duration) -> Result<(), SandboxError> {
-        Ok(channel::stop(self.connect(id).await?, grace).await?)
+        self.users.map(|_| AGENT_ID)
     }
 
     async fn hold(&self, id: &SandboxId) -> Result<Sandbox, SandboxError> {
@@ -514,6 +329,17 @@ impl SandboxBackend for Namespaces {
         })
     }
 
+    fn stats<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Stats, SandboxError>> {
+        Box::pin(async move {
+            self.record(id)?;
+            let group = self.groups.open(id.as_str())?;
+            Ok(group
+                .map(|group| group.stats())
+                .transpose()?
+                .unwrap_or_default())
+        })
+    }
+
     fn list(&self) -> BoxFuture<'_, Result<Vec<SandboxRecord>, SandboxError>> {
         Box::pin(async move {
             let path = self.state.sandboxes();
@@ -537,19 +363,6 @@ impl Namespaces {
             .map(|ordinal| LayerId::of(id, ordinal))
             .take_while(|layer| self.layers.files(layer).is_some())
             .last()
-    }
-}
-
-/// Waits until a killed process has ended, and with PID 1 all others of its namespace.
-async fn ended(process: OwnedFd) -> io::Result<bool> {
-    spawn_blocking(move || wait_for_end(&process, KILLED))
-        .await
-        .map_err(io::Error::other)?
-}
-
-fn failed(output: &str) -> SandboxError {
-    SandboxError::Start {
-        output: output.to_owned(),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::gateway::{Access, GatewayPolicy, Serving};
 use crate::git::{GitError, Synchronised, Workspace};
 use crate::image::{Image, ImageError};
 use crate::init::wire::SpawnSpec;
+use crate::sandbox::limits::Limits;
 use crate::sandbox::{Adoption, SandboxBackend, SandboxError, SandboxSpec};
 
 /// Where the repository is inside a sandbox.
@@ -88,6 +89,7 @@ pub(super) async fn provision(
             ),
         ]),
         workshop: false,
+        limits: Limits::default(),
     };
     let sandbox = machinery
         .backend

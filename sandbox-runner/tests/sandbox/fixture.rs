@@ -14,6 +14,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use sandbox_runner::init::wire::ExecSpec;
 use sandbox_runner::layer::LayerId;
 use sandbox_runner::sandbox::channel::ExecOutput;
+use sandbox_runner::sandbox::limits::Limits;
 use sandbox_runner::sandbox::namespaces::{Namespaces, NamespacesConfig, Tool};
 use sandbox_runner::sandbox::record::{SandboxRecord, SandboxState};
 use sandbox_runner::sandbox::{Sandbox, SandboxBackend, SandboxSpec};
@@ -130,6 +131,7 @@ pub(crate) fn spec(layers: &[LayerId]) -> SandboxSpec {
         layers: layers.to_vec(),
         env: BTreeMap::from([("GIVEN".to_owned(), "to the sandbox".to_owned())]),
         workshop: false,
+        limits: Limits::default(),
     }
 }
 

@@ -20,7 +20,8 @@ const READ: [&str; 12] = [
 
 /// What belongs to the sandbox.
 const WRITE: [&str; 6] = [
-    "/home/agent",
+    // Not what is mounted in it: that is another one after a snapshot.
+    "/home",
     "/tmp",
     "/var/tmp",
     "/var/lib/agent",

@@ -18,18 +18,16 @@ use rustix::process::{DumpableBehavior, Gid, Uid, set_dumpable_behavior, setsid,
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::system::sethostname;
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, UnshareFlags, remove_capability_from_bounding_set,
-    set_capabilities, set_name, set_no_new_privs, set_thread_groups, set_thread_res_gid,
-    set_thread_res_uid, unshare_unsafe,
+    UnshareFlags, set_name, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    unshare_unsafe,
 };
 
 use super::message::{self, Go, Report, Start};
 use super::network::OpenPorts;
 use super::view::{self, ViewError};
 use crate::init;
+use crate::sandbox::confinement::{AGENT_ID, ConfinementError, ProcessCount, Profile};
 
-/// The user and group that everything in a sandbox runs as, seen from inside.
-pub(super) const USER: u32 = 1000;
 const HOST_NAME: &[u8] = b"sandbox";
 
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +44,8 @@ enum BirthError {
     },
     #[error(transparent)]
     View(#[from] ViewError),
+    #[error(transparent)]
+    Confinement(#[from] ConfinementError),
 }
 
 fn step<T>(step: &'static str, result: Result<T, impl Into<io::Error>>) -> Result<T, BirthError> {
@@ -58,6 +58,7 @@ fn step<T>(step: &'static str, result: Result<T, impl Into<io::Error>>) -> Resul
 /// What the zygote gives to the new process.
 pub(super) struct Inheritance {
     pub(super) start: Start,
+    pub(super) profile: Profile,
     pub(super) runner: OwnedFd,
     /// Where the runner will ask for programs; bound outside.
     pub(super) control: UnixListener,
@@ -71,12 +72,13 @@ pub(super) struct Inheritance {
 pub(super) fn be_born(inherited: Inheritance) -> ExitCode {
     let Inheritance {
         start,
+        profile,
         runner,
         control,
         state,
         mapped,
     } = inherited;
-    match become_init(&start, &runner, state, mapped) {
+    match become_init(&start, &profile, &runner, state, mapped) {
         Ok(ports) => {
             drop(runner);
             init::serve(&control, ports)
@@ -96,6 +98,7 @@ pub(super) fn be_born(inherited: Inheritance) -> ExitCode {
 
 fn become_init(
     start: &Start,
+    profile: &Profile,
     runner: &OwnedFd,
     state: Option<OwnedFd>,
     mapped: OwnedFd,
@@ -125,7 +128,7 @@ fn become_init(
         Err(error) => return Err(BirthError::Abandoned(Some(error))),
     }
     set_environment(&start.env);
-    confine()?;
+    confine(start, profile)?;
     step(
         "report",
         message::send(runner, &Report::Ready, &ports.descriptors()),
@@ -147,7 +150,7 @@ fn detach() -> io::Result<()> {
 
 /// Rights over the namespaces are kept: the user that is left is not the root of any.
 fn become_user(start: &Start) -> Result<(), BirthError> {
-    let (user, group) = (Uid::from_raw(USER), Gid::from_raw(USER));
+    let (user, group) = (Uid::from_raw(AGENT_ID), Gid::from_raw(AGENT_ID));
     if start.user.is_some() {
         step("leave the runner's groups", set_thread_groups(&[]))?;
     }
@@ -165,7 +168,7 @@ fn set_environment(environment: &BTreeMap<String, String>) {
     }
 }
 
-fn confine() -> Result<(), BirthError> {
+fn confine(start: &Start, profile: &Profile) -> Result<(), BirthError> {
     #[expect(unsafe_code, reason = "unsafe for what it could do to descriptors")]
     // SAFETY: descriptors stay shared; this is the only thread anyway.
     let unshared = unsafe { unshare_unsafe(UnshareFlags::NEWCGROUP) };
@@ -175,18 +178,10 @@ fn confine() -> Result<(), BirthError> {
         "hide from debuggers",
         set_dumpable_behavior(DumpableBehavior::NotDumpable),
     )?;
-    for number in 0..64 {
-        if remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number))
-            .is_err()
-        {
-            break;
-        }
-    }
-    let none = CapabilitySets {
-        effective: CapabilitySet::empty(),
-        permitted: CapabilitySet::empty(),
-        inheritable: CapabilitySet::empty(),
+    let processes = if start.counted {
+        ProcessCount::ControlGroup
+    } else {
+        ProcessCount::ResourceLimit
     };
-    step("drop capabilities", set_capabilities(None, none))?;
-    step("forbid new privileges", set_no_new_privs(true))
+    Ok(profile.apply(&start.limits, processes)?)
 }

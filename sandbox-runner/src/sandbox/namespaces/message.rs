@@ -21,6 +21,8 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::sandbox::limits::Limits;
+
 /// The longest packet; the environment of a sandbox is most of it.
 const MAX_PACKET: usize = 128 << 10;
 /// The most descriptors that a packet carries.
@@ -47,6 +49,9 @@ pub(super) struct Start {
     /// The user and group on the host, if the runner is root.
     pub(super) user: Option<u32>,
     pub(super) workshop: bool,
+    pub(super) limits: Limits,
+    /// Whether a control group counts the processes.
+    pub(super) counted: bool,
 }
 
 /// The overlay that is the home directory.

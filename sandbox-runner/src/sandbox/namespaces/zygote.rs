@@ -19,15 +19,18 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitId, WaitIdOptions, getegid, geteuid, waitid};
 use rustix::stdio::{dup2_stdin, stdin};
 
-use super::birth::{Inheritance, USER, be_born};
+use super::birth::{Inheritance, be_born};
 use super::clone::{Copy, SANDBOX, copy};
 use super::message::{self, Order, Report, Start};
 use super::mount::{map_owners, take_alone};
+use crate::sandbox::confinement::{AGENT_ID, Profile};
 
 struct Zygote {
     orders: OwnedFd,
     /// What has been copied and not yet collected.
     children: Vec<OwnedFd>,
+    /// Compiled once for all.
+    profile: Profile,
 }
 
 enum Role {
@@ -59,6 +62,7 @@ impl Zygote {
         Ok(Self {
             orders,
             children: Vec::new(),
+            profile: Profile::compile().map_err(io::Error::other)?,
         })
     }
 
@@ -109,7 +113,7 @@ impl Zygote {
         };
         match obeyed {
             Ok(None) => Role::Zygote,
-            Ok(Some(newborn)) => Role::Child(Box::new(newborn.with(channel))),
+            Ok(Some(newborn)) => Role::Child(Box::new(newborn.with(self.profile.clone(), channel))),
             Err(error) => {
                 let reason = error.to_string();
                 // The runner may have given up; then nobody wants to know.
@@ -159,9 +163,10 @@ struct Newborn {
 }
 
 impl Newborn {
-    fn with(self, runner: OwnedFd) -> Inheritance {
+    fn with(self, profile: Profile, runner: OwnedFd) -> Inheritance {
         Inheritance {
             start: self.start,
+            profile,
             runner,
             control: self.control,
             state: self.state,
@@ -192,8 +197,8 @@ fn map_users(pid: i32, user: Option<u32>) -> io::Result<()> {
             (geteuid().as_raw(), getegid().as_raw())
         }
     };
-    fs::write(process.join("uid_map"), format!("{USER} {user} 1"))?;
-    fs::write(process.join("gid_map"), format!("{USER} {group} 1"))
+    fs::write(process.join("uid_map"), format!("{AGENT_ID} {user} 1"))?;
+    fs::write(process.join("gid_map"), format!("{AGENT_ID} {group} 1"))
 }
 
 /// Whatever the runner was started with must not reach sandboxes.

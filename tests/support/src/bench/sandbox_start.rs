@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use protocol::SandboxId;
 use sandbox_runner::init::wire::ExecSpec;
+use sandbox_runner::sandbox::limits::Limits;
 use sandbox_runner::sandbox::namespaces::{Namespaces, NamespacesConfig};
 use sandbox_runner::sandbox::{SandboxBackend as _, SandboxError, SandboxSpec};
 use tokio::process::Command;
@@ -54,6 +55,7 @@ async fn sandbox(backend: &Namespaces) -> Result<Duration, BenchError> {
         layers: Vec::new(),
         env: BTreeMap::new(),
         workshop: false,
+        limits: Limits::default(),
     };
     let began = Instant::now();
     let _sandbox = backend.create(&spec).await?;
