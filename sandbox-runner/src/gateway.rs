@@ -24,13 +24,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use axum::serve::ListenerExt as _;
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use protocol::callback::{Credentials, CredentialsRequest, Purpose};
 use protocol::event::Repository;
 use protocol::{Millis, SessionId};
 use reqwest::{Client, Url};
-use tokio::net::UnixListener;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::config::Upstream;
@@ -138,7 +139,7 @@ impl Gateway {
     }
 
     /// Serves one sandbox until the result is dropped.
-    pub fn serve(&self, policy: GatewayPolicy, listener: UnixListener) -> Serving {
+    pub fn serve(&self, policy: GatewayPolicy, listener: TcpListener) -> Serving {
         let contacts = Arc::new(Contacts::default());
         let purpose = match &policy.access {
             Access::Image => Purpose::Image,
@@ -157,6 +158,10 @@ impl Gateway {
             contacts: Arc::clone(&contacts),
         };
         let router = Router::new().fallback(answer).with_state(caller);
+        // What a model says must not wait for more of it.
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
         let task = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(%error, "the gateway stopped serving a sandbox");

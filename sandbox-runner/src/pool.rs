@@ -332,7 +332,7 @@ impl Pool {
             repository: warm.base.repository.clone(),
             access: Access::Image,
         };
-        self.machinery.gateway.serve(policy, sandbox.gateway)
+        self.machinery.gateway.serve(policy, sandbox.ports.gateway)
     }
 
     /// Ends an entry's sandbox. It stays on record until it is gone.

@@ -13,6 +13,7 @@ use crate::clock;
 use crate::gateway::{Access, Gateway, GatewayPolicy, Serving};
 use crate::init::wire::{ExecSpec, Exit, GATEWAY_PORT};
 use crate::sandbox::channel::ExecFrame;
+use crate::sandbox::limits::Limits;
 use crate::sandbox::{SandboxBackend, SandboxSpec};
 
 /// Long enough for a large history.
@@ -50,13 +51,15 @@ impl<'a> Build<'a> {
             id: SandboxId::from_random(clock::random()),
             layers: Vec::new(),
             env: BTreeMap::new(),
+            workshop: false,
+            limits: Limits::default(),
         };
         let sandbox = backend.create(&spec).await.map_err(ImageError::Create)?;
         let policy = GatewayPolicy {
             repository: base.repository.clone(),
             access: Access::Image,
         };
-        let serving = gateway.serve(policy, sandbox.gateway);
+        let serving = gateway.serve(policy, sandbox.ports.gateway);
         let log = Log::default();
         Ok(Self {
             backend,

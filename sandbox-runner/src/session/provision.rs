@@ -7,7 +7,7 @@ use protocol::command::{Model, Start};
 use protocol::event::{Step, StepName};
 use protocol::image::Base;
 use protocol::{Millis, SandboxId};
-use tokio::net::UnixListener;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -22,6 +22,7 @@ use crate::image::{Image, ImageError};
 use crate::init::wire::SpawnSpec;
 use crate::layer::LayerId;
 use crate::pool::{Claimed, Pool};
+use crate::sandbox::limits::Limits;
 use crate::sandbox::{Adoption, SandboxBackend, SandboxError, SandboxSpec};
 use crate::store::StoreError;
 use crate::store::snapshot::Snapshot;
@@ -125,7 +126,7 @@ async fn from_pool(
         events,
         ..
     } = claimed;
-    let serving = serve_gateway(machinery, start, place.gateway);
+    let serving = serve_gateway(machinery, start, place.ports.gateway);
     let detail = Some("warm".to_owned());
     tell(told, StepName::Restore, began, detail).await;
     let workspace = synchronise(machinery, start, &place.id, told).await?;
@@ -229,7 +230,7 @@ pub(super) async fn adopt(
     let Adoption::Alive(sandbox) = machinery.backend.adopt(place).await? else {
         return Ok(None);
     };
-    let serving = serve_gateway(machinery, start, sandbox.gateway);
+    let serving = serve_gateway(machinery, start, sandbox.ports.gateway);
     Ok(Some((connect(&machinery.backend, place), serving)))
 }
 
@@ -264,7 +265,7 @@ async fn restore(
     let spec = spec(machinery, &start.sandbox, layers);
     let sandbox = machinery.backend.create(&spec).await;
     let sandbox = sandbox.map_err(ProvisionError::Create)?;
-    let serving = serve_gateway(machinery, start, sandbox.gateway);
+    let serving = serve_gateway(machinery, start, sandbox.ports.gateway);
     tell(told, StepName::Restore, began, Some(detail.to_owned())).await;
     Ok(serving)
 }
@@ -283,6 +284,8 @@ pub(crate) fn spec(machinery: &Machinery, id: &SandboxId, layers: &[LayerId]) ->
         env: env
             .map(|(name, value)| (name.to_owned(), value.clone()))
             .into(),
+        workshop: false,
+        limits: Limits::default(),
     }
 }
 
@@ -385,7 +388,7 @@ fn age(ms: u64) -> String {
     }
 }
 
-fn serve_gateway(machinery: &Machinery, start: &Start, listener: UnixListener) -> Serving {
+fn serve_gateway(machinery: &Machinery, start: &Start, listener: TcpListener) -> Serving {
     let access = Access::Session {
         session: start.session.clone(),
         branch: start.work_branch.clone(),

@@ -23,7 +23,7 @@ use sandbox_runner::gateway::{Access, Gateway, GatewayPolicy, Serving};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -138,24 +138,13 @@ impl Site {
                 branch: BRANCH.to_owned(),
             },
         };
-        let socket = self.root.join("gateway.sock");
         let policy = GatewayPolicy {
             repository: repository(),
             access,
         };
-        let serving = gateway.serve(policy, UnixListener::bind(&socket).unwrap());
         let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", inside.local_addr().unwrap());
-        tokio::spawn(async move {
-            loop {
-                let (mut from, _) = inside.accept().await.unwrap();
-                let socket = socket.clone();
-                tokio::spawn(async move {
-                    let mut to = UnixStream::connect(socket).await.unwrap();
-                    let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
-                });
-            }
-        });
+        let serving = gateway.serve(policy, inside);
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(DEADLINE)
