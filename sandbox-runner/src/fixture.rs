@@ -24,6 +24,8 @@ pub(crate) fn start(callback_url: &str) -> Start {
         },
         first_part: PartId(1),
         callback_url: callback_url.into(),
+        egress: None,
+        spent_microdollars: 0,
     }
 }
 

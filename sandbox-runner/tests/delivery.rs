@@ -235,6 +235,8 @@ fn start(url: &str) -> Start {
         },
         first_part: PartId(1),
         callback_url: url.into(),
+        egress: None,
+        spent_microdollars: 0,
     }
 }
 

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::egress::EgressPolicy;
 use crate::event::{Mode, Repository};
 use crate::id::{Epoch, Millis, PartId, PromptId, SandboxId, SessionId};
 
@@ -45,6 +46,12 @@ pub struct Start {
     pub first_part: PartId,
     /// Absolute URL that callbacks of this sandbox are sent to.
     pub callback_url: String,
+    /// What the repository's sandboxes may reach; the default set when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<EgressPolicy>,
+    /// What earlier sandboxes of this session spent on models: the budget is the session's.
+    #[serde(default)]
+    pub spent_microdollars: u64,
 }
 
 /// A model by the provider that serves it.

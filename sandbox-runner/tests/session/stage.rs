@@ -216,6 +216,8 @@ impl Stage {
             },
             first_part: PartId(u64::from(epoch) * 1000),
             callback_url: format!("{}/runner/callbacks/{session}", self.worker.url),
+            egress: None,
+            spent_microdollars: 0,
             session,
         };
         self.accept(&Command::Start(start.clone())).await;

@@ -112,6 +112,8 @@ impl State {
                 self.prompt_finished(&prompt, result, context, transition);
             }
             Report::Notice { message } => transition.fact(Fact::Notice { message }),
+            // Totals, not facts: they are no part of the log.
+            Report::Contacts { .. } => {}
             Report::Lost { reason } => self.lose_sandbox(reason, context, transition),
         }
     }
