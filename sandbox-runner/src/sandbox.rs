@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use protocol::SandboxId;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{TcpListener, UdpSocket, UnixListener, UnixStream};
 
 use self::channel::ChannelError;
 use self::record::SandboxRecord;
@@ -52,6 +52,19 @@ pub struct Sandbox {
     /// Each connection that the sandbox makes to port 3129 of its loopback arrives here, so who is
     /// calling needs no proof. Connections are refused once this is dropped.
     pub gateway: UnixListener,
+}
+
+/// The sockets that lead out of a sandbox, opened inside it and held outside.
+#[derive(Debug)]
+pub struct Ports {
+    /// `127.0.0.1:3129`: models and git.
+    pub gateway: TcpListener,
+    /// `127.0.0.1:53`.
+    pub names: UdpSocket,
+    /// Port 80 of every address of the loopback.
+    pub http: TcpListener,
+    /// Port 443 of every address of the loopback.
+    pub https: TcpListener,
 }
 
 #[derive(Debug)]

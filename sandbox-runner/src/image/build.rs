@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use protocol::egress::EgressPolicy;
 use protocol::event::Repository;
 use protocol::{ImageId, SandboxId};
 
@@ -57,8 +58,10 @@ impl<'a> Build<'a> {
         let policy = GatewayPolicy {
             repository: repository.clone(),
             access: Access::Image,
+            egress: EgressPolicy::default(),
+            spent_microdollars: 0,
         };
-        let serving = gateway.serve(policy, sandbox.gateway);
+        let serving = gateway.serve_socket(policy, sandbox.gateway);
         let log = Log::default();
         Ok(Self {
             backend,

@@ -237,8 +237,10 @@ fn serve_gateway(machinery: &Machinery, start: &Start, listener: UnixListener) -
     let policy = GatewayPolicy {
         repository: start.repository.clone(),
         access,
+        egress: start.egress.clone().unwrap_or_default(),
+        spent_microdollars: start.spent_microdollars,
     };
-    machinery.gateway.serve(policy, listener)
+    machinery.gateway.serve_socket(policy, listener)
 }
 
 fn connect(backend: &Arc<dyn SandboxBackend>, sandbox: &SandboxId) -> Agent {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use protocol::command::SendPrompt;
+use protocol::ledger::Contact;
 use protocol::{Millis, PromptId};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,9 @@ pub(in crate::session) struct State {
     /// Every prompt that was ever taken, so that none is taken twice.
     pub(super) taken: BTreeSet<PromptId>,
     pub(super) lost: bool,
+    /// Totals of the ledger as last reported: a later process of the runner counts on from them.
+    #[serde(default)]
+    pub(super) contacts: Vec<Contact>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
