@@ -3,12 +3,16 @@
 //! [`VARIABLES`] is the one list of them: `--help` prints it, and every error quotes it. A value
 //! is never part of an error, since it may be a secret.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use protocol::RunnerId;
 use protocol::command::GitIdentity;
+use protocol::egress::HostName;
 use protocol::signature::{KeyError, Keys};
+
+use crate::gateway::billing::{Billing, BillingError};
 
 /// One environment variable, as `--help` shows it.
 pub struct Variable {
@@ -94,6 +98,21 @@ pub const VARIABLES: &[Variable] = &[
         "server that speaks the OpenAI chat completions API",
     ),
     variable(
+        "MODEL_PRICES",
+        "",
+        "prices in dollars for a million tokens, JSON or an absolute path to it: {\"anthropic/claude-sonnet-4-5\": {\"input\": 3, \"output\": 15, \"cache_read\": 0.3, \"cache_write\": 3.75}}; without one a model's cost is unknown",
+    ),
+    variable(
+        "SESSION_BUDGET_USD",
+        "",
+        "what one session may spend on models, in dollars; needs MODEL_PRICES; no limit if absent",
+    ),
+    variable(
+        "EGRESS_INTERNAL_HOSTS",
+        "",
+        "host names, separated by spaces, that may have private addresses; a repository's policy has to allow them as well",
+    ),
+    variable(
         "GIT_COMMITTER_NAME",
         "hosted-agents[bot]",
         "committer of every commit; the author is whoever prompted",
@@ -124,6 +143,9 @@ pub struct Config {
     pub sandbox_uid: u32,
     pub anthropic: Upstream,
     pub openai: Upstream,
+    pub billing: Billing,
+    /// Hosts that may be on a network around this machine.
+    pub internal_hosts: BTreeSet<HostName>,
     pub committer: GitIdentity,
 }
 
@@ -144,7 +166,7 @@ impl std::fmt::Debug for Upstream {
     }
 }
 
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("{name} is not set; {about}")]
     Missing {
@@ -158,6 +180,15 @@ pub enum ConfigError {
     },
     #[error("RUNNER_KEYS cannot be used")]
     Keys(#[source] KeyError),
+    #[error("{name} cannot be used; {about}")]
+    Billing {
+        name: &'static str,
+        about: &'static str,
+        #[source]
+        source: BillingError,
+    },
+    #[error("failed to read the file that MODEL_PRICES names")]
+    Prices(#[source] std::io::Error),
 }
 
 impl Config {
@@ -192,6 +223,8 @@ impl Config {
                 base_url: source.url("OPENAI_BASE_URL", source.required("OPENAI_BASE_URL")?)?,
                 key: source.optional("OPENAI_API_KEY"),
             },
+            billing: source.billing()?,
+            internal_hosts: source.hosts("EGRESS_INTERNAL_HOSTS")?,
             committer: GitIdentity {
                 name: source.line("GIT_COMMITTER_NAME")?,
                 email: source.line("GIT_COMMITTER_EMAIL")?,
@@ -275,6 +308,36 @@ impl Source<'_> {
         })
     }
 
+    fn billing(&self) -> Result<Billing, ConfigError> {
+        let prices = match self.optional("MODEL_PRICES") {
+            Some(path) if path.starts_with('/') => {
+                Some(std::fs::read_to_string(path).map_err(ConfigError::Prices)?)
+            }
+            inline => inline,
+        };
+        let budget = self.optional("SESSION_BUDGET_USD");
+        Billing::parse(prices.as_deref(), budget.as_deref()).map_err(|source| {
+            let name = match source {
+                BillingError::Form(_) | BillingError::Price => "MODEL_PRICES",
+                BillingError::Budget | BillingError::NoPrices => "SESSION_BUDGET_USD",
+            };
+            let about = described(name).about;
+            ConfigError::Billing {
+                name,
+                about,
+                source,
+            }
+        })
+    }
+
+    fn hosts(&self, name: &'static str) -> Result<BTreeSet<HostName>, ConfigError> {
+        let hosts = self.optional(name).unwrap_or_default();
+        hosts
+            .split_whitespace()
+            .map(|host| HostName::parse(host).map_err(|_| self.invalid(name)))
+            .collect()
+    }
+
     fn invalid(&self, name: &'static str) -> ConfigError {
         ConfigError::Invalid {
             name,
@@ -330,6 +393,9 @@ mod tests {
             ("RUNNER_CAPACITY", "0"),
             ("SANDBOX_UID", "0"),
             ("GIT_COMMITTER_NAME", "a\nb"),
+            ("MODEL_PRICES", "3 dollars"),
+            ("SESSION_BUDGET_USD", "5"),
+            ("EGRESS_INTERNAL_HOSTS", "mirror.example.com 10.0.0.1"),
         ];
         for (name, value) in cases {
             let error = read(&[(name, value)]).unwrap_err();

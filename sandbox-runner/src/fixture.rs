@@ -27,6 +27,8 @@ pub(crate) fn start(callback_url: &str) -> Start {
         environment: None,
         warm: None,
         snapshot: None,
+        egress: None,
+        spent_microdollars: 0,
     }
 }
 

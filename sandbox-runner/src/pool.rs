@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use protocol::SandboxId;
 use protocol::callback::{PoolTarget, WarmSandbox};
+use protocol::egress::EgressPolicy;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -331,8 +332,10 @@ impl Pool {
         let policy = GatewayPolicy {
             repository: warm.base.repository.clone(),
             access: Access::Image,
+            egress: EgressPolicy::default(),
+            spent_microdollars: 0,
         };
-        self.machinery.gateway.serve(policy, sandbox.ports.gateway)
+        self.machinery.gateway.serve(policy, sandbox.ports)
     }
 
     /// Ends an entry's sandbox. It stays on record until it is gone.

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::agent::launch;
 use crate::clock;
 use crate::config::Config;
+use crate::gateway::egress::Egress;
 use crate::gateway::{Gateway, GatewayError};
 use crate::image::Images;
 use crate::pool::Pool;
@@ -80,7 +81,11 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         &config.openai,
         credentials(worker.clone()),
     );
-    let gateway = Arc::new(gateway.map_err(RunnerError::Gateway)?);
+    let gateway = gateway
+        .map_err(RunnerError::Gateway)?
+        .with_egress(Egress::system(config.internal_hosts.clone()))
+        .with_billing(config.billing.clone());
+    let gateway = Arc::new(gateway);
     let images = Arc::new(Images::new(
         backend.images(),
         backend.clone(),

@@ -157,6 +157,8 @@ fn start(number: u8) -> Command {
         environment: None,
         warm: None,
         snapshot: None,
+        egress: None,
+        spent_microdollars: 0,
     })
 }
 

@@ -238,6 +238,8 @@ fn start(url: &str) -> Start {
         environment: None,
         warm: None,
         snapshot: None,
+        egress: None,
+        spent_microdollars: 0,
     }
 }
 

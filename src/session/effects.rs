@@ -214,6 +214,8 @@ impl Core {
             environment: None,
             warm: None,
             snapshot: state.snapshot.clone(),
+            egress: None,
+            spent_microdollars: 0,
         });
         self.post(&url, &start).await?;
         let claim = Step {

@@ -6,6 +6,7 @@ use crate::command::Model;
 use crate::event::{Event, Mode, Person, Repository, Step};
 use crate::id::{Millis, PromptId, Seq, SessionId};
 use crate::image::EnvironmentName;
+use crate::ledger::Contact;
 
 /// Most UTF-16 code units of a prompt.
 pub const MAX_PROMPT: usize = 32 * 1024;
@@ -149,6 +150,13 @@ pub struct Ticket {
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Waterfall {
     pub steps: Vec<Step>,
+}
+
+/// `GET /api/sessions/{id}/contacts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ContactList {
+    pub contacts: Vec<Contact>,
 }
 
 /// `GET /api/repositories`.

@@ -12,12 +12,16 @@ use crate::id::{
     Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, SessionId, SnapshotId,
 };
 use crate::image::{Base, ImageOutcome};
+use crate::ledger::Contact;
 
 /// Most bytes of one tool's input or output in the log; more is cut in the middle and marked.
 pub const MAX_TEXT: usize = 64 * 1024;
 
 /// Most reports in one batch, so that a batch is one short transaction.
 pub const MAX_BATCH: usize = 200;
+
+/// Most contacts in one report.
+pub const MAX_CONTACTS: usize = 100;
 
 /// `POST /runner/callbacks/{session}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,6 +101,11 @@ pub enum Report {
     LimitReached {
         limit: Limit,
         message: String,
+    },
+    /// What has changed in the ledger. Each contact has its totals and replaces what was told of
+    /// it before. At most [`MAX_CONTACTS`] in one report.
+    Contacts {
+        contacts: Vec<Contact>,
     },
     /// The sandbox could not be started, or is gone.
     Lost {

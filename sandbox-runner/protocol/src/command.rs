@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::egress::EgressPolicy;
 use crate::event::{Mode, Repository};
 use crate::id::{Epoch, ImageId, Millis, PartId, PromptId, SandboxId, SessionId, SnapshotId};
 use crate::image::{Base, EnvironmentName, Specification};
@@ -71,6 +72,12 @@ pub struct Start {
     /// What this session's files were last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<SnapshotId>,
+    /// What the repository's sandboxes may reach; the default set when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<EgressPolicy>,
+    /// What earlier sandboxes of this session spent on models: the budget is the session's.
+    #[serde(default)]
+    pub spent_microdollars: u64,
 }
 
 /// A model by the provider that serves it.

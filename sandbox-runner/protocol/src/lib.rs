@@ -11,6 +11,7 @@
 //! - [`frame`]: what travels on a client's WebSocket.
 //! - [`api`]: bodies of the HTTP surface.
 //! - [`command`] and [`callback`]: what the Worker tells a runner, and what a runner reports.
+//! - [`egress`]: what a sandbox may reach outside; [`ledger`]: what it has reached.
 //! - [`signature`]: how the last two prove who sent them.
 //!
 //! Every message is a contract with peers of another version: new fields get `#[serde(default)]`,
@@ -19,10 +20,12 @@
 pub mod api;
 pub mod callback;
 pub mod command;
+pub mod egress;
 pub mod event;
 pub mod frame;
 pub mod id;
 pub mod image;
+pub mod ledger;
 pub mod signature;
 #[cfg(test)]
 mod typescript;

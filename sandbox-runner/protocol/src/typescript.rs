@@ -6,7 +6,7 @@
 
 use ts_rs::{Config, TS};
 
-use crate::{api, command, event, frame, id, image};
+use crate::{api, command, egress, event, frame, id, image, ledger};
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/ui/src/protocol.ts");
 
@@ -36,10 +36,12 @@ fn the_browser_types_are_generated_from_these_ones() {
         event::PartOutcome, event::FileChange, event::Opener, event::Limit,
         image::Base, image::EnvironmentName, image::Specification, image::BuildStep,
         command::Model, command::Provider,
+        egress::EgressPolicy, egress::HostPattern,
+        ledger::Contact, ledger::ContactKind, ledger::Verdict, ledger::Tokens,
         frame::ClientFrame, frame::ServerFrame, frame::Participant,
         api::Me, api::CreateSession, api::CreatedSession, api::SessionSummary, api::SessionState,
         api::PullRequest, api::SessionList, api::CreatePrompt, api::CreatedPrompt, api::EditPrompt,
-        api::EventPage, api::Ticket, api::Waterfall, api::RepositoryList, api::RepositorySummary,
+        api::EventPage, api::Ticket, api::Waterfall, api::ContactList, api::RepositoryList, api::RepositorySummary,
         api::ErrorBody, api::ErrorDetail,
     );
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

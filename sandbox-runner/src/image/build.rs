@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use protocol::egress::EgressPolicy;
 use protocol::image::Base;
 use protocol::{ImageId, SandboxId};
 
@@ -58,8 +59,10 @@ impl<'a> Build<'a> {
         let policy = GatewayPolicy {
             repository: base.repository.clone(),
             access: Access::Image,
+            egress: EgressPolicy::default(),
+            spent_microdollars: 0,
         };
-        let serving = gateway.serve(policy, sandbox.ports.gateway);
+        let serving = gateway.serve(policy, sandbox.ports);
         let log = Log::default();
         Ok(Self {
             backend,

@@ -29,6 +29,9 @@ const MOST_INPUTS: usize = 32;
 const STREAM_PATIENCE: Duration = Duration::from_secs(60);
 const STREAM_WAIT: Duration = Duration::from_millis(100);
 
+/// How long changes of the ledger are gathered.
+const CONTACTS_WINDOW: Duration = Duration::from_secs(2);
+
 /// Why a sandbox is no longer served.
 enum Ending {
     /// It was told to end, or is lost: its last reports are still to be delivered.
@@ -63,6 +66,7 @@ pub(super) struct Actor {
     link: Option<Link>,
     events: Option<Events>,
     listening: bool,
+    contacts_reported: Instant,
 }
 
 struct Link {
@@ -70,7 +74,7 @@ struct Link {
     conversation: ConversationId,
     calls: mpsc::Sender<Call>,
     // Requests of the sandbox are served while this lives.
-    _serving: Serving,
+    serving: Serving,
 }
 
 impl Actor {
@@ -104,6 +108,7 @@ impl Actor {
             link: None,
             events: None,
             listening: false,
+            contacts_reported: Instant::now(),
         })
     }
 
@@ -119,6 +124,9 @@ impl Actor {
         let mut sender = AbortOnDrop(tokio::spawn(sender.run()));
         let ending = self.serve(origin, &mut sender.0).await?;
         self.tasks.shutdown().await;
+        if matches!(ending, Ending::Closed) {
+            self.report_contacts()?;
+        }
         (self.link, self.events) = (None, None);
         self.vacate().await?;
         if matches!(ending, Ending::Closed) {
@@ -168,6 +176,9 @@ impl Actor {
                     }
                 },
                 () = until(due) => self.apply(Input::Time, &[])?,
+                () = contacts_due(self.link.as_ref(), self.contacts_reported) => {
+                    self.report_contacts()?;
+                }
                 _ = &mut *sender => return Ok(Ending::Void),
             }
         }
@@ -214,13 +225,14 @@ impl Actor {
     }
 
     fn reach(&mut self, agent: Agent, conversation: ConversationId, serving: Serving) {
+        serving.ledger().restore(self.machine.contacts());
         let (model, told) = (self.start.model.clone(), self.told.clone());
         let calls = driver::start(agent.clone(), conversation.clone(), model, told);
         self.link = Some(Link {
             agent,
             conversation,
             calls,
-            _serving: serving,
+            serving,
         });
         let backend = Arc::clone(&self.machinery.backend);
         let place = self.place.clone();
@@ -321,7 +333,16 @@ impl Actor {
     /// Records first. What has no report and no action changes nothing that a fresh look at the
     /// agent would not change again, and is recorded with the next that has.
     fn carry_out(&mut self, effects: Effects, done: &[CommandId]) -> Result<(), StoreError> {
-        let Effects { reports, actions } = effects;
+        let Effects {
+            mut reports,
+            actions,
+        } = effects;
+        let ends =
+            |report: &Report| matches!(report, Report::PromptFinished { .. } | Report::Lost { .. });
+        if reports.iter().any(ends) {
+            // Whoever sees that a prompt has ended also sees what it has cost.
+            reports.splice(0..0, self.changed_contacts());
+        }
         if reports.is_empty() && actions.is_empty() && done.is_empty() {
             return Ok(());
         }
@@ -342,6 +363,23 @@ impl Actor {
             self.perform(action);
         }
         Ok(())
+    }
+
+    fn report_contacts(&mut self) -> Result<(), StoreError> {
+        let effects = Effects {
+            reports: self.changed_contacts(),
+            ..Effects::default()
+        };
+        self.carry_out(effects, &[])
+    }
+
+    fn changed_contacts(&mut self) -> Vec<Report> {
+        self.contacts_reported = Instant::now();
+        let changed = self
+            .link
+            .as_ref()
+            .map(|link| link.serving.ledger().take_changes());
+        self.machine.report_contacts(changed.unwrap_or_default())
     }
 
     /// What the log of a runner is read for: where the time went, and why something ended.
@@ -450,6 +488,16 @@ impl Drop for AbortOnDrop {
 async fn next(events: &mut Option<Events>) -> Option<Result<crate::agent::AgentEvent, AgentError>> {
     match events {
         Some(events) => events.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn contacts_due(link: Option<&Link>, reported: Instant) {
+    match link {
+        Some(link) => {
+            link.serving.ledger().changed().await;
+            tokio::time::sleep_until((reported + CONTACTS_WINDOW).into()).await;
+        }
         None => std::future::pending().await,
     }
 }

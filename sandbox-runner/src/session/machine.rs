@@ -12,9 +12,10 @@ mod state;
 
 use std::time::{Duration, Instant};
 
-use protocol::callback::{PromptResult, Report};
+use protocol::callback::{MAX_CONTACTS, PromptResult, Report};
 use protocol::command::{SendPrompt, Start};
 use protocol::event::{Mode, Step, StepName};
+use protocol::ledger::Contact;
 use protocol::{Millis, PromptId};
 
 use crate::agent::transcript::Turn as AgentTurn;
@@ -70,6 +71,27 @@ impl Machine {
             .running
             .as_ref()
             .map(|running| running.transcript.conversation())
+    }
+
+    pub(super) fn contacts(&self) -> &[Contact] {
+        &self.state.contacts
+    }
+
+    /// Takes changes of the ledger over into the recorded state, and makes reports of them.
+    pub(super) fn report_contacts(&mut self, changed: Vec<Contact>) -> Vec<Report> {
+        let contacts = &mut self.state.contacts;
+        for contact in &changed {
+            match contacts.iter_mut().find(|known| contact.replaces(known)) {
+                Some(known) => known.clone_from(contact),
+                None => contacts.push(contact.clone()),
+            }
+        }
+        changed
+            .chunks(MAX_CONTACTS)
+            .map(|contacts| Report::Contacts {
+                contacts: contacts.to_vec(),
+            })
+            .collect()
     }
 
     /// When an [`Input::Time`] is wanted.

@@ -7,7 +7,6 @@ use protocol::command::{Model, Start};
 use protocol::event::{Step, StepName};
 use protocol::image::Base;
 use protocol::{Millis, SandboxId};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -23,7 +22,7 @@ use crate::init::wire::SpawnSpec;
 use crate::layer::LayerId;
 use crate::pool::{Claimed, Pool};
 use crate::sandbox::limits::Limits;
-use crate::sandbox::{Adoption, SandboxBackend, SandboxError, SandboxSpec};
+use crate::sandbox::{Adoption, Ports, SandboxBackend, SandboxError, SandboxSpec};
 use crate::store::StoreError;
 use crate::store::snapshot::Snapshot;
 
@@ -126,7 +125,7 @@ async fn from_pool(
         events,
         ..
     } = claimed;
-    let serving = serve_gateway(machinery, start, place.ports.gateway);
+    let serving = serve_gateway(machinery, start, place.ports);
     let detail = Some("warm".to_owned());
     tell(told, StepName::Restore, began, detail).await;
     let workspace = synchronise(machinery, start, &place.id, told).await?;
@@ -230,7 +229,7 @@ pub(super) async fn adopt(
     let Adoption::Alive(sandbox) = machinery.backend.adopt(place).await? else {
         return Ok(None);
     };
-    let serving = serve_gateway(machinery, start, sandbox.ports.gateway);
+    let serving = serve_gateway(machinery, start, sandbox.ports);
     Ok(Some((connect(&machinery.backend, place), serving)))
 }
 
@@ -265,7 +264,7 @@ async fn restore(
     let spec = spec(machinery, &start.sandbox, layers);
     let sandbox = machinery.backend.create(&spec).await;
     let sandbox = sandbox.map_err(ProvisionError::Create)?;
-    let serving = serve_gateway(machinery, start, sandbox.ports.gateway);
+    let serving = serve_gateway(machinery, start, sandbox.ports);
     tell(told, StepName::Restore, began, Some(detail.to_owned())).await;
     Ok(serving)
 }
@@ -388,7 +387,7 @@ fn age(ms: u64) -> String {
     }
 }
 
-fn serve_gateway(machinery: &Machinery, start: &Start, listener: TcpListener) -> Serving {
+fn serve_gateway(machinery: &Machinery, start: &Start, ports: Ports) -> Serving {
     let access = Access::Session {
         session: start.session.clone(),
         branch: start.work_branch.clone(),
@@ -396,8 +395,10 @@ fn serve_gateway(machinery: &Machinery, start: &Start, listener: TcpListener) ->
     let policy = GatewayPolicy {
         repository: start.repository.clone(),
         access,
+        egress: start.egress.clone().unwrap_or_default(),
+        spent_microdollars: start.spent_microdollars,
     };
-    machinery.gateway.serve(policy, listener)
+    machinery.gateway.serve(policy, ports)
 }
 
 /// The agent in a sandbox. Nothing is sent before the first request.

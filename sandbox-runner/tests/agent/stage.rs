@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use protocol::callback::{Credentials, Report};
 use protocol::command::{GitIdentity, Model, Provider};
+use protocol::egress::EgressPolicy;
 use protocol::event::{PartBody, Repository};
 use protocol::{Millis, PartId, PromptId, SessionId};
 use sandbox_runner::agent::launch::{Place, launch, write_tools};
@@ -20,6 +21,8 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
+
+use crate::ports::ports;
 
 const KEY: &str = "the-key-that-no-sandbox-has";
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -262,10 +265,12 @@ async fn serve_gateway(model_url: &str) -> (Serving, String) {
             session: SessionId::from_random([3; 16]),
             branch: "work".to_owned(),
         },
+        egress: EgressPolicy::default(),
+        spent_microdollars: 0,
     };
-    let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", inside.local_addr().unwrap());
-    let serving = gateway.serve(policy, inside);
+    let ports = ports("127.0.0.1".parse().unwrap()).await;
+    let url = format!("http://{}", ports.gateway.local_addr().unwrap());
+    let serving = gateway.serve(policy, ports);
     (serving, url)
 }
 

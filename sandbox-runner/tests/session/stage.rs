@@ -245,6 +245,8 @@ impl Stage {
             environment: None,
             warm: None,
             snapshot: None,
+            egress: None,
+            spent_microdollars: 0,
             session,
         }
     }

@@ -120,6 +120,8 @@ impl State {
             Report::LimitReached { limit, message } => {
                 transition.fact(Fact::LimitReached { limit, message });
             }
+            // Totals, not facts: they are no part of the log.
+            Report::Contacts { .. } => {}
             Report::Lost { reason } => self.lose_sandbox(reason, context, transition),
         }
     }

@@ -180,6 +180,55 @@ export type Model = { provider: Provider, name: string, };
 
 export type Provider = "anthropic" | "openai";
 
+/**
+ * The egress policy of a repository.
+ */
+export type EgressPolicy = { allow?: Array<HostPattern>, 
+/**
+ * Whether [`DEFAULTS`] are allowed as well.
+ */
+defaults?: boolean, };
+
+/**
+ * One host, or `*.` and the host above all that are meant.
+ */
+export type HostPattern = string;
+
+export type Contact = { 
+/**
+ * As it was asked for. [`OTHERS`] stands for what came after too many different ones.
+ */
+host: string, kind: ContactKind, verdict: Verdict, 
+/**
+ * Why it was denied or failed, for people.
+ */
+reason?: string, 
+/**
+ * Requests where the gateway sees them, else connections or look-ups.
+ */
+requests: number, 
+/**
+ * What the sandbox sent.
+ */
+bytes_up: number, bytes_down: number, 
+/**
+ * Of model calls.
+ */
+tokens?: Tokens, 
+/**
+ * In millionths of a dollar. Absent when no price is known.
+ */
+cost_microdollars?: number, last_at: Millis, };
+
+export type ContactKind = "model" | "git" | "https" | "http" | "name";
+
+export type Verdict = "allowed" | "denied" | "failed";
+
+/**
+ * Each token is in one of these.
+ */
+export type Tokens = { input: number, output: number, cache_read: number, cache_write: number, };
+
 export type ClientFrame = { "type": "subscribe", since: Seq, } | { "type": "prompt", text: string, mode?: Mode, client_request_id?: string, } | { "type": "edit_prompt", prompt: PromptId, text: string, } | { "type": "cancel_prompt", prompt: PromptId, } | { "type": "stop", } | { "type": "typing", } | { "type": "presence", active: boolean, } | { "type": "ping", };
 
 export type ServerFrame = { "type": "welcome", session: SessionSummary, participants: Array<Participant>, queue: Array<Prompt>, head_seq: Seq, } | { "type": "events", events: Array<Event>, } | { "type": "delta", part: PartId, offset: number, text: string, } | { "type": "presence", participants: Array<Participant>, } | { "type": "typing", person: Person, } | { "type": "error", code: string, message: string, client_request_id?: string, } | { "type": "pong" };
@@ -250,6 +299,11 @@ export type Ticket = { ticket: string, };
  * `GET /api/sessions/{id}/waterfall`.
  */
 export type Waterfall = { steps: Array<Step>, };
+
+/**
+ * `GET /api/sessions/{id}/contacts`.
+ */
+export type ContactList = { contacts: Array<Contact>, };
 
 /**
  * `GET /api/repositories`.

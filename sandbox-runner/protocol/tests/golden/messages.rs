@@ -3,9 +3,11 @@
 use protocol::api::*;
 use protocol::callback::*;
 use protocol::command::*;
+use protocol::egress::*;
 use protocol::event::*;
 use protocol::frame::*;
 use protocol::image::*;
+use protocol::ledger::*;
 use protocol::{
     Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, Seq, SessionId, SnapshotId,
     UserId, VERSION,
@@ -18,9 +20,11 @@ variants! {
     Command { Start, Prompt, Stop, Sleep, End, BuildImage }
     Provider { Anthropic, Openai }
     Report {
-        Step, Ready, PartStarted, Delta, PartFinished, Pushed, PromptFinished, Notice,
+        Step, Ready, PartStarted, Delta, PartFinished, Pushed, PromptFinished, Notice, Contacts,
         Snapshotted, Slept, LimitReached, Lost
     }
+    ContactKind { Model, Git, Https, Http, Name }
+    Verdict { Allowed, Denied, Failed }
     PromptResult { Completed, Stopped, Failed }
     Purpose { Image, Session }
     Fact {
@@ -77,6 +81,8 @@ fn commands() -> Vec<Example> {
         environment: None,
         warm: None,
         snapshot: Some(snapshot()),
+        egress: Some(policy()),
+        spent_microdollars: 1_250_000,
     };
     let build = BuildImage {
         image: image(),
@@ -98,10 +104,21 @@ fn commands() -> Vec<Example> {
     ];
     let mut examples = each("command", PassedOver, commands);
     examples.extend([
+        message(
+            "start-least",
+            PassedOver,
+            Start {
+                egress: None,
+                spent_microdollars: 0,
+                ..start.clone()
+            },
+        ),
         message("start", PassedOver, start),
         message("build_image", PassedOver, build),
         message("base", PassedOver, base()),
         message("specification", Refused, specification()),
+        message("egress_policy", PassedOver, policy()),
+        message("host_pattern", PassedOver, pattern("*.example.com")),
         message("send_prompt", PassedOver, prompt),
         message("accepted", PassedOver, Accepted { accepted: true }),
         message("model", PassedOver, model()),
@@ -165,6 +182,9 @@ fn callbacks() -> Vec<Example> {
         Report::LimitReached {
             limit: Limit::Memory,
             message: "cargo was ended: the sandbox has 4 GiB".to_owned(),
+        },
+        Report::Contacts {
+            contacts: vec![model_contact(), denied_contact()],
         },
         Report::Lost {
             reason: "the agent server ended".to_owned(),
@@ -634,6 +654,29 @@ fn bodies() -> Vec<Example> {
             },
         ),
         message(
+            "contact_list",
+            PassedOver,
+            ContactList {
+                contacts: vec![denied_contact()],
+            },
+        ),
+        message("contact", PassedOver, model_contact()),
+        message("tokens", PassedOver, tokens()),
+        list(
+            "contact_kind",
+            vec![
+                ContactKind::Model,
+                ContactKind::Git,
+                ContactKind::Https,
+                ContactKind::Http,
+                ContactKind::Name,
+            ],
+        ),
+        list(
+            "verdict",
+            vec![Verdict::Allowed, Verdict::Denied, Verdict::Failed],
+        ),
+        message(
             "repository_list",
             PassedOver,
             RepositoryList {
@@ -745,6 +788,56 @@ fn model() -> Model {
     Model {
         provider: Provider::Anthropic,
         name: "claude-sonnet-4-5".to_owned(),
+    }
+}
+
+fn pattern(text: &str) -> HostPattern {
+    HostPattern::parse(text).unwrap()
+}
+
+fn policy() -> EgressPolicy {
+    EgressPolicy {
+        allow: vec![pattern("example.com"), pattern("*.example.com")],
+        defaults: true,
+    }
+}
+
+fn tokens() -> Tokens {
+    Tokens {
+        input: 1200,
+        output: 340,
+        cache_read: 9000,
+        cache_write: 300,
+    }
+}
+
+fn model_contact() -> Contact {
+    Contact {
+        host: "api.anthropic.com".to_owned(),
+        kind: ContactKind::Model,
+        verdict: Verdict::Allowed,
+        reason: None,
+        requests: 3,
+        bytes_up: 92_000,
+        bytes_down: 14_500,
+        tokens: Some(tokens()),
+        cost_microdollars: Some(12_345),
+        last_at: NOW,
+    }
+}
+
+fn denied_contact() -> Contact {
+    Contact {
+        host: "example.org".to_owned(),
+        kind: ContactKind::Name,
+        verdict: Verdict::Denied,
+        reason: Some("not in the egress policy".to_owned()),
+        requests: 2,
+        bytes_up: 0,
+        bytes_down: 0,
+        tokens: None,
+        cost_microdollars: None,
+        last_at: NOW,
     }
 }
 

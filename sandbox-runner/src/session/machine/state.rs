@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use protocol::command::SendPrompt;
+use protocol::ledger::Contact;
 use protocol::{ImageId, Millis, PromptId};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,9 @@ pub(in crate::session) struct State {
     /// It is to sleep as soon as nothing is to be done.
     #[serde(default)]
     pub(super) drowsy: bool,
+    /// Totals of the ledger as last reported: a later process of the runner counts on from them.
+    #[serde(default)]
+    pub(super) contacts: Vec<Contact>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
