@@ -15,6 +15,7 @@ use protocol::SandboxId;
 use tokio::net::{UnixListener, UnixStream};
 
 use self::channel::ChannelError;
+pub(crate) use self::identity::boot_id;
 use self::record::SandboxRecord;
 use crate::init::wire::{ExecSpec, Exit, Signal, SpawnSpec};
 use crate::layer::{LayerError, LayerId};
@@ -30,7 +31,7 @@ pub mod record;
 mod socket;
 mod state;
 mod tool;
-mod trash;
+pub(crate) mod trash;
 mod view;
 
 /// The home of the user that everything in a sandbox runs as.

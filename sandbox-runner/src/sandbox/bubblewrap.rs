@@ -114,10 +114,11 @@ impl Bubblewrap {
             tools.push((tool.name.clone(), place(&tool.name, &tool.sources)?));
         }
 
-        let layers = LayerStore::new(state.layers());
+        let trash = Trash::new(state.trash());
+        let layers = LayerStore::new(state.layers(), trash.clone());
         layers.sweep()?;
         let backend = Self {
-            trash: Trash::new(state.trash()),
+            trash,
             layers,
             user: getuid().is_root().then_some(config.sandbox_uid),
             bubblewrap: join_file_name(&bubblewrap, &program),
