@@ -1,32 +1,55 @@
 //! Layers: what sandboxes start from, each the changes of one earlier sandbox.
 //!
 //! ```text
-//! layers/<id>/fs/       changes below the home directory, always there
-//! layers/<id>/agent/    the agent's own state, if it was kept
-//! layers/<id>/system/   unpacked system packages, which lie over /usr, if there are any
-//! layers/<id>/meta.json
+//! layers/<id>/fs/          changes below the home directory, always there
+//! layers/<id>/agent/       the agent's own state as a whole, if it was kept
+//! layers/<id>/system/      unpacked system packages, which lie over /usr, if there are any
+//! layers/<id>/meta.json    layers/<id>/settled    layers/<id>/depot.json
 //! ```
 //! A layer never changes, and it exists once `meta.json` does: until then its directory holds
 //! `intent.json`, which says where each part came from. A crash in between leaves no layer, and the
 //! next sweep moves the parts back to where they were, so nothing of the sandbox is lost either.
+//!
+//! To write a layer's data to the disk takes longer the more there is, so a commit does not wait for
+//! it. `settled` is there once it is done; a layer without it that an earlier boot of the machine
+//! made may lack anything, and is swept.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::syncfs;
 use serde::{Deserialize, Serialize};
 
 pub use self::id::{InvalidLayerId, LayerId};
-use crate::sandbox::{directory, durable};
+pub use self::lease::Lease;
+use crate::sandbox::trash::Trash;
+use crate::sandbox::{boot_id, directory, durable};
 
+pub mod archive;
+pub mod collection;
+pub mod depot;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod fixture;
 mod id;
+mod lease;
+mod overlay;
+pub mod squash;
+mod staging;
 
 const META: &str = "meta.json";
 const INTENT: &str = "intent.json";
+const SETTLED: &str = "settled";
 const FS: &str = "fs";
 const AGENT: &str = "agent";
 const SYSTEM: &str = "system";
+
+/// Who owns what a sandbox wrote when the runner is root; otherwise the runner itself does.
+pub const OWNER: u32 = 1000;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerMeta {
@@ -69,6 +92,8 @@ pub enum LayerError {
         #[source]
         source: io::Error,
     },
+    #[error("there is no layer {0}")]
+    Unknown(LayerId),
     #[error("failed to write the metadata of layer {id}")]
     Meta {
         id: LayerId,
@@ -81,31 +106,63 @@ pub enum LayerError {
         #[source]
         source: io::Error,
     },
+    #[error("failed to make room for a new layer in {path}")]
+    Stage {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("failed to sweep the layers in {path}")]
     Sweep {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
+    #[error("failed to list the layers in {path}")]
+    List {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to move layer {id} to the trash")]
+    Discard {
+        id: LayerId,
+        #[source]
+        source: io::Error,
+    },
 }
 
+/// The layers of this machine. Clones are the same store.
 #[derive(Debug, Clone)]
 pub struct LayerStore {
     root: PathBuf,
+    trash: Trash,
+    /// How many leases each layer is part of.
+    leased: Arc<Mutex<HashMap<LayerId, usize>>>,
 }
 
-/// What `intent.json` holds while a layer is being committed.
+/// What `intent.json` holds while a layer is being committed, and `meta.json` from then on.
 #[derive(Serialize, Deserialize)]
-struct Intent {
+struct Record {
     #[serde(flatten)]
     meta: LayerMeta,
+    /// The boot of the machine under which it was made.
+    boot: String,
     /// The name of each part and where it came from.
     origins: Vec<(String, PathBuf)>,
 }
 
 impl LayerStore {
-    pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root }
+    pub(crate) fn new(root: PathBuf, trash: Trash) -> Self {
+        Self {
+            root,
+            trash,
+            leased: Arc::default(),
+        }
+    }
+
+    pub fn exists(&self, id: &LayerId) -> bool {
+        self.directory(id).join(META).exists()
     }
 
     /// Where a layer's changes of the home directory are, if the layer exists.
@@ -113,7 +170,8 @@ impl LayerStore {
         self.part(id, FS)
     }
 
-    /// Where the agent's state is, if the layer exists and has any.
+    /// Where the agent's state is, if the layer exists and has any. It is the whole state: of a
+    /// chain of layers the topmost one that has any is in force.
     pub fn agent(&self, id: &LayerId) -> Option<PathBuf> {
         self.part(id, AGENT)
     }
@@ -137,34 +195,60 @@ impl LayerStore {
         Ok(meta.parents)
     }
 
-    /// Turns directories into a layer by renames; a layer that exists already is left as it is, and
-    /// so are the directories then.
+    /// Turns directories into a layer by renames, however much they hold; a layer that exists
+    /// already is left as it is, and so are the directories then.
     pub fn commit(&self, meta: &LayerMeta, parts: Parts<'_>) -> Result<(), LayerError> {
-        let path = self.directory(&meta.id);
-        if path.join(META).exists() {
+        if self.exists(&meta.id) {
             return Ok(());
         }
-        let intent = Intent {
+        let origins = parts.named();
+        let origins = origins.map(|(name, origin)| (name.to_owned(), origin.to_owned()));
+        let path = self.directory(&meta.id);
+        let record = boot_id().map(|boot| Record {
             meta: meta.clone(),
-            origins: parts
-                .named()
-                .map(|(name, origin)| (name.to_owned(), origin.to_owned()))
-                .collect(),
-        };
-        directory::create(&path, directory::PASSABLE)
-            .and_then(|()| durable::write_json(&path.join(INTENT), &intent))
-            .map_err(|source| LayerError::Meta {
-                id: meta.id.clone(),
-                source,
-            })?;
+            boot,
+            origins: origins.collect(),
+        });
+        let record = record.and_then(|record| {
+            directory::create(&path, directory::PASSABLE)?;
+            durable::write_json(&path.join(INTENT), &record)?;
+            Ok(record)
+        });
+        let record = record.map_err(|source| LayerError::Meta {
+            id: meta.id.clone(),
+            source,
+        })?;
         let moved = move_parts(&path, parts);
         if moved.is_err() {
-            put_back(&path, &intent);
+            put_back(&path, &record);
         }
         moved.map_err(|source| LayerError::Commit {
             id: meta.id.clone(),
             source,
-        })
+        })?;
+        settle_later(path);
+        Ok(())
+    }
+
+    /// Every layer that exists.
+    pub fn ids(&self) -> Result<Vec<LayerId>, LayerError> {
+        let failed = |source| LayerError::List {
+            path: self.root.clone(),
+            source,
+        };
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(&self.root).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let id = name.to_str().and_then(|name| LayerId::parse(name).ok());
+            ids.extend(id.filter(|id| self.exists(id)));
+        }
+        Ok(ids)
+    }
+
+    /// How long ago a layer was made.
+    fn age(&self, id: &LayerId) -> Option<Duration> {
+        let made = fs::metadata(self.directory(id).join(META)).ok()?;
+        SystemTime::now().duration_since(made.modified().ok()?).ok()
     }
 
     /// Undoes what a crash left of layers that were never committed.
@@ -173,24 +257,29 @@ impl LayerStore {
             path: self.root.clone(),
             source,
         };
+        let boot = boot_id().map_err(failed)?;
         for entry in fs::read_dir(&self.root).map_err(failed)? {
             let directory = entry.map_err(failed)?.path();
-            if directory.join(META).exists() {
+            if directory.join(SETTLED).exists() {
                 continue;
             }
-            let intent = fs::read(directory.join(INTENT)).unwrap_or_default();
-            if let Ok(intent) = serde_json::from_slice(&intent) {
-                put_back(&directory, &intent);
+            if let Some(record) = read(&directory.join(META)) {
+                if record.boot == boot {
+                    settle_later(directory);
+                    continue;
+                }
+                tracing::warn!(layer = %record.meta.id, "a layer was lost with the machine's power");
+            } else if let Some(record) = read(&directory.join(INTENT)) {
+                put_back(&directory, &record);
             }
-            fs::remove_dir_all(&directory).map_err(failed)?;
+            self.trash.discard(&directory).map_err(failed)?;
         }
         Ok(())
     }
 
     fn part(&self, id: &LayerId, name: &str) -> Option<PathBuf> {
-        let directory = self.directory(id);
-        let part = directory.join(name);
-        (part.is_dir() && directory.join(META).exists()).then_some(part)
+        let part = self.directory(id).join(name);
+        (part.is_dir() && self.exists(id)).then_some(part)
     }
 
     fn directory(&self, id: &LayerId) -> PathBuf {
@@ -198,21 +287,22 @@ impl LayerStore {
     }
 }
 
+fn read(path: &Path) -> Option<Record> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
 fn move_parts(layer: &Path, parts: Parts<'_>) -> io::Result<()> {
-    // What the sandbox wrote is in memory still; a layer is whole after a loss of power.
-    syncfs(File::open(layer)?)?;
     for (name, origin) in parts.named() {
         fs::rename(origin, layer.join(name))?;
     }
-    durable::sync_directory(layer)?;
-    // The intent names the metadata too, so this is the moment from which there is a layer.
+    // The intent holds the metadata too, so this is the moment from which there is a layer.
     fs::rename(layer.join(INTENT), layer.join(META))?;
     durable::sync_directory(layer)
 }
 
 /// A part that is not there has not been moved.
-fn put_back(layer: &Path, intent: &Intent) {
-    for (name, origin) in &intent.origins {
+fn put_back(layer: &Path, record: &Record) {
+    for (name, origin) in &record.origins {
         match fs::rename(layer.join(name), origin) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -224,120 +314,28 @@ fn put_back(layer: &Path, intent: &Intent) {
     }
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use protocol::SandboxId;
-
-    use super::*;
-
-    struct Bench {
-        root: tempfile::TempDir,
-        store: LayerStore,
-    }
-
-    impl Bench {
-        fn new() -> Self {
-            let root = tempfile::tempdir().unwrap();
-            let store = LayerStore::new(root.path().join("layers"));
-            fs::create_dir(&store.root).unwrap();
-            Self { root, store }
+fn settle_later(layer: PathBuf) {
+    let name = "settle-layer".to_owned();
+    let settle = move || {
+        // A layer may be gone again by then.
+        if let Err(error) = settle(&layer)
+            && layer.exists()
+        {
+            tracing::warn!(layer = %layer.display(), %error, "a layer is not on the disk yet");
         }
-
-        fn part(&self, name: &str, text: &str) -> PathBuf {
-            let path = self.root.path().join(name);
-            fs::create_dir(&path).unwrap();
-            fs::write(path.join("file"), text).unwrap();
-            path
-        }
-    }
-
-    fn meta(number: u8) -> LayerMeta {
-        LayerMeta {
-            id: LayerId::of(&SandboxId::from_random([number; 16]), 0),
-            parents: Vec::new(),
-        }
-    }
-
-    fn text(directory: Option<PathBuf>) -> Option<String> {
-        directory.map(|directory| fs::read_to_string(directory.join("file")).unwrap())
-    }
-
-    #[test]
-    fn a_committed_layer_holds_its_parts() {
-        let bench = Bench::new();
-        let (home, agent) = (bench.part("home", "home"), bench.part("agent", "agent"));
-        let parts = Parts {
-            agent: Some(&agent),
-            ..Parts::fs(&home)
-        };
-        bench.store.commit(&meta(1), parts).unwrap();
-        let id = meta(1).id;
-        assert_eq!(text(bench.store.files(&id)).as_deref(), Some("home"));
-        assert_eq!(text(bench.store.agent(&id)).as_deref(), Some("agent"));
-        assert_eq!(bench.store.system(&id), None);
-        assert!(!home.exists() && !agent.exists());
-    }
-
-    #[test]
-    fn committing_again_keeps_the_first_result() {
-        let bench = Bench::new();
-        for content in ["first", "second"] {
-            let home = bench.part(content, content);
-            bench.store.commit(&meta(1), Parts::fs(&home)).unwrap();
-        }
-        assert_eq!(
-            text(bench.store.files(&meta(1).id)).as_deref(),
-            Some("first")
-        );
-    }
-
-    #[test]
-    fn a_layer_that_lacks_a_part_is_absent_and_its_parts_are_where_they_were() {
-        let bench = Bench::new();
-        let home = bench.part("home", "home");
-        let missing = bench.root.path().join("missing");
-        let parts = Parts {
-            system: Some(&missing),
-            ..Parts::fs(&home)
-        };
-        assert!(bench.store.commit(&meta(1), parts).is_err());
-        assert_eq!(bench.store.files(&meta(1).id), None);
-        assert_eq!(text(Some(home)).as_deref(), Some("home"));
-    }
-
-    #[test]
-    fn the_sweep_gives_back_the_parts_of_a_layer_that_was_never_committed() {
-        let bench = Bench::new();
-        let (home, agent) = (bench.part("home", "home"), bench.part("agent", "agent"));
-        let origins = [("fs", &home), ("agent", &agent)];
-        let intent = Intent {
-            meta: meta(1),
-            origins: origins
-                .map(|(name, path)| (name.to_owned(), path.clone()))
-                .to_vec(),
-        };
-        let directory = bench.store.directory(&meta(1).id);
-        fs::create_dir(&directory).unwrap();
-        durable::write_json(&directory.join(INTENT), &intent).unwrap();
-        fs::rename(&home, directory.join(FS)).unwrap();
-        assert_eq!(bench.store.files(&meta(1).id), None);
-
-        bench.store.sweep().unwrap();
-        assert!(!directory.exists());
-        assert_eq!(text(Some(home)).as_deref(), Some("home"));
-        assert_eq!(text(Some(agent)).as_deref(), Some("agent"));
-    }
-
-    #[test]
-    fn the_sweep_removes_only_layers_that_do_not_exist() {
-        let bench = Bench::new();
-        let home = bench.part("home", "home");
-        bench.store.commit(&meta(1), Parts::fs(&home)).unwrap();
-        let orphan = bench.store.directory(&meta(2).id);
-        fs::create_dir(&orphan).unwrap();
-        bench.store.sweep().unwrap();
-        assert!(!orphan.exists());
-        assert!(bench.store.files(&meta(1).id).is_some());
+    };
+    if let Err(error) = std::thread::Builder::new().name(name).spawn(settle) {
+        tracing::warn!(%error, "a layer is not on the disk yet");
     }
 }
+
+/// The layer's data is on the disk when this returns.
+fn settle(layer: &Path) -> io::Result<()> {
+    syncfs(File::open(layer)?)?;
+    File::create(layer.join(SETTLED))?.sync_all()?;
+    durable::sync_directory(layer)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, UdpSocket, UnixStream};
 
 use self::cgroup::{CgroupError, Stats};
 use self::channel::ChannelError;
+pub(crate) use self::identity::boot_id;
 use self::limits::Limits;
 use self::record::SandboxRecord;
 use crate::init::wire::{ExecSpec, Exit, Signal, SpawnSpec};
@@ -35,7 +36,7 @@ pub mod record;
 mod socket;
 mod state;
 mod tool;
-mod trash;
+pub(crate) mod trash;
 
 /// The home of the user that everything in a sandbox runs as.
 pub const HOME: &str = "/home/agent";

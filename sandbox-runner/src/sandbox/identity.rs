@@ -60,7 +60,7 @@ pub(super) fn wait_for_end(process: &OwnedFd, limit: Duration) -> io::Result<boo
     }
 }
 
-pub(super) fn boot_id() -> io::Result<String> {
+pub(crate) fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
         .trim()
         .to_owned())

@@ -135,7 +135,8 @@ impl Namespaces {
         }
         path.push_str(start::PATH);
 
-        let layers = LayerStore::new(state.layers());
+        let trash = Trash::new(state.trash());
+        let layers = LayerStore::new(state.layers(), trash.clone());
         layers.sweep()?;
         let launcher = Launcher::start(config.runner.clone());
         let launcher = launcher.map_err(|source| SetupError::Zygote {
@@ -143,7 +144,7 @@ impl Namespaces {
             source,
         })?;
         let backend = Self {
-            trash: Trash::new(state.trash()),
+            trash,
             layers,
             launcher,
             users: getuid().is_root().then_some(config.sandbox_uid),

@@ -1,23 +1,33 @@
 //! Removes what is no longer needed: out of the way at once, from the disk when there is time.
 
-use std::fs;
+use std::fs::{self, ReadDir};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::process::Command;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+/// ext4 does not use the place of a removed file again for some seconds, and looks at each of them
+/// when a file is made: after a hundred thousand removals at once, making files takes ten times as
+/// long for a while. This rate cannot be noticed.
+const BATCH: usize = 100;
+const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Clone)]
-pub(super) struct Trash {
+pub(crate) struct Trash {
     root: PathBuf,
     /// One removal at a time: mass deletion slows every other writer of the file system down.
     turn: Arc<Mutex<()>>,
 }
 
 impl Trash {
-    pub(super) fn new(root: PathBuf) -> Self {
+    pub(crate) fn new(root: PathBuf) -> Self {
         Self {
             root,
             turn: Arc::default(),
@@ -25,7 +35,7 @@ impl Trash {
     }
 
     /// What is not there has been discarded already.
-    pub(super) fn discard(&self, path: &Path) -> io::Result<()> {
+    pub(crate) fn discard(&self, path: &Path) -> io::Result<()> {
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes).map_err(io::Error::other)?;
         let discarded = self
@@ -40,21 +50,77 @@ impl Trash {
     }
 
     /// Goes on with what an earlier process left.
-    pub(super) fn sweep(&self) -> io::Result<()> {
+    pub(crate) fn sweep(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.root)? {
             self.remove(entry?.path());
         }
         Ok(())
     }
 
+    /// Without a runtime it stays until the next sweep.
     fn remove(&self, path: PathBuf) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
         let turn = Arc::clone(&self.turn);
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             let _turn = turn.lock().await;
+            if let Err(error) = remove_files(&path).await {
+                tracing::warn!(path = %path.display(), %error, "failed to empty the trash slowly");
+            }
             if let Err(error) = remove_tree(&path).await {
                 tracing::warn!(path = %path.display(), %error, "failed to empty the trash");
             }
         });
+    }
+}
+
+/// Removes the files of a tree slowly. What it cannot reach is left for [`remove_tree`].
+async fn remove_files(root: &Path) -> io::Result<()> {
+    let mut removal = Removal {
+        directories: vec![root.to_owned()],
+        entries: None,
+    };
+    loop {
+        // In small pieces, since a runtime that ends waits for what blocks.
+        let more;
+        (removal, more) = spawn_blocking(move || {
+            let more = removal.remove_batch();
+            (removal, more)
+        })
+        .await?;
+        if !more {
+            return Ok(());
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+struct Removal {
+    directories: Vec<PathBuf>,
+    /// What is left of the directory that was begun.
+    entries: Option<ReadDir>,
+}
+
+impl Removal {
+    /// Whether there is more to do.
+    fn remove_batch(&mut self) -> bool {
+        for _ in 0..BATCH {
+            let Some(entry) = self.entries.as_mut().and_then(Iterator::next) else {
+                let Some(directory) = self.directories.pop() else {
+                    return false;
+                };
+                self.entries = fs::read_dir(directory).ok();
+                continue;
+            };
+            let Ok(entry) = entry else { continue };
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.directories.push(entry.path());
+            } else {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        true
     }
 }
 
@@ -99,6 +165,21 @@ mod tests {
         fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
         remove_tree(&root.path().join("tree")).await.unwrap();
         assert!(!root.path().join("tree").exists());
+    }
+
+    #[tokio::test]
+    async fn the_slow_removal_leaves_no_file_and_follows_no_link() {
+        let root = tempfile::tempdir().unwrap();
+        let (tree, kept) = (root.path().join("tree"), root.path().join("kept"));
+        fs::create_dir_all(tree.join("a/b")).unwrap();
+        fs::create_dir(&kept).unwrap();
+        fs::write(kept.join("file"), "").unwrap();
+        fs::write(tree.join("a/b/file"), "").unwrap();
+        std::os::unix::fs::symlink(&kept, tree.join("a/link")).unwrap();
+        remove_files(&tree).await.unwrap();
+        assert!(fs::read_dir(tree.join("a/b")).unwrap().next().is_none());
+        assert!(fs::symlink_metadata(tree.join("a/link")).is_err());
+        assert!(kept.join("file").exists());
     }
 
     #[tokio::test]

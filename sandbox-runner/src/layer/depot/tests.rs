@@ -1,0 +1,165 @@
+use std::fs;
+use std::path::PathBuf;
+
+use super::*;
+use crate::layer::fixture::{Bench, id, store};
+
+fn objects(bench: &Bench) -> Vec<PathBuf> {
+    let directory = bench.root.path().join("depot/layers");
+    let entries = fs::read_dir(directory).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+fn file(layers: &LayerStore, id: &LayerId) -> Option<Vec<u8>> {
+    Some(fs::read(layers.files(id)?.join("file")).unwrap())
+}
+
+/// Names in the directory that holds the layers, made and unmade ones.
+fn names(bench: &Bench, state: &str) -> usize {
+    let layers = bench.root.path().join(state).join("layers");
+    fs::read_dir(layers).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_snapshot_travels_from_one_runner_to_another() {
+    let (bench, depot) = {
+        let bench = Bench::new();
+        let depot = bench.depot();
+        (bench, depot)
+    };
+    let chain = [bench.layer(1), bench.layer(2)];
+    let manifest = depot.export(&bench.store, &chain).await.unwrap();
+    depot.publish("snp_1", &manifest).await.unwrap();
+
+    let (there, depot) = (store(&bench.root.path().join("other")), bench.depot());
+    let manifest = depot.manifest("snp_1").await.unwrap().unwrap();
+    let _lease = depot.import(&there, &manifest).await.unwrap();
+    for id in &chain {
+        assert_eq!(file(&there, id), file(&bench.store, id));
+    }
+    assert_eq!(depot.export(&there, &chain).await.unwrap(), manifest);
+    assert_eq!(depot.manifest("snp_2").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_layer_is_uploaded_once() {
+    let bench = Bench::new();
+    let (chain, depot) = ([bench.layer(1)], bench.depot());
+    let first = depot.export(&bench.store, &chain).await.unwrap();
+    for path in objects(&bench) {
+        fs::remove_file(path).unwrap();
+    }
+    assert_eq!(depot.export(&bench.store, &chain).await.unwrap(), first);
+    assert!(objects(&bench).is_empty());
+}
+
+#[tokio::test]
+async fn another_depot_is_given_the_layer_too() {
+    let bench = Bench::new();
+    let chain = [bench.layer(1)];
+    let first = bench.depot().export(&bench.store, &chain).await.unwrap();
+    let address = format!("file://{}", bench.root.path().join("second").display());
+    let config = DepotConfig::parse(&address, None, None).unwrap();
+    let second = Depot::open(&config).unwrap();
+    assert_eq!(second.export(&bench.store, &chain).await.unwrap(), first);
+    let key = layer_key(&first.layers[0].digest).to_string();
+    assert!(bench.root.path().join("second").join(key).exists());
+}
+
+#[tokio::test]
+async fn a_layer_that_is_wanted_by_many_is_fetched_once() {
+    let bench = Bench::new();
+    let (chain, depot) = ([bench.layer(1)], bench.depot());
+    let manifest = depot.export(&bench.store, &chain).await.unwrap();
+    let there = store(&bench.root.path().join("other"));
+    // The second one would find nothing.
+    let first = async {
+        let imported = depot.import(&there, &manifest).await;
+        for path in objects(&bench) {
+            fs::remove_file(path).unwrap();
+        }
+        imported
+    };
+    let (first, second) = tokio::join!(first, depot.import(&there, &manifest));
+    first.unwrap();
+    second.unwrap();
+    assert_eq!(names(&bench, "other"), 1);
+}
+
+#[tokio::test]
+async fn an_archive_that_is_not_what_its_name_says_leaves_nothing() {
+    let bench = Bench::new();
+    let depot = bench.depot();
+    let manifest = depot.export(&bench.store, &[bench.layer(1)]).await.unwrap();
+    let other = depot.export(&bench.store, &[bench.layer(2)]).await.unwrap();
+    let path = |manifest: &Manifest| {
+        let key = layer_key(&manifest.layers[0].digest).to_string();
+        bench.root.path().join("depot").join(key)
+    };
+    fs::copy(path(&other), path(&manifest)).unwrap();
+    let there = store(&bench.root.path().join("other"));
+    let refused = depot.import(&there, &manifest).await;
+    assert!(
+        matches!(refused, Err(DepotError::Unpack { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(names(&bench, "other"), 0);
+}
+
+#[tokio::test]
+async fn an_archive_that_ends_too_early_or_is_not_there_leaves_nothing() {
+    let bench = Bench::new();
+    let depot = bench.depot();
+    let manifest = depot.export(&bench.store, &[bench.layer(1)]).await.unwrap();
+    let there = store(&bench.root.path().join("other"));
+    let path = objects(&bench).remove(0);
+    let half = manifest.layers[0].size / 2;
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(half)
+        .unwrap();
+    assert!(depot.import(&there, &manifest).await.is_err());
+    fs::remove_file(path).unwrap();
+    let missing = depot.import(&there, &manifest).await;
+    assert!(
+        matches!(missing, Err(DepotError::Missing(_))),
+        "{missing:?}"
+    );
+    assert_eq!(names(&bench, "other"), 0);
+}
+
+#[tokio::test]
+async fn an_archive_of_several_pieces_arrives_whole() {
+    let bench = Bench::new();
+    let layer = bench.layer(1);
+    let mut content = vec![0; 20 << 20];
+    getrandom::fill(&mut content).unwrap();
+    fs::write(bench.store.files(&layer).unwrap().join("file"), &content).unwrap();
+    let (depot, there) = (bench.depot(), store(&bench.root.path().join("other")));
+    let manifest = depot
+        .export(&bench.store, std::slice::from_ref(&layer))
+        .await
+        .unwrap();
+    assert!(manifest.layers[0].size > 16 << 20);
+    depot.import(&there, &manifest).await.unwrap();
+    assert!(file(&there, &layer).unwrap() == content);
+}
+
+#[tokio::test]
+async fn what_is_no_name_of_a_snapshot_is_refused() {
+    let depot = Bench::new().depot();
+    for name in ["", "..", "a/b", "a.json", &"a".repeat(129)] {
+        let refused = depot.manifest(name).await;
+        assert!(matches!(refused, Err(DepotError::InvalidName(_))), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_layer_that_is_not_here_cannot_be_exported() {
+    let bench = Bench::new();
+    let refused = bench.depot().export(&bench.store, &[id(1)]).await;
+    let expected = matches!(refused, Err(DepotError::Layer(LayerError::Unknown(_))));
+    assert!(expected, "{refused:?}");
+}
