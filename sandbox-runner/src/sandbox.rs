@@ -147,6 +147,12 @@ pub enum SandboxError {
     Unkillable { pid: i32 },
     #[error(transparent)]
     Group(#[from] CgroupError),
+    #[error("sandbox {0} does not run")]
+    NotRunning(SandboxId),
+    #[error("sandbox {id} is at work: {holder} holds its home directory")]
+    Busy { id: SandboxId, holder: String },
+    #[error("the home directory could not be replaced: {0}")]
+    Swap(String),
     #[error("work on a sandbox was interrupted")]
     Interrupted(#[source] io::Error),
     #[error(transparent)]
@@ -181,6 +187,11 @@ pub trait SandboxBackend: Send + Sync {
 
     /// Stops the sandbox and turns what it wrote into a layer; the sandbox is gone afterwards.
     fn freeze<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>>;
+
+    /// Turns what the sandbox wrote so far into a layer while it runs; it is stopped for some
+    /// milliseconds, however much that is. Fails with [`SandboxError::Busy`] while a program holds
+    /// something in the home directory.
+    fn snapshot<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>>;
 
     /// Stops the sandbox and removes all it wrote.
     fn destroy<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>>;

@@ -184,7 +184,7 @@ async fn start_agent(
         name: AGENT.to_owned(),
         argv: launch.argv,
         env: launch.env.into_iter().collect(),
-        cwd: Some(WORKSPACE.to_owned()),
+        cwd: Some(place.state.to_owned()),
         log: Some(AGENT_LOG.to_owned()),
     };
     machinery

@@ -35,6 +35,7 @@ struct Arguments {
     tls: u64,
 }
 
+/// The namespaces that are named are new, the others are shared.
 pub(super) fn copy(namespaces: i32) -> io::Result<Copy> {
     let mut descriptor: libc::c_int = -1;
     let mut arguments = Arguments {

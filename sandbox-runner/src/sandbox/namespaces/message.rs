@@ -31,6 +31,16 @@ const MAX_DESCRIPTORS: usize = 8;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
     Start(Start),
+    /// Carries the sandbox's namespaces of users and of mounts after the channel.
+    Swap(Swap),
+}
+
+/// Another home for a sandbox whose processes are stopped.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Swap {
+    pub(super) state: PathBuf,
+    pub(super) user: Option<u32>,
+    pub(super) home: Home,
 }
 
 /// What a sandbox is made of. Paths are relative to the state directory.
@@ -71,9 +81,21 @@ pub(super) enum Report {
     },
     /// The sandbox can be reached; carries the descriptors of its ports.
     Ready,
+    /// The home is another one; the old one is kept until the verdict.
+    Swapped,
+    /// A process holds something in the home, which is as it was.
+    Busy,
+    Undone,
     Failed {
         reason: String,
     },
+}
+
+/// Whether the runner wants the swap after all.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Verdict {
+    Keep,
+    Undo,
 }
 
 /// The runner has recorded what was reported.

@@ -39,6 +39,7 @@ impl Namespaces {
             layers: spec.layers.clone(),
             slot: slot.number(),
             ordinal: 0,
+            snapshot: None,
             workshop: spec.workshop,
             state: SandboxState::Starting,
         };
@@ -96,7 +97,7 @@ impl Namespaces {
         let order = Order::Start(self.plan(spec, record));
         let channel = self
             .launcher
-            .order(&order)
+            .order(&order, &[])
             .await
             .map_err(SandboxError::Zygote)?;
         let mut born = None;
@@ -199,6 +200,7 @@ impl Namespaces {
                     return Ports::new(descriptors).map_err(SandboxError::Ports);
                 }
                 Some((Report::Failed { reason }, _)) => return Err(failed(&reason)),
+                Some((other, _)) => return Err(failed(&format!("it reported {other:?}"))),
                 None => return Err(failed("it ended without a reason")),
             }
         }

@@ -21,8 +21,9 @@ use rustix::stdio::{dup2_stdin, stdin};
 
 use super::birth::{Inheritance, be_born};
 use super::clone::{Copy, SANDBOX, copy};
-use super::message::{self, Order, Report, Start};
+use super::message::{self, Order, Report, Start, Swap};
 use super::mount::{map_owners, take_alone};
+use super::swap::{Entry, swap};
 use crate::sandbox::confinement::{AGENT_ID, Profile};
 
 struct Zygote {
@@ -35,7 +36,8 @@ struct Zygote {
 
 enum Role {
     Zygote,
-    Child(Box<Inheritance>),
+    Sandbox(Box<Inheritance>),
+    Swapper(Box<Entry>),
 }
 
 /// Returns when the runner has ended, and once in every copy that could not become a sandbox.
@@ -43,15 +45,17 @@ pub fn run() -> ExitCode {
     match Zygote::begin().and_then(Zygote::serve) {
         Ok(Role::Zygote) => ExitCode::SUCCESS,
         // Nothing that is the zygote's is left in the copy by now.
-        Ok(Role::Child(inherited)) => {
-            let born = catch_unwind(AssertUnwindSafe(|| be_born(*inherited)));
-            born.unwrap_or(ExitCode::FAILURE)
-        }
+        Ok(Role::Sandbox(inherited)) => guarded(|| be_born(*inherited)),
+        Ok(Role::Swapper(entry)) => guarded(|| swap(*entry)),
         Err(error) => {
             eprintln!("zygote: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn guarded(role: impl FnOnce() -> ExitCode) -> ExitCode {
+    catch_unwind(AssertUnwindSafe(role)).unwrap_or(ExitCode::FAILURE)
 }
 
 impl Zygote {
@@ -74,11 +78,9 @@ impl Zygote {
             let Some((order, descriptors)) = message::receive(&self.orders)? else {
                 return Ok(Role::Zygote);
             };
-            let Some(channel) = descriptors.into_iter().next() else {
-                continue;
-            };
-            if let child @ Role::Child(_) = self.obey(order, channel) {
-                return Ok(child);
+            match self.obey(order, descriptors) {
+                Role::Zygote => {}
+                copied => return Ok(copied),
             }
         }
     }
@@ -107,19 +109,59 @@ impl Zygote {
         Ok(ordered)
     }
 
-    fn obey(&mut self, order: Order, channel: OwnedFd) -> Role {
+    fn obey(&mut self, order: Order, descriptors: Vec<OwnedFd>) -> Role {
+        let mut descriptors = descriptors.into_iter();
+        let Some(channel) = descriptors.next() else {
+            return Role::Zygote;
+        };
         let obeyed = match order {
-            Order::Start(start) => self.start(start, &channel),
+            Order::Start(start) => self
+                .start(start, &channel)
+                .map(|copied| copied.map(Copied::Newborn)),
+            Order::Swap(swap) => self
+                .enter(swap, descriptors)
+                .map(|copied| copied.map(Copied::Entry)),
         };
         match obeyed {
             Ok(None) => Role::Zygote,
-            Ok(Some(newborn)) => Role::Child(Box::new(newborn.with(self.profile.clone(), channel))),
+            Ok(Some(Copied::Newborn(newborn))) => {
+                Role::Sandbox(Box::new(newborn.with(self.profile.clone(), channel)))
+            }
+            Ok(Some(Copied::Entry(entry))) => Role::Swapper(Box::new(entry.with(channel))),
             Err(error) => {
                 let reason = error.to_string();
                 // The runner may have given up; then nobody wants to know.
                 let _ = message::send(&channel, &Report::Failed { reason }, &[]);
                 Role::Zygote
             }
+        }
+    }
+
+    /// Returns something in the copy only.
+    fn enter(
+        &mut self,
+        swap: Swap,
+        mut namespaces: impl Iterator<Item = OwnedFd>,
+    ) -> io::Result<Option<Entrant>> {
+        let missing = || io::Error::other("the sandbox's namespaces are missing");
+        let users = namespaces.next().ok_or_else(missing)?;
+        let mounts = namespaces.next().ok_or_else(missing)?;
+        let state = swap.user.map(|_| take_alone(&swap.state)).transpose();
+        let state = state.map_err(during("take the state directory"))?;
+        if let Some(state) = &state {
+            map_owners(state.as_fd(), users.as_fd()).map_err(during("map owners of files"))?;
+        }
+        match copy(0)? {
+            Copy::Parent { process, .. } => {
+                self.children.push(process);
+                Ok(None)
+            }
+            Copy::Child => Ok(Some(Entrant {
+                swap,
+                users,
+                mounts,
+                state,
+            })),
         }
     }
 
@@ -152,6 +194,31 @@ impl Zygote {
         message::send(channel, &Report::Born { pid }, &[process.as_fd()])?;
         rustix::io::write(&map, &[1])?;
         Ok(None)
+    }
+}
+
+/// What only the copy has.
+enum Copied {
+    Newborn(Newborn),
+    Entry(Entrant),
+}
+
+struct Entrant {
+    swap: Swap,
+    users: OwnedFd,
+    mounts: OwnedFd,
+    state: Option<OwnedFd>,
+}
+
+impl Entrant {
+    fn with(self, runner: OwnedFd) -> Entry {
+        Entry {
+            swap: self.swap,
+            runner,
+            users: self.users,
+            mounts: self.mounts,
+            state: self.state,
+        }
     }
 }
 
