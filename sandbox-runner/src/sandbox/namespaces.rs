@@ -173,6 +173,14 @@ impl Namespaces {
         self.state.images()
     }
 
+    pub(super) fn root(&self) -> &Path {
+        self.state.root()
+    }
+
+    pub(super) fn groups(&self) -> &Driver {
+        &self.groups
+    }
+
     pub fn layers(&self) -> &LayerStore {
         &self.layers
     }
