@@ -56,17 +56,18 @@ impl DoctorError {
         let SandboxError::Start { output } = &error else {
             return Self::Probe(error);
         };
+        let failed_to = |step: &str| output.contains(step);
         let reason = output.clone();
-        let kinds: [(&str, fn(String) -> Self); 5] = [
-            ("make namespaces", Self::UserNamespaces),
-            ("map the user", Self::UserNamespaces),
-            ("map owners of files", Self::Owners),
-            ("mount the home", Self::Overlay),
-            ("mount /proc", Self::Proc),
-        ];
-        match kinds.iter().find(|(step, _)| output.contains(step)) {
-            Some((_, kind)) => kind(reason),
-            None => Self::Probe(error),
+        if failed_to("make namespaces") || failed_to("map the user") {
+            Self::UserNamespaces(reason)
+        } else if failed_to("map owners of files") {
+            Self::Owners(reason)
+        } else if failed_to("mount the home") {
+            Self::Overlay(reason)
+        } else if failed_to("mount /proc") {
+            Self::Proc(reason)
+        } else {
+            Self::Probe(error)
         }
     }
 }

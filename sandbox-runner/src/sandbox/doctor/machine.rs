@@ -5,7 +5,8 @@ use std::io;
 use std::path::Path;
 
 use rustix::fs::statfs;
-use rustix::process::{getuid, uname};
+use rustix::process::getuid;
+use rustix::system::uname;
 
 use crate::sandbox::cgroup::Driver;
 

@@ -26,6 +26,7 @@ use super::message::{self, Go, Report, Start};
 use super::network::OpenPorts;
 use super::view::{self, ViewError};
 use crate::init::{self, Held, OwnNamespaces};
+use crate::sandbox::cgroup::Entrance;
 use crate::sandbox::confinement::{AGENT_ID, ConfinementError, ProcessCount, Profile};
 
 const HOST_NAME: &[u8] = b"sandbox";
@@ -59,6 +60,7 @@ fn step<T>(step: &'static str, result: Result<T, impl Into<io::Error>>) -> Resul
 pub(super) struct Inheritance {
     pub(super) start: Start,
     pub(super) profile: Profile,
+    pub(super) entrance: Entrance,
     pub(super) runner: OwnedFd,
     /// Where the runner will ask for programs; bound outside.
     pub(super) control: UnixListener,
@@ -73,12 +75,16 @@ pub(super) fn be_born(inherited: Inheritance) -> ExitCode {
     let Inheritance {
         start,
         profile,
+        entrance,
         runner,
         control,
         state,
         mapped,
     } = inherited;
-    match become_init(&start, &profile, &runner, state, mapped) {
+    let entered = step("enter the control group", entrance.enter());
+    drop(entrance);
+    let born = entered.and_then(|()| become_init(&start, &profile, &runner, state, mapped));
+    match born {
         Ok(held) => {
             drop(runner);
             init::serve(&control, held)

@@ -26,10 +26,12 @@ use crate::sandbox::limits::Limits;
 /// The longest packet; the environment of a sandbox is most of it.
 const MAX_PACKET: usize = 128 << 10;
 /// The most descriptors that a packet carries.
-const MAX_DESCRIPTORS: usize = 8;
+const MAX_DESCRIPTORS: usize = 16;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
+    /// Carries the entrance of the control group after the channel: its directory if it has one,
+    /// and the files to write to.
     Start(Start),
     /// Carries the sandbox's namespaces of users and of mounts after the channel.
     Swap(Swap),
@@ -62,6 +64,8 @@ pub(super) struct Start {
     pub(super) limits: Limits,
     /// Whether a control group counts the processes.
     pub(super) counted: bool,
+    /// Whether the first descriptor is that of a directory to start the process in.
+    pub(super) unified: bool,
 }
 
 /// The overlay that is the home directory.

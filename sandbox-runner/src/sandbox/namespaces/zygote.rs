@@ -24,6 +24,7 @@ use super::clone::{Copy, SANDBOX, copy};
 use super::message::{self, Order, Report, Start, Swap};
 use super::mount::{map_owners, take_alone};
 use super::swap::{Entry, swap};
+use crate::sandbox::cgroup::Entrance;
 use crate::sandbox::confinement::{AGENT_ID, Profile};
 
 struct Zygote {
@@ -116,7 +117,7 @@ impl Zygote {
         };
         let obeyed = match order {
             Order::Start(start) => self
-                .start(start, &channel)
+                .start(start, &channel, descriptors)
                 .map(|copied| copied.map(Copied::Newborn)),
             Order::Swap(swap) => self
                 .enter(swap, descriptors)
@@ -151,7 +152,7 @@ impl Zygote {
         if let Some(state) = &state {
             map_owners(state.as_fd(), users.as_fd()).map_err(during("map owners of files"))?;
         }
-        match copy(0)? {
+        match copy(0, None)? {
             Copy::Parent { process, .. } => {
                 self.children.push(process);
                 Ok(None)
@@ -166,7 +167,16 @@ impl Zygote {
     }
 
     /// Returns something in the copy only.
-    fn start(&mut self, start: Start, channel: &OwnedFd) -> io::Result<Option<Newborn>> {
+    fn start(
+        &mut self,
+        start: Start,
+        channel: &OwnedFd,
+        mut groups: impl Iterator<Item = OwnedFd>,
+    ) -> io::Result<Option<Newborn>> {
+        let entrance = Entrance {
+            directory: if start.unified { groups.next() } else { None },
+            tasks: groups.collect(),
+        };
         let control = listen(&start.state.join(&start.sandbox)).map_err(during("listen"))?;
         let user = start.user;
         // Only who is root on the host may show files as another's, and nobody else needs to: the
@@ -174,11 +184,13 @@ impl Zygote {
         let state = user.map(|_| take_alone(&start.state)).transpose();
         let state = state.map_err(during("take the state directory"))?;
         let (mapped, map) = pipe_with(PipeFlags::CLOEXEC)?;
-        let (pid, process) = match copy(SANDBOX).map_err(during("make namespaces"))? {
+        let group = entrance.directory.as_ref().map(OwnedFd::as_fd);
+        let (pid, process) = match copy(SANDBOX, group).map_err(during("make namespaces"))? {
             Copy::Parent { pid, process } => (pid, process),
             Copy::Child => {
                 return Ok(Some(Newborn {
                     start,
+                    entrance,
                     control,
                     state,
                     mapped,
@@ -224,6 +236,7 @@ impl Entrant {
 
 struct Newborn {
     start: Start,
+    entrance: Entrance,
     control: UnixListener,
     state: Option<OwnedFd>,
     mapped: OwnedFd,
@@ -234,6 +247,7 @@ impl Newborn {
         Inheritance {
             start: self.start,
             profile,
+            entrance: self.entrance,
             runner,
             control: self.control,
             state: self.state,
