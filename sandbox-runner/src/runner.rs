@@ -17,7 +17,7 @@ use crate::gateway::{Gateway, GatewayError};
 use crate::image::Images;
 use crate::pool::Pool;
 use crate::register::{Registration, credentials, keep_registered};
-use crate::sandbox::doctor::{self, DoctorError};
+use crate::sandbox::doctor::{self, DoctorError, Machine};
 use crate::sandbox::namespaces::{Namespaces, NamespacesConfig, SetupError, Tool};
 use crate::sandbox::{SandboxBackend as _, SandboxError};
 use crate::server::{Commands, router};
@@ -68,7 +68,9 @@ pub enum RunnerError {
 /// Serves until a signal ends it. Sandboxes live on, and the next start takes them over.
 pub async fn serve(config: Config) -> Result<(), RunnerError> {
     let backend = Arc::new(backend(&config)?);
-    doctor::check(&backend).await.map_err(RunnerError::Doctor)?;
+    let machine = doctor::check(&backend).await;
+    let machine = machine.map_err(RunnerError::Doctor)?;
+    tracing::debug!(%machine, "sandboxes can be had");
     // The backend holds the state directory's lock from here on.
     let path = config.state_dir.join("runner.sqlite");
     let store = Arc::new(Store::open(&path).map_err(RunnerError::Store)?);
@@ -151,8 +153,8 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
     Ok(())
 }
 
-/// Checks that this machine can hold sandboxes.
-pub async fn doctor(config: &Config) -> Result<(), RunnerError> {
+/// Checks that this machine can hold sandboxes, and says what it is like.
+pub async fn doctor(config: &Config) -> Result<Machine, RunnerError> {
     let backend = backend(config)?;
     doctor::check(&backend).await.map_err(RunnerError::Doctor)
 }

@@ -13,4 +13,5 @@ mod images;
 mod isolation;
 mod lifecycle;
 mod programs;
+mod snapshot;
 mod timing;
