@@ -1,6 +1,8 @@
 //! Where a sandbox goes: to its snapshot, else to a warm one, else to its image, else to the most
 //! room. A sandbox stays where it was placed, so that asking twice never starts it twice.
 
+use std::cmp::Reverse;
+
 use protocol::api::MissReason;
 use protocol::callback::Register;
 use protocol::command::Model;
@@ -183,13 +185,19 @@ fn choose(
         }));
     }
     let model = serde_json::to_string(&wish.model)?;
-    let at_hand = |entry: &&Free| {
+    let room = |runner: &RunnerId| {
         let mut hosts = candidates.iter();
-        hosts.any(|host| host.register.runner == entry.runner)
+        hosts
+            .find(|host| host.register.runner == *runner)
+            .map(|host| host.room)
     };
     let of_model = || free.iter().filter(|entry| entry.model == model);
     let is_newest = |entry: &&Free| image.is_none_or(|image| entry.image == image.as_str());
-    if let Some(entry) = of_model().filter(is_newest).find(at_hand) {
+    let usable = of_model().filter(is_newest);
+    let best = usable
+        .filter_map(|entry| Some((room(&entry.runner)?, entry)))
+        .max_by_key(|(room, entry)| (*room, Reverse(entry.sandbox.clone())));
+    if let Some((_, entry)) = best {
         return Ok(Some(Choice {
             runner: entry.runner.clone(),
             warm: Some(entry.sandbox.clone()),

@@ -132,13 +132,19 @@ pub fn free(sql: &impl Sql, base: &Base) -> Result<Vec<Free>, StoreError> {
         .collect()
 }
 
-/// Gives an entry to a session's sandbox; `false` when somebody has it.
-pub fn lease(sql: &impl Sql, entry: &SandboxId, to: &SandboxId) -> Result<bool, SqlError> {
+/// Gives an entry to a session's sandbox. An error when somebody has it: the caller looked for a
+/// free one without waiting in between, so nobody can.
+pub fn lease(sql: &impl Sql, entry: &SandboxId, to: &SandboxId) -> Result<(), SqlError> {
     let rows = sql.run(
         "UPDATE warm SET leased_to = ? WHERE sandbox = ? AND leased_to IS NULL RETURNING sandbox",
         &[to.as_str().into(), entry.as_str().into()],
     )?;
-    Ok(!rows.is_empty())
+    match rows.as_slice() {
+        [] => Err(SqlError {
+            message: format!("the entry {entry} is leased already"),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// What the pool of `runner` should hold.

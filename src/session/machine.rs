@@ -105,7 +105,7 @@ pub struct Sandbox {
     pub asked_at: Option<Millis>,
     pub ready: bool,
     /// A prompt came since it was asked for.
-    #[serde(default)]
+    #[serde(default = "prompted")]
     pub prompted: bool,
     /// It has been told to sleep, and takes nothing any more.
     #[serde(default)]
@@ -120,6 +120,11 @@ pub struct Sandbox {
     /// Every report up to this number is in the log.
     pub received: u64,
     pub last_report_at: Millis,
+}
+
+/// What is true of a sandbox that was stored before this was.
+fn prompted() -> bool {
+    true
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -296,7 +301,7 @@ pub const SILENCE_LIMIT_MS: i64 = 20 * 60_000;
 /// A snapshot takes milliseconds; a runner that has not told of it by then is in trouble.
 pub const SLEEP_LIMIT_MS: i64 = 60_000;
 /// Changes that follow each other are one write to the index, and lists are not read that fast.
-pub const INDEX_DELAY_MS: i64 = 500;
+pub const BOOKKEEPING_DELAY_MS: i64 = 500;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -340,9 +345,10 @@ impl Transition {
         self.effects.push((context.now, effect));
     }
 
-    fn update_index(&mut self, context: Context) {
-        let due = context.now.plus(INDEX_DELAY_MS);
-        self.effects.push((due, Effect::UpdateIndex));
+    /// For what nobody waits for: it does not hold up what follows.
+    fn soon(&mut self, context: Context, effect: Effect) {
+        self.effects
+            .push((context.now.plus(BOOKKEEPING_DELAY_MS), effect));
     }
 
     fn expire(&mut self, at: Millis, deadline: Deadline) {
@@ -374,7 +380,7 @@ pub fn create(create: Create, context: Context) -> (State, Transition) {
         branch: create.branch.clone(),
         by: create.by.clone(),
     });
-    transition.update_index(context);
+    transition.soon(context, Effect::UpdateIndex);
     let state = State {
         work_branch: format!("agent/{}", create.session),
         session: create.session,
@@ -449,7 +455,7 @@ impl State {
             self.updated_at = context.now;
         }
         if self.summary_key() != before {
-            transition.update_index(context);
+            transition.soon(context, Effect::UpdateIndex);
         }
         Ok(transition)
     }

@@ -52,7 +52,7 @@ impl State {
                 if let Some(asked_at) = asked_at {
                     let sandbox = sandbox.clone();
                     let ms = context.now.since(asked_at);
-                    transition.now(context, Effect::NoteReady { sandbox, ms });
+                    transition.soon(context, Effect::NoteReady { sandbox, ms });
                 }
                 transition.cancel(Deadline::Start { epoch }.key());
                 transition.fact(Fact::SandboxReady {

@@ -568,6 +568,21 @@ fn how_long_the_sandbox_took_is_noted_once() {
 }
 
 #[test]
+fn a_sandbox_from_before_there_was_sleep_is_not_taken_for_an_abandoned_one() {
+    let mut session = Session::ready();
+    session.take(prompt(1, 1, Mode::Queue)).unwrap();
+    let mut stored = serde_json::to_value(&session.state).unwrap();
+    let sandbox = stored["sandbox"].as_object_mut().unwrap();
+    for new in ["asked_at", "prompted", "sleeping", "rests_since", "runner"] {
+        sandbox.remove(new).unwrap();
+    }
+    session.state = serde_json::from_value(stored).unwrap();
+    session.finish(1, PromptResult::Completed).unwrap();
+    session.ring(Deadline::Idle { epoch: FIRST }, IDLE_MS);
+    assert!(session.state.sandbox.as_ref().unwrap().sleeping);
+}
+
+#[test]
 fn an_idle_sandbox_is_put_to_sleep_and_woken_by_the_next_prompt_from_its_snapshot() {
     let mut session = worked();
     session.ring(Deadline::Idle { epoch: FIRST }, IDLE_MS);

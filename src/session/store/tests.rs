@@ -9,7 +9,7 @@ use protocol::{Epoch, SessionId, UserId};
 use super::*;
 use crate::platform::sql::Value;
 use crate::platform::sql::native::NativeSql;
-use crate::session::machine::{Context, Create, Deadline, INDEX_DELAY_MS, Input, create};
+use crate::session::machine::{BOOKKEEPING_DELAY_MS, Context, Create, Deadline, Input, create};
 
 fn person() -> Person {
     Person {
@@ -159,7 +159,7 @@ fn a_commit_that_fails_leaves_nothing_behind() {
 #[test]
 fn work_is_taken_once_until_its_lease_has_passed() {
     let (store, _) = open();
-    let due = Millis(1 + INDEX_DELAY_MS);
+    let due = Millis(1 + BOOKKEEPING_DELAY_MS);
     assert_eq!(store.next_due().unwrap(), Some(due));
     let taken = store.take_due(due, due.plus(100)).unwrap();
     assert_eq!(taken.len(), 1, "a new session is put into the index");
@@ -174,7 +174,7 @@ fn work_is_taken_once_until_its_lease_has_passed() {
 #[test]
 fn work_that_was_asked_for_again_meanwhile_is_not_finished_by_the_first() {
     let (store, state) = open();
-    let due = Millis(1 + INDEX_DELAY_MS);
+    let due = Millis(1 + BOOKKEEPING_DELAY_MS);
     store.take_due(due, Millis(2000)).unwrap();
     let again = Transition {
         effects: vec![(Millis(1500), Effect::UpdateIndex)],
