@@ -3,6 +3,7 @@
 pub mod repositories;
 pub mod runner;
 pub mod sessions;
+pub mod statistics;
 
 use axum::Json;
 use axum::body::Body;

@@ -6,7 +6,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, patch, post};
 use worker::Env;
 
-use crate::api::{self, repositories, runner, sessions};
+use crate::api::{self, repositories, runner, sessions, statistics};
 use crate::auth::sign_in;
 
 pub fn router(env: Env) -> Router {
@@ -41,6 +41,7 @@ pub fn router(env: Env) -> Router {
         .route("/api/sessions/{id}/waterfall", get(sessions::waterfall))
         .route("/api/sessions/{id}/ws-ticket", post(sessions::ticket))
         .route("/api/sessions/{id}/ws", get(sessions::socket))
+        .route("/api/statistics/pool", get(statistics::pool))
         // Runners report.
         .route("/runner/callbacks/{session}", post(runner::callbacks))
         .route("/runner/register", post(runner::register))

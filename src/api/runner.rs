@@ -5,10 +5,9 @@ use axum::extract::{Path, Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use protocol::SessionId;
-use protocol::callback::{Credentials, CredentialsRequest, Purpose, Register};
+use protocol::callback::{Credentials, CredentialsRequest, Purpose, Register, Registered};
 use protocol::signature::{Signature, Signed};
 use serde::de::DeserializeOwned;
-use serde_json::json;
 use worker::Env;
 
 use super::{ask_session, read_body};
@@ -51,8 +50,9 @@ pub async fn register(State(env): State<Env>, request: Request) -> Result<Respon
         );
         return Err(Error::invalid("wrong_version", message));
     }
-    fleet::register(&env, register).await?;
-    Ok(Json(json!({ "registered": true })).into_response())
+    let pool = fleet::register(&env, register).await?;
+    let registered = true;
+    Ok(Json(Registered { registered, pool }).into_response())
 }
 
 /// `POST /runner/credentials`

@@ -43,6 +43,7 @@ pub async fn create(State(env): State<Env>, request: Request) -> Result<Response
             Some(model) => model,
             None => config::default_model(&caller.env)?,
         },
+        environment: wanted.environment,
         by: caller.person.clone(),
     };
     let created = ask_session(&caller.env, &session, &Ask::Create { create }).await?;

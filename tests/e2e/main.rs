@@ -16,6 +16,7 @@ mod callbacks;
 mod drill;
 mod refusals;
 mod stage;
+mod warm;
 mod whole;
 mod world;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     for (name, group) in [
         ("refusals", refusals::group as fn(&mut Group<'_>)),
         ("callbacks", callbacks::group),
+        ("warm", warm::group),
         ("drill", drill::group),
         ("whole", whole::group),
     ] {

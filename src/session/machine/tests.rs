@@ -40,10 +40,15 @@ fn prompt(number: u8, author: i64, mode: Mode) -> Input {
     })
 }
 
+const IDLE_MS: i64 = 600_000;
+
 fn at(millis: i64) -> Context {
+    let mut random = [0; 16];
+    random[..8].copy_from_slice(&millis.to_be_bytes());
     Context {
         now: Millis(millis),
-        random: [u8::try_from(millis % 251).unwrap_or(0); 16],
+        random,
+        idle_ms: IDLE_MS,
     }
 }
 
@@ -53,6 +58,10 @@ struct Session {
     facts: Vec<Fact>,
     texts: BTreeMap<PartId, String>,
     effects: Vec<Effect>,
+    /// What is on the schedule, as the store would have it.
+    schedule: BTreeMap<String, (Millis, Effect)>,
+    /// How many steps changed anything that is stored.
+    writes: usize,
     clock: i64,
     reports: u64,
 }
@@ -67,6 +76,7 @@ impl Session {
                 provider: Provider::Openai,
                 name: "m".to_owned(),
             },
+            environment: None,
             by: person(1),
         };
         let (state, transition) = create(create_input, at(0));
@@ -75,6 +85,8 @@ impl Session {
             facts: Vec::new(),
             texts: BTreeMap::new(),
             effects: Vec::new(),
+            schedule: BTreeMap::new(),
+            writes: 0,
             clock: 0,
             reports: 0,
         };
@@ -85,7 +97,7 @@ impl Session {
     /// A session whose sandbox is ready.
     fn ready() -> Self {
         let mut session = Self::new();
-        session.take(Input::Warm).unwrap();
+        session.take(Input::Typing).unwrap();
         session.placed();
         session
             .report(Report::Ready {
@@ -104,9 +116,11 @@ impl Session {
             detail: None,
         };
         let epoch = self.state.epoch;
+        let runner = RunnerId::from_random([1; 16]);
         let runner_url = "http://runner".to_owned();
         self.take(Input::Placed {
             epoch,
+            runner,
             runner_url,
             claim,
         })
@@ -118,7 +132,11 @@ impl Session {
         let before = self.state.clone();
         match self.state.step(input, at(self.clock)) {
             Ok(transition) => {
+                if self.state != before || !transition.is_empty() {
+                    self.writes += 1;
+                }
                 self.absorb(transition);
+                self.check_step(&before);
                 Ok(())
             }
             Err(refusal) => {
@@ -158,8 +176,69 @@ impl Session {
                 }
             }
         }
-        self.effects
-            .extend(transition.effects.into_iter().map(|(_, effect)| effect));
+        for key in transition.cancelled {
+            self.schedule.remove(&key);
+        }
+        for (due, effect) in transition.effects {
+            self.schedule.insert(effect.key(), (due, effect.clone()));
+            self.effects.push(effect);
+        }
+    }
+
+    /// What holds after every step.
+    fn check_step(&self, before: &State) {
+        let gone = before.sandbox.as_ref().filter(|old| {
+            self.state
+                .sandbox
+                .as_ref()
+                .is_none_or(|new| new.epoch != old.epoch)
+        });
+        if let Some(gone) = gone {
+            let suffix = format!(":{}", gone.epoch);
+            let left: Vec<_> = self
+                .schedule
+                .keys()
+                .filter(|key| key.ends_with(&suffix))
+                .collect();
+            assert!(left.is_empty(), "of a sandbox that is gone: {left:?}");
+        }
+        for effect in self.effects.iter().rev().take(4) {
+            if let Effect::EndSandbox { sandbox, .. } = effect {
+                let current = self.state.sandbox.as_ref().map(|current| &current.id);
+                assert_ne!(current, Some(sandbox), "what is ended is not used");
+            }
+        }
+        let sleeps = |state: &State| state.sandbox.as_ref().is_some_and(|one| one.sleeping);
+        if sleeps(&self.state) && !sleeps(before) {
+            assert!(
+                before.resting().is_some(),
+                "only what rests is put to sleep"
+            );
+        }
+        assert!(
+            self.state.running.is_none() || self.state.sandbox.is_some(),
+            "what runs has a sandbox"
+        );
+        if let Some(epoch) = self.state.resting() {
+            let rest = [
+                Deadline::Abandoned { epoch }.key(),
+                Deadline::Idle { epoch }.key(),
+            ];
+            let ends = rest.iter().filter(|key| self.schedule.contains_key(*key));
+            assert_eq!(ends.count(), 1, "a rest has one end");
+        }
+    }
+
+    /// Lets the time pass until `deadline` rings, at `wait` after now at the earliest.
+    fn ring(&mut self, deadline: Deadline, wait: i64) {
+        self.clock += wait;
+        let rung = self.schedule.remove(&deadline.key());
+        assert!(rung.is_some(), "{deadline:?} is scheduled");
+        self.take(Input::Expired(deadline)).unwrap();
+    }
+
+    fn count(&self, wanted: impl Fn(&Fact) -> bool) -> usize {
+        self.facts.iter().filter(|fact| wanted(fact)).count()
     }
 
     fn outcome_of(&self, number: u8) -> Option<&Outcome> {
@@ -323,7 +402,7 @@ fn reports_of_an_earlier_sandbox_are_void() {
             reason: "gone".to_owned(),
         })
         .unwrap();
-    session.take(Input::Warm).unwrap();
+    session.take(Input::Typing).unwrap();
     let batch = Batch {
         sandbox: old.id,
         epoch: old.epoch,
@@ -380,13 +459,246 @@ fn an_archived_session_takes_no_prompt() {
     );
 }
 
+/// A session whose first prompt has ended, with a snapshot of it.
+fn worked() -> Session {
+    let mut session = Session::ready();
+    session.take(prompt(1, 1, Mode::Queue)).unwrap();
+    session
+        .report(Report::Snapshotted {
+            snapshot: snapshot(1),
+            prompt: Some(prompt_id(1)),
+        })
+        .unwrap();
+    session.finish(1, PromptResult::Completed).unwrap();
+    session
+}
+
+fn snapshot(number: u8) -> SnapshotId {
+    SnapshotId::from_random([number; 16])
+}
+
+const FIRST: Epoch = Epoch(1);
+
+#[test]
+fn typing_starts_one_sandbox_and_then_writes_at_most_every_fifteen_seconds() {
+    let mut session = Session::new();
+    session.take(Input::Typing).unwrap();
+    let writes = session.writes;
+    for _ in 0..50 {
+        session.clock += 290;
+        session.take(Input::Typing).unwrap();
+    }
+    assert_eq!(session.writes, writes);
+    session.clock += 1000;
+    session.take(Input::Typing).unwrap();
+    assert_eq!(session.writes, writes + 1);
+    let starting = |fact: &Fact| matches!(fact, Fact::SandboxStarting { .. });
+    assert_eq!(session.count(starting), 1);
+}
+
+#[test]
+fn a_sandbox_that_typing_made_ready_is_released_when_no_prompt_follows() {
+    let mut session = Session::ready();
+    session.ring(Deadline::Abandoned { epoch: FIRST }, 80_000);
+    let released = |fact: &Fact| matches!(fact, Fact::SandboxReleased { .. });
+    assert_eq!(session.count(released), 1);
+    let ends = |effect: &&Effect| matches!(effect, Effect::EndSandbox { .. });
+    assert_eq!(session.effects.iter().filter(ends).count(), 1);
+    assert_eq!(session.state.activity(), SessionState::Idle);
+    // The session can be begun all the same.
+    session.take(Input::Typing).unwrap();
+    assert_eq!(session.state.epoch, Epoch(2));
+}
+
+#[test]
+fn nothing_is_released_within_a_minute_of_the_last_keystroke() {
+    let mut session = Session::ready();
+    session.clock += 50_000;
+    session.take(Input::Typing).unwrap();
+    session.clock += 14_000;
+    session.take(Input::Typing).unwrap();
+    let last = session.clock;
+    session.ring(Deadline::Abandoned { epoch: FIRST }, 20_000);
+    let key = Deadline::Abandoned { epoch: FIRST }.key();
+    let due = session.schedule[&key].0;
+    assert!(due >= Millis(last + rest::ABANDONED_MS), "{due}");
+    assert!(due <= Millis(last + rest::ABANDONED_MS + rest::TYPING_STEP_MS));
+    assert!(session.state.sandbox.is_some());
+}
+
+#[test]
+fn a_prompt_keeps_the_sandbox_and_shows_how_long_it_was_typed() {
+    let mut session = Session::new();
+    session.take(Input::Typing).unwrap();
+    let first = session.clock;
+    session.clock += 4000;
+    session.take(prompt(1, 1, Mode::Queue)).unwrap();
+    let typed = session.facts.iter().find_map(|fact| match fact {
+        Fact::Step { step } if step.name == StepName::Typing => Some(step.clone()),
+        _ => None,
+    });
+    let typed = typed.expect("a step");
+    assert_eq!((typed.started_at, typed.ms), (Millis(first), 4001));
+    session.placed();
+    let image = None;
+    let commit = "c".to_owned();
+    session.report(Report::Ready { image, commit }).unwrap();
+    let key = Deadline::Abandoned { epoch: FIRST }.key();
+    assert!(!session.schedule.contains_key(&key));
+    assert_eq!(session.sends(), [&prompt_id(1)]);
+}
+
+#[test]
+fn typing_that_was_given_up_is_not_counted() {
+    let mut session = Session::new();
+    session.take(Input::Typing).unwrap();
+    session.clock += 200_000;
+    session.take(Input::Typing).unwrap();
+    assert_eq!(session.state.typing.unwrap().since, Millis(session.clock));
+}
+
+#[test]
+fn how_long_the_sandbox_took_is_noted_once() {
+    let mut session = Session::ready();
+    let image = None;
+    let commit = "c".to_owned();
+    session.report(Report::Ready { image, commit }).unwrap();
+    let notes = |effect: &&Effect| matches!(effect, Effect::NoteReady { ms: 2, .. });
+    assert_eq!(session.effects.iter().filter(notes).count(), 1);
+}
+
+#[test]
+fn a_sandbox_from_before_there_was_sleep_is_not_taken_for_an_abandoned_one() {
+    let mut session = Session::ready();
+    session.take(prompt(1, 1, Mode::Queue)).unwrap();
+    let mut stored = serde_json::to_value(&session.state).unwrap();
+    let sandbox = stored["sandbox"].as_object_mut().unwrap();
+    for new in ["asked_at", "prompted", "sleeping", "rests_since", "runner"] {
+        sandbox.remove(new).unwrap();
+    }
+    session.state = serde_json::from_value(stored).unwrap();
+    session.finish(1, PromptResult::Completed).unwrap();
+    session.ring(Deadline::Idle { epoch: FIRST }, IDLE_MS);
+    assert!(session.state.sandbox.as_ref().unwrap().sleeping);
+}
+
+#[test]
+fn an_idle_sandbox_is_put_to_sleep_and_woken_by_the_next_prompt_from_its_snapshot() {
+    let mut session = worked();
+    session.ring(Deadline::Idle { epoch: FIRST }, IDLE_MS);
+    let sleep = Effect::SleepSandbox { epoch: FIRST };
+    assert_eq!(session.schedule[&sleep.key()].1, sleep);
+    // What comes while it falls asleep waits.
+    session.take(prompt(2, 1, Mode::Queue)).unwrap();
+    assert_eq!(session.sends(), [&prompt_id(1)]);
+    let slept = Report::Slept {
+        snapshot: snapshot(2),
+    };
+    session.report(slept).unwrap();
+    assert_eq!(session.state.epoch, Epoch(2));
+    let kept = session.state.snapshot.clone().unwrap();
+    let runner = Some(RunnerId::from_random([1; 16]));
+    assert_eq!((kept.id, kept.runner), (snapshot(2), runner));
+    session.placed();
+    let image = None;
+    let commit = "c".to_owned();
+    session.report(Report::Ready { image, commit }).unwrap();
+    assert_eq!(session.sends(), [&prompt_id(1), &prompt_id(2)]);
+}
+
+#[test]
+fn a_sandbox_does_not_sleep_while_somebody_types() {
+    let mut session = worked();
+    session.clock += IDLE_MS - 1000;
+    session.take(Input::Typing).unwrap();
+    session.ring(Deadline::Idle { epoch: FIRST }, 1000);
+    assert!(!session.state.sandbox.as_ref().unwrap().sleeping);
+    session.ring(
+        Deadline::Idle { epoch: FIRST },
+        IDLE_MS + rest::TYPING_STEP_MS,
+    );
+    assert!(session.state.sandbox.as_ref().unwrap().sleeping);
+}
+
+#[test]
+fn a_prompt_that_comes_before_the_sleep_is_run_at_once() {
+    let mut session = worked();
+    session.clock += IDLE_MS - 10;
+    session.take(prompt(2, 1, Mode::Queue)).unwrap();
+    assert_eq!(session.sends(), [&prompt_id(1), &prompt_id(2)]);
+    let key = Deadline::Idle { epoch: FIRST }.key();
+    assert!(!session.schedule.contains_key(&key));
+    // The alarm may have been on its way.
+    session.clock += 1000;
+    session
+        .take(Input::Expired(Deadline::Idle { epoch: FIRST }))
+        .unwrap();
+    assert!(!session.state.sandbox.as_ref().unwrap().sleeping);
+}
+
+#[test]
+fn a_sandbox_whose_only_prompt_was_cancelled_sleeps_too() {
+    let mut session = Session::new();
+    session.take(prompt(1, 1, Mode::Queue)).unwrap();
+    let by = person(1);
+    session
+        .take(Input::Cancel {
+            prompt: prompt_id(1),
+            by,
+        })
+        .unwrap();
+    session.placed();
+    let image = None;
+    let commit = "c".to_owned();
+    session.report(Report::Ready { image, commit }).unwrap();
+    session.ring(Deadline::Idle { epoch: FIRST }, IDLE_MS);
+    assert!(session.state.sandbox.as_ref().unwrap().sleeping);
+}
+
+#[test]
+fn a_sandbox_that_does_not_fall_asleep_is_lost_and_its_last_snapshot_is_gone_on_with() {
+    let mut session = worked();
+    session.ring(Deadline::Idle { epoch: FIRST }, IDLE_MS);
+    session.take(prompt(2, 1, Mode::Queue)).unwrap();
+    session.ring(Deadline::Sleep { epoch: FIRST }, SLEEP_LIMIT_MS);
+    let reason = session.facts.iter().find_map(|fact| match fact {
+        Fact::SandboxLost { reason, .. } => Some(reason.as_str()),
+        _ => None,
+    });
+    let reason = reason.expect("it is lost");
+    assert!(
+        reason.contains("goes on from the newest snapshot"),
+        "{reason}"
+    );
+    assert_eq!(session.state.epoch, Epoch(2));
+    assert_eq!(session.state.snapshot.unwrap().id, snapshot(1));
+}
+
+#[test]
+fn a_sandbox_put_to_sleep_by_its_runner_fails_what_ran() {
+    let mut session = Session::ready();
+    session.take(prompt(1, 1, Mode::Queue)).unwrap();
+    let snapshot = snapshot(1);
+    session.report(Report::Slept { snapshot }).unwrap();
+    assert!(matches!(
+        session.outcome_of(1),
+        Some(Outcome::Failed { .. })
+    ));
+}
+
 /// What a hostile order of clients, runners and clocks may do.
 #[derive(Debug, Clone)]
 enum Act {
     Prompt(u8, i64, bool),
     Cancel(u8),
     Stop,
-    Warm,
+    Typing,
+    Wait(i64),
+    Snapshotted(u8),
+    Slept(u8),
+    Ring(usize),
+    ExpireRest,
+    ExpireSleep,
     Placed,
     Unreachable,
     Ready,
@@ -406,7 +718,13 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (number.clone(), 1..4i64, any::<bool>()).prop_map(|(n, a, i)| Act::Prompt(n, a, i)),
         1 => number.clone().prop_map(Act::Cancel),
         2 => Just(Act::Stop),
-        1 => Just(Act::Warm),
+        3 => Just(Act::Typing),
+        2 => (1..700_000i64).prop_map(Act::Wait),
+        2 => (0..9u8).prop_map(Act::Snapshotted),
+        1 => (0..9u8).prop_map(Act::Slept),
+        4 => (0..8usize).prop_map(Act::Ring),
+        1 => Just(Act::ExpireRest),
+        1 => Just(Act::ExpireSleep),
         3 => Just(Act::Placed),
         1 => Just(Act::Unreachable),
         4 => Just(Act::Ready),
@@ -420,6 +738,13 @@ fn act() -> impl Strategy<Value = Act> {
         1 => number.prop_map(Act::ExpireStop),
         1 => Just(Act::ExpireSilence),
     ]
+}
+
+/// A snapshot whose name says which sandbox it is of.
+fn kept(epoch: Epoch, number: u8) -> SnapshotId {
+    let mut bytes = [number; 16];
+    bytes[..4].copy_from_slice(&epoch.0.to_be_bytes());
+    SnapshotId::from_random(bytes)
 }
 
 fn perform(session: &mut Session, act: Act, used: &mut BTreeSet<u8>) {
@@ -441,7 +766,38 @@ fn perform(session: &mut Session, act: Act, used: &mut BTreeSet<u8>) {
             by: person(1),
         }),
         Act::Stop => session.take(Input::Stop { by: person(3) }),
-        Act::Warm => session.take(Input::Warm),
+        Act::Typing => session.take(Input::Typing),
+        Act::Wait(millis) => {
+            session.clock += millis;
+            Ok(())
+        }
+        Act::Snapshotted(number) => session.report(Report::Snapshotted {
+            snapshot: kept(epoch, number),
+            prompt: None,
+        }),
+        Act::Slept(number) => session.report(Report::Slept {
+            snapshot: kept(epoch, number),
+        }),
+        Act::Ring(place) => {
+            let deadlines = session
+                .schedule
+                .values()
+                .filter_map(|(due, effect)| match effect {
+                    Effect::Expire(deadline) => Some((*due, deadline.clone())),
+                    _ => None,
+                });
+            let Some((due, deadline)) = deadlines.clone().nth(place) else {
+                return;
+            };
+            session.clock = session.clock.max(due.0);
+            session.schedule.remove(&deadline.key());
+            session.take(Input::Expired(deadline))
+        }
+        Act::ExpireRest => {
+            let _ = session.take(Input::Expired(Deadline::Abandoned { epoch }));
+            session.take(Input::Expired(Deadline::Idle { epoch }))
+        }
+        Act::ExpireSleep => session.take(Input::Expired(Deadline::Sleep { epoch })),
         Act::Placed => {
             session.placed();
             Ok(())
@@ -498,7 +854,39 @@ proptest! {
         let mut session = Session::new();
         let mut used = BTreeSet::new();
         for act in acts {
-            perform(&mut session, act, &mut used);
+            let before = session.state.clone();
+            perform(&mut session, act.clone(), &mut used);
+            let after = &session.state;
+            if after.snapshot != before.snapshot {
+                // Identifiers begin with their epoch, so a later one is the greater text.
+                let prefix = |state: &State| {
+                    let known = state.snapshot.as_ref()?;
+                    known.id.as_str().get(..11).map(str::to_owned)
+                };
+                prop_assert!(prefix(after) >= prefix(&before), "snapshots only get newer");
+            }
+            let released = session.facts.iter().rev().take(2).any(|fact| {
+                matches!(fact, Fact::SandboxReleased { epoch, .. } if *epoch == before.epoch)
+            });
+            if released {
+                prop_assert!(before.running.is_none() && before.queue.is_empty());
+            }
+        }
+        let live = session.state.sandbox.as_ref().map(|sandbox| sandbox.epoch);
+        for (_, effect) in session.schedule.values() {
+            let epoch = match effect {
+                Effect::StartSandbox { epoch, .. }
+                | Effect::SleepSandbox { epoch }
+                | Effect::Expire(
+                    Deadline::Start { epoch }
+                    | Deadline::Silence { epoch }
+                    | Deadline::Abandoned { epoch }
+                    | Deadline::Idle { epoch }
+                    | Deadline::Sleep { epoch },
+                ) => Some(*epoch),
+                _ => None,
+            };
+            prop_assert!(epoch.is_none() || epoch == live, "{effect:?} is of no sandbox");
         }
         let mut started = BTreeSet::new();
         let mut finished = BTreeSet::new();

@@ -313,6 +313,38 @@ export type RepositoryList = { repositories: Array<RepositorySummary>, };
 export type RepositorySummary = { repository: Repository, default_branch: string, private: boolean, };
 
 /**
+ * `GET /api/statistics/pool`: what warm sandboxes did and cost, in the last `days`.
+ */
+export type PoolFigures = { days: number, 
+/**
+ * Sandboxes that were taken from a pool.
+ */
+hits: number, 
+/**
+ * Those that could not be. Sandboxes that went on from a snapshot are neither.
+ */
+misses: Array<PoolMiss>, 
+/**
+ * From asking for a sandbox to its being ready; absent until there was one.
+ */
+median_warm_ms: number | null, median_cold_ms: number | null, 
+/**
+ * `hits` times the difference of the medians.
+ */
+seconds_saved: number | null, 
+/**
+ * How long sandboxes waited in pools, all together: what they cost.
+ */
+warm_sandbox_seconds: number, };
+
+export type PoolMiss = { reason: MissReason, count: number, };
+
+/**
+ * Why a sandbox was not taken from a pool.
+ */
+export type MissReason = "pool_empty" | "older_image" | "other_model" | "no_image";
+
+/**
  * Every answer that is not a success.
  */
 export type ErrorBody = { error: ErrorDetail, };

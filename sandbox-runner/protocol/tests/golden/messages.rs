@@ -49,6 +49,7 @@ variants! {
     }
     ServerFrame { Welcome, Events, Delta, Presence, Typing, Error, Pong }
     SessionState { Warming, Working, Idle, Failed, Archived }
+    MissReason { PoolEmpty, OlderImage, OtherModel, NoImage }
 }
 
 pub fn all() -> Vec<Example> {
@@ -685,6 +686,29 @@ fn bodies() -> Vec<Example> {
         ),
         message("repository_summary", PassedOver, repository_summary),
         message(
+            "pool_figures",
+            PassedOver,
+            PoolFigures {
+                days: 7,
+                hits: 12,
+                misses: vec![pool_miss()],
+                median_warm_ms: Some(140),
+                median_cold_ms: Some(2640),
+                seconds_saved: Some(30),
+                warm_sandbox_seconds: 86_400,
+            },
+        ),
+        message("pool_miss", PassedOver, pool_miss()),
+        list(
+            "miss_reason",
+            vec![
+                MissReason::PoolEmpty,
+                MissReason::OlderImage,
+                MissReason::OtherModel,
+                MissReason::NoImage,
+            ],
+        ),
+        message(
             "error_body",
             PassedOver,
             ErrorBody {
@@ -754,6 +778,13 @@ fn pool_target() -> PoolTarget {
         base: base(),
         model: model(),
         size: 2,
+    }
+}
+
+fn pool_miss() -> PoolMiss {
+    PoolMiss {
+        reason: MissReason::PoolEmpty,
+        count: 3,
     }
 }
 
