@@ -40,6 +40,9 @@ fn the_browser_types_are_generated_from_these_ones() {
         api::Me, api::CreateSession, api::CreatedSession, api::SessionSummary, api::SessionState,
         api::PullRequest, api::SessionList, api::CreatePrompt, api::CreatedPrompt, api::EditPrompt,
         api::EventPage, api::Ticket, api::Waterfall, api::RepositoryList, api::RepositorySummary,
+        api::Settings, api::RepositoryDetail, api::RequestImage, api::RequestedImage, api::Image,
+        api::ImageState, api::ImageList, api::ImageLog, api::CreateEnvironment, api::Environment,
+        api::EnvironmentStatus, api::EnvironmentList,
         api::ErrorBody, api::ErrorDetail,
     );
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
