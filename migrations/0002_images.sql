@@ -10,7 +10,7 @@ CREATE TABLE images (
     reason TEXT NOT NULL,
     forced INTEGER NOT NULL DEFAULT 0,
     -- The branch's head when it was asked for, if known; then the commit that it was made of.
-    "commit" TEXT,
+    commit_hash TEXT,
     fingerprint TEXT,
     -- Who makes it.
     runner TEXT,

@@ -3,12 +3,16 @@
 //! A runner is present for [`REGISTRATION_MS`] after it registered. A sandbox stays where it was
 //! placed, so that asking twice never starts it twice.
 
+use std::collections::BTreeMap;
+
 use protocol::callback::{REGISTRATION_MS, Register};
-use protocol::{Millis, SandboxId};
+use protocol::image::Base;
+use protocol::{Millis, RunnerId, SandboxId};
 use serde::{Deserialize, Serialize};
 use worker::{DurableObject, Env, Request as HttpRequest, Response, State, durable_object};
 
 use crate::error::Error;
+use crate::images::BUILDS_PER_RUNNER;
 use crate::platform::clock;
 use crate::platform::sql::{DurableSql, Sql, SqlError};
 use crate::session::store::StoreError;
@@ -43,7 +47,12 @@ enum Request {
     FirstSight {
         id: String,
     },
-    Any,
+    Present,
+    /// Chooses a runner for a build, given how many each has.
+    PlaceBuild {
+        base: Base,
+        running: BTreeMap<RunnerId, u32>,
+    },
 }
 
 #[durable_object]
@@ -129,7 +138,10 @@ fn answer(sql: &impl Sql, request: Request, now: Millis) -> Result<serde_json::V
             )?;
             (!rows.is_empty()).into()
         }
-        Request::Any => serde_json::to_value(present(sql, now)?.into_iter().next())?,
+        Request::Present => serde_json::to_value(present(sql, now)?)?,
+        Request::PlaceBuild { base, running } => {
+            serde_json::to_value(place_build_in(present(sql, now)?, &base, &running))?
+        }
     })
 }
 
@@ -222,14 +234,41 @@ pub async fn place(env: &Env, sandbox: &SandboxId) -> Result<Option<Register>, E
     .await
 }
 
-/// Any runner that is present, for work that belongs to no sandbox.
-pub async fn any(env: &Env) -> Result<Option<Register>, Error> {
-    ask(env, &Request::Any).await
-}
-
 /// False when a message of this identifier was taken before.
 pub async fn first_sight(env: &Env, id: &str) -> Result<bool, Error> {
     ask(env, &Request::FirstSight { id: id.to_owned() }).await
+}
+
+/// Runners that are present.
+pub async fn present_runners(env: &Env) -> Result<Vec<Register>, Error> {
+    ask(env, &Request::Present).await
+}
+
+/// Chooses a runner for a build; `running` says how many builds each has.
+pub async fn place_build(
+    env: &Env,
+    base: &Base,
+    running: BTreeMap<RunnerId, u32>,
+) -> Result<Option<Register>, Error> {
+    let base = base.clone();
+    ask(env, &Request::PlaceBuild { base, running }).await
+}
+
+/// Of the runners with room one that holds an image of the base, which it can begin with or find
+/// unchanged; else the one with the fewest builds.
+fn place_build_in(
+    runners: Vec<Register>,
+    base: &Base,
+    running: &BTreeMap<RunnerId, u32>,
+) -> Option<Register> {
+    let builds = |runner: &Register| running.get(&runner.runner).copied().unwrap_or(0);
+    runners
+        .into_iter()
+        .filter(|runner| builds(runner) < BUILDS_PER_RUNNER)
+        .min_by_key(|runner| {
+            let holds = runner.images.iter().any(|image| image.base == *base);
+            (!holds, builds(runner))
+        })
 }
 
 async fn ask<T: serde::de::DeserializeOwned>(env: &Env, request: &Request) -> Result<T, Error> {
@@ -243,7 +282,9 @@ async fn ask<T: serde::de::DeserializeOwned>(env: &Env, request: &Request) -> Re
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use protocol::RunnerId;
+    use protocol::ImageId;
+    use protocol::callback::HeldImage;
+    use protocol::event::Repository;
 
     use super::*;
     use crate::platform::sql::native::NativeSql;
@@ -293,5 +334,37 @@ mod tests {
         let sql = fleet(&[(1, 4)]);
         let late = Millis(REGISTRATION_MS + 1);
         assert_eq!(place_in(&sql, &sandbox(1), late).unwrap(), None);
+    }
+
+    #[test]
+    fn a_build_goes_to_a_holder_of_its_base_with_room_then_to_the_least_busy() {
+        let runners = |sql: &NativeSql| present(sql, Millis(1)).unwrap();
+        let base = Base {
+            repository: Repository::new("a", "b").unwrap(),
+            branch: "main".to_owned(),
+            environment: None,
+        };
+        let id = |number: u8| RunnerId::from_random([number; 16]);
+        let chosen = |sql: &NativeSql, builds: &[(u8, u32)]| {
+            let running = builds.iter().map(|(number, count)| (id(*number), *count));
+            place_build_in(runners(sql), &base, &running.collect()).map(|chosen| chosen.runner)
+        };
+        let sql = fleet(&[(1, 4), (2, 4)]);
+        assert_eq!(chosen(&sql, &[(1, 1)]), Some(id(2)));
+        assert_eq!(chosen(&sql, &[(1, 2), (2, 1)]), Some(id(2)));
+        assert_eq!(chosen(&sql, &[(1, 2), (2, 2)]), None);
+        let mut holder = runners(&sql)
+            .into_iter()
+            .find(|known| known.runner == id(1))
+            .unwrap();
+        holder.images.push(HeldImage {
+            image: ImageId::from_random([1; 16]),
+            base: base.clone(),
+            commit: String::new(),
+            built_at: Millis(0),
+        });
+        answer(&sql, Request::Register { register: holder }, Millis(0)).unwrap();
+        assert_eq!(chosen(&sql, &[(1, 1)]), Some(id(1)));
+        assert_eq!(chosen(&sql, &[(1, 2)]), Some(id(2)));
     }
 }

@@ -58,9 +58,9 @@ pub fn all() -> Vec<Example> {
         bodies(),
         registry(),
     ]
-        .into_iter()
-        .flatten()
-        .collect()
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn commands() -> Vec<Example> {
@@ -710,7 +710,10 @@ fn registry() -> Vec<Example> {
             PassedOver,
             RequestedImage {
                 id: image(),
-                url: format!("https://agents.example/api/repositories/acme/api/images/{}", image()),
+                url: format!(
+                    "https://agents.example/api/repositories/acme/api/images/{}",
+                    image()
+                ),
             },
         ),
         message("image", PassedOver, image_row()),
