@@ -232,25 +232,37 @@ pub async fn pushed(database: &Database, push: &Push) -> Result<(), Error> {
     if bases.is_empty() {
         return Ok(());
     }
-    for base in &bases {
-        want(database, base, head).await?;
-    }
     let now = clock::now();
+    for base in &bases {
+        let rows = database::images::of_base(database, base).await?;
+        want(
+            database,
+            base,
+            head,
+            &rows,
+            decision::not_before(&rows, now),
+        )
+        .await?;
+    }
     Ok(database::bases::checked(database, repository, branch, Some(head), now).await?)
 }
 
-/// Asks for an image of a base whose branch is at `head`, if it needs one.
-async fn want(database: &Database, base: &Base, head: &str) -> Result<(), Error> {
-    let now = clock::now();
-    let rows = database::images::of_base(database, base).await?;
-    if let Some(reason) = decision::why_build(&base.branch, head, &rows, now) {
+/// Asks for an image of a base whose branch is at `head`, if it needs one. `rows` are the base's.
+async fn want(
+    database: &Database,
+    base: &Base,
+    head: &str,
+    rows: &[Row],
+    not_before: Millis,
+) -> Result<(), Error> {
+    if let Some(reason) = decision::why_build(&base.branch, head, rows, clock::now()) {
         let wish = Wish {
             base,
             reason: &reason,
             forced: false,
             head: Some(head),
             requested_by: None,
-            not_before: decision::not_before(&rows, now),
+            not_before,
             behind: true,
         };
         request(database, &wish).await?;

@@ -117,7 +117,8 @@ async fn refresh(
             }
         };
         for base in bases {
-            want(database, base, &head).await?;
+            let rows = database::images::of_base(database, base).await?;
+            want(database, base, &head, &rows, now).await?;
         }
         database::bases::checked(database, repository, branch, Some(&head), now).await?;
     }

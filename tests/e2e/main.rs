@@ -14,6 +14,7 @@
 
 mod callbacks;
 mod drill;
+mod images;
 mod refusals;
 mod stage;
 mod whole;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     for (name, group) in [
         ("refusals", refusals::group as fn(&mut Group<'_>)),
         ("callbacks", callbacks::group),
+        ("images", images::group),
         ("drill", drill::group),
         ("whole", whole::group),
     ] {

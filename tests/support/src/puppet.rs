@@ -11,10 +11,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::post;
 use axum::{Json, Router};
-use protocol::callback::{Acknowledgement, Batch, Register, Report};
-use protocol::command::{Accepted, Command, SendPrompt, Start};
+use protocol::callback::{Acknowledgement, Batch, ImageReport, Register, Report};
+use protocol::command::{Accepted, BuildImage, Command, SendPrompt, Start};
+use protocol::event::Repository;
+use protocol::image::ImageOutcome;
 use protocol::signature::{Keys, Signature, Signed};
-use protocol::{Millis, PromptId, RunnerId, SessionId};
+use protocol::{ImageId, Millis, PromptId, RunnerId, SessionId};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -45,6 +47,7 @@ pub struct Puppet {
     keys: Keys,
     inbox: Arc<Inbox>,
     server: JoinHandle<()>,
+    register: Register,
 }
 
 /// Commands that no test has asked for yet; several sessions share one puppet.
@@ -81,22 +84,24 @@ impl Puppet {
             keys,
             inbox,
             server,
+            register: Register {
+                runner: RunnerId::from_random(random()?),
+                url: format!("http://{address}"),
+                capacity: 1000,
+                sandboxes: Vec::new(),
+                version: protocol::VERSION.to_owned(),
+                images: Vec::new(),
+                warm: Vec::new(),
+            },
         };
-        puppet
-            .post(
-                "/runner/register",
-                &Register {
-                    runner: RunnerId::from_random(random()?),
-                    url: format!("http://{address}"),
-                    capacity: 1000,
-                    sandboxes: Vec::new(),
-                    version: protocol::VERSION.to_owned(),
-                    images: Vec::new(),
-                    warm: Vec::new(),
-                },
-            )
-            .await?;
+        puppet.register().await?;
         Ok(puppet)
+    }
+
+    /// Says that it is there, as a runner does every twenty seconds.
+    pub async fn register(&self) -> Result<(), PuppetError> {
+        self.post("/runner/register", &self.register).await?;
+        Ok(())
     }
 
     /// Takes the first command that `find` wants, now or when it comes.
@@ -163,6 +168,47 @@ impl Puppet {
             _ => None,
         })
         .await
+    }
+
+    /// The command to make an image of a repository.
+    pub async fn build_command(&self, repository: &Repository) -> Result<BuildImage, PuppetError> {
+        self.command("build", |command| match command {
+            Command::BuildImage(build) if build.base.repository == *repository => {
+                Some(build.clone())
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// Whether a command to make an image of a repository is there that nobody took.
+    pub fn has_build_command(&self, repository: &Repository) -> bool {
+        let commands = self.inbox.commands.lock();
+        let commands = commands.unwrap_or_else(PoisonError::into_inner);
+        commands.iter().any(|command| match command {
+            Command::BuildImage(build) => build.base.repository == *repository,
+            _ => false,
+        })
+    }
+
+    /// Reports how a build goes on; answers up to where the log is held.
+    pub async fn report_image(
+        &self,
+        image: &ImageId,
+        log_offset: u64,
+        log: &str,
+        outcome: Option<ImageOutcome>,
+    ) -> Result<u64, PuppetError> {
+        let report = ImageReport {
+            runner: self.register.runner.clone(),
+            log_offset,
+            log: log.to_owned(),
+            outcome,
+        };
+        let answer = self
+            .post(&format!("/runner/images/{image}"), &report)
+            .await?;
+        Ok(serde_json::from_str::<Acknowledgement>(&answer)?.received)
     }
 
     /// Reports of a started sandbox, `first` being the number of the first one.
