@@ -59,6 +59,11 @@ pub fn idle_minutes(env: &Env) -> Result<i64, ConfigError> {
         })
 }
 
+/// What GitHub signs its webhooks with; without it there are none.
+pub fn github_webhook_secret(env: &Env) -> Option<String> {
+    Some(optional(env, "GITHUB_WEBHOOK_SECRET", "")).filter(|secret| !secret.is_empty())
+}
+
 /// The model of sessions that name none: `provider/name`.
 pub fn default_model(env: &Env) -> Result<Model, ConfigError> {
     let text = optional(env, "MODEL", "anthropic/claude-sonnet-4-5");

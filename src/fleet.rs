@@ -12,13 +12,17 @@ mod tests;
 
 pub use self::placement::{Placement, Wish};
 
+use std::collections::BTreeMap;
+
 use protocol::api::PoolFigures;
 use protocol::callback::{PoolTarget, Register};
-use protocol::{Millis, SandboxId};
+use protocol::image::Base;
+use protocol::{Millis, RunnerId, SandboxId};
 use serde::{Deserialize, Serialize};
 use worker::{DurableObject, Env, Request as HttpRequest, Response, State, durable_object};
 
 use crate::error::Error;
+use crate::images::BUILDS_PER_RUNNER;
 use crate::platform::clock;
 use crate::platform::migration::migrate;
 use crate::platform::sql::{DurableSql, Sql};
@@ -75,7 +79,12 @@ enum Request {
     FirstSight {
         id: String,
     },
-    Any,
+    Present,
+    /// Chooses a runner for a build, given how many each has.
+    PlaceBuild {
+        base: Base,
+        running: BTreeMap<RunnerId, u32>,
+    },
 }
 
 #[durable_object]
@@ -163,7 +172,10 @@ fn answer(sql: &impl Sql, request: Request, now: Millis) -> Result<serde_json::V
             )?;
             (!rows.is_empty()).into()
         }
-        Request::Any => serde_json::to_value(runners::present(sql, now)?.into_iter().next())?,
+        Request::Present => serde_json::to_value(runners::present(sql, now)?)?,
+        Request::PlaceBuild { base, running } => {
+            serde_json::to_value(place_build_in(runners::present(sql, now)?, &base, &running))?
+        }
     })
 }
 
@@ -189,14 +201,41 @@ pub async fn pool_figures(env: &Env) -> Result<PoolFigures, Error> {
     ask(env, &Request::PoolFigures).await
 }
 
-/// Any runner that is present, for work that belongs to no sandbox.
-pub async fn any(env: &Env) -> Result<Option<Register>, Error> {
-    ask(env, &Request::Any).await
-}
-
 /// False when a message of this identifier was taken before.
 pub async fn first_sight(env: &Env, id: &str) -> Result<bool, Error> {
     ask(env, &Request::FirstSight { id: id.to_owned() }).await
+}
+
+/// Runners that are present.
+pub async fn present_runners(env: &Env) -> Result<Vec<Register>, Error> {
+    ask(env, &Request::Present).await
+}
+
+/// Chooses a runner for a build; `running` says how many builds each has.
+pub async fn place_build(
+    env: &Env,
+    base: &Base,
+    running: BTreeMap<RunnerId, u32>,
+) -> Result<Option<Register>, Error> {
+    let base = base.clone();
+    ask(env, &Request::PlaceBuild { base, running }).await
+}
+
+/// Of the runners with room one that holds an image of the base, which it can begin with or find
+/// unchanged; else the one with the fewest builds.
+fn place_build_in(
+    runners: Vec<Register>,
+    base: &Base,
+    running: &BTreeMap<RunnerId, u32>,
+) -> Option<Register> {
+    let builds = |runner: &Register| running.get(&runner.runner).copied().unwrap_or(0);
+    runners
+        .into_iter()
+        .filter(|runner| builds(runner) < BUILDS_PER_RUNNER)
+        .min_by_key(|runner| {
+            let holds = runner.images.iter().any(|image| image.base == *base);
+            (!holds, builds(runner))
+        })
 }
 
 async fn ask<T: serde::de::DeserializeOwned>(env: &Env, request: &Request) -> Result<T, Error> {

@@ -411,3 +411,29 @@ fn figures_of_nothing_promise_nothing() {
     let figures = Played::new(&[]).figures(0);
     assert_eq!((figures.hits, figures.seconds_saved), (0, None));
 }
+
+#[test]
+fn a_build_goes_to_a_holder_of_its_base_with_room_then_to_the_least_busy() {
+    let register = |number: u8, images: Vec<HeldImage>| Register {
+        runner: runner(number),
+        url: format!("http://runner-{number}"),
+        capacity: 4,
+        sandboxes: Vec::new(),
+        version: "1.0".to_owned(),
+        images,
+        warm: Vec::new(),
+    };
+    let chosen = |images: Vec<HeldImage>, builds: &[(u8, u32)]| {
+        let running = builds
+            .iter()
+            .map(|(number, count)| (runner(*number), *count));
+        let runners = vec![register(1, images), register(2, Vec::new())];
+        place_build_in(runners, &base("main"), &running.collect()).map(|chosen| chosen.runner)
+    };
+    assert_eq!(chosen(Vec::new(), &[(1, 1)]), Some(runner(2)));
+    assert_eq!(chosen(Vec::new(), &[(1, 2), (2, 1)]), Some(runner(2)));
+    assert_eq!(chosen(Vec::new(), &[(1, 2), (2, 2)]), None);
+    let holds = vec![held(1, "main", 0)];
+    assert_eq!(chosen(holds.clone(), &[(1, 1)]), Some(runner(1)));
+    assert_eq!(chosen(holds, &[(1, 2)]), Some(runner(2)));
+}

@@ -14,6 +14,7 @@
 
 mod callbacks;
 mod drill;
+mod images;
 mod refusals;
 mod stage;
 mod warm;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         ("refusals", refusals::group as fn(&mut Group<'_>)),
         ("callbacks", callbacks::group),
         ("warm", warm::group),
+        ("images", images::group),
         ("drill", drill::group),
         ("whole", whole::group),
     ] {

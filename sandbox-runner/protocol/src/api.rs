@@ -1,5 +1,9 @@
 //! Bodies of the HTTP surface that clients use.
 
+mod registry;
+
+pub use registry::*;
+
 use serde::{Deserialize, Serialize};
 
 use crate::command::Model;

@@ -12,11 +12,13 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::post;
 use axum::{Json, Router};
 use protocol::callback::{
-    Acknowledgement, Batch, PoolTarget, REGISTRATION_MS, Register, Registered, Report,
+    Acknowledgement, Batch, ImageReport, PoolTarget, REGISTRATION_MS, Register, Registered, Report,
 };
-use protocol::command::{Accepted, Command, SendPrompt, Start};
+use protocol::command::{Accepted, BuildImage, Command, SendPrompt, Start};
+use protocol::event::Repository;
+use protocol::image::ImageOutcome;
 use protocol::signature::{Keys, Signature, Signed};
-use protocol::{Millis, PromptId, RunnerId, SessionId};
+use protocol::{ImageId, Millis, PromptId, RunnerId, SessionId};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -120,6 +122,11 @@ impl Puppet {
         Ok(serde_json::from_str::<Registered>(&answer)?.pool)
     }
 
+    /// Says that it is there, as a runner does every twenty seconds.
+    pub async fn register(&self) -> Result<(), PuppetError> {
+        self.offer(|_| ()).await.map(drop)
+    }
+
     /// Takes the first command that `find` wants, now or when it comes.
     async fn command<T>(
         &self,
@@ -184,6 +191,47 @@ impl Puppet {
             _ => None,
         })
         .await
+    }
+
+    /// The command to make an image of a repository.
+    pub async fn build_command(&self, repository: &Repository) -> Result<BuildImage, PuppetError> {
+        self.command("build", |command| match command {
+            Command::BuildImage(build) if build.base.repository == *repository => {
+                Some(build.clone())
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// Whether a command to make an image of a repository is there that nobody took.
+    pub fn has_build_command(&self, repository: &Repository) -> bool {
+        let commands = self.inbox.commands.lock();
+        let commands = commands.unwrap_or_else(PoisonError::into_inner);
+        commands.iter().any(|command| match command {
+            Command::BuildImage(build) => build.base.repository == *repository,
+            _ => false,
+        })
+    }
+
+    /// Reports how a build goes on; answers up to where the log is held.
+    pub async fn report_image(
+        &self,
+        image: &ImageId,
+        log_offset: u64,
+        log: &str,
+        outcome: Option<ImageOutcome>,
+    ) -> Result<u64, PuppetError> {
+        let report = ImageReport {
+            runner: self.register.lock().await.runner.clone(),
+            log_offset,
+            log: log.to_owned(),
+            outcome,
+        };
+        let answer = self
+            .post(&format!("/runner/images/{image}"), &report)
+            .await?;
+        Ok(serde_json::from_str::<Acknowledgement>(&answer)?.received)
     }
 
     /// Reports of a started sandbox, `first` being the number of the first one.
