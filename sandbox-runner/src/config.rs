@@ -72,11 +72,10 @@ pub const VARIABLES: &[Variable] = &[
         "the forge that repositories are cloned from and pushed to",
     ),
     variable("OPENCODE_BIN", "opencode", "the agent server's executable"),
-    variable("BWRAP_BIN", "bwrap", "bubblewrap's executable"),
     variable(
         "SANDBOX_UID",
         "20001",
-        "numeric user that runs what is inside a sandbox, not 0",
+        "first of the numeric users and groups that sandboxes run as if the runner is root, one each, not 0; as many as RUNNER_CAPACITY and image builds must be free",
     ),
     variable(
         "ANTHROPIC_API_KEY",
@@ -141,7 +140,6 @@ pub struct Config {
     pub capacity: u32,
     pub github_url: String,
     pub opencode_bin: PathBuf,
-    pub bwrap_bin: PathBuf,
     pub sandbox_uid: u32,
     pub anthropic: Upstream,
     pub openai: Upstream,
@@ -215,7 +213,6 @@ impl Config {
             capacity: source.checked("RUNNER_CAPACITY", |count| (1..=1000).contains(count))?,
             github_url: source.url("GITHUB_URL", source.required("GITHUB_URL")?)?,
             opencode_bin: source.parsed("OPENCODE_BIN")?,
-            bwrap_bin: source.parsed("BWRAP_BIN")?,
             sandbox_uid: source.checked("SANDBOX_UID", |uid| *uid != 0)?,
             anthropic: Upstream {
                 base_url: source

@@ -41,7 +41,6 @@ use protocol::egress::EgressPolicy;
 use protocol::event::Repository;
 use protocol::{Millis, SessionId};
 use reqwest::{Client, Url};
-use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -200,18 +199,6 @@ impl Gateway {
         tasks.spawn(async move { names.serve(questions).await });
         tasks.spawn(Arc::clone(&way).serve_http(http));
         tasks.spawn(way.serve_https(https));
-        Serving {
-            _tasks: tasks,
-            ledger,
-        }
-    }
-
-    /// Serves a sandbox that has no way to other hosts.
-    pub fn serve_socket(&self, policy: GatewayPolicy, socket: UnixListener) -> Serving {
-        let ledger = Arc::new(Ledger::default());
-        let router = self.router(policy, Arc::clone(&ledger));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(answer_all(socket, router));
         Serving {
             _tasks: tasks,
             ledger,

@@ -16,8 +16,8 @@ use crate::gateway::egress::Egress;
 use crate::gateway::{Gateway, GatewayError};
 use crate::image::Images;
 use crate::register::{Registration, credentials, keep_registered};
-use crate::sandbox::bubblewrap::{Bubblewrap, BubblewrapConfig, SetupError, Tool};
 use crate::sandbox::doctor::{self, DoctorError};
+use crate::sandbox::namespaces::{Namespaces, NamespacesConfig, SetupError, Tool};
 use crate::sandbox::{SandboxBackend as _, SandboxError};
 use crate::server::{Commands, router};
 use crate::session::{Machinery, sessions};
@@ -171,15 +171,14 @@ pub async fn sweep(config: &Config) -> Result<usize, RunnerError> {
 /// The name under which the agent and its settings are mounted in every sandbox, below `/opt`.
 const AGENT: &str = "agent";
 
-fn backend(config: &Config) -> Result<Bubblewrap, RunnerError> {
+fn backend(config: &Config) -> Result<Namespaces, RunnerError> {
     let settings = config.state_dir.join("agent");
     launch::write_tools(&settings).map_err(|source| RunnerError::Tools {
         path: settings.clone(),
         source,
     })?;
-    Bubblewrap::open(&BubblewrapConfig {
+    Namespaces::open(&NamespacesConfig {
         state: config.state_dir.clone(),
-        bubblewrap: config.bwrap_bin.clone(),
         runner: std::env::current_exe().map_err(RunnerError::Program)?,
         sandbox_uid: config.sandbox_uid,
         tools: vec![Tool {

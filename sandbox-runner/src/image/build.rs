@@ -14,6 +14,7 @@ use crate::clock;
 use crate::gateway::{Access, Gateway, GatewayPolicy, Serving};
 use crate::init::wire::{ExecSpec, Exit, GATEWAY_PORT};
 use crate::sandbox::channel::ExecFrame;
+use crate::sandbox::limits::Limits;
 use crate::sandbox::{SandboxBackend, SandboxSpec};
 
 /// Long enough for a large history.
@@ -53,6 +54,8 @@ impl<'a> Build<'a> {
             id: SandboxId::from_random(clock::random()),
             layers: Vec::new(),
             env: BTreeMap::new(),
+            workshop: false,
+            limits: Limits::default(),
         };
         let sandbox = backend.create(&spec).await.map_err(ImageError::Create)?;
         let policy = GatewayPolicy {
@@ -61,7 +64,7 @@ impl<'a> Build<'a> {
             egress: EgressPolicy::default(),
             spent_microdollars: 0,
         };
-        let serving = gateway.serve_socket(policy, sandbox.gateway);
+        let serving = gateway.serve(policy, sandbox.ports);
         let log = Log::default();
         Ok(Self {
             backend,

@@ -7,7 +7,6 @@ use std::time::Duration;
 use protocol::command::Start;
 use protocol::event::{Step, StepName};
 use protocol::{Millis, SandboxId};
-use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -19,7 +18,8 @@ use crate::gateway::{Access, GatewayPolicy, Serving};
 use crate::git::{GitError, Synchronised, Workspace};
 use crate::image::{Image, ImageError};
 use crate::init::wire::SpawnSpec;
-use crate::sandbox::{Adoption, SandboxBackend, SandboxError, SandboxSpec};
+use crate::sandbox::limits::Limits;
+use crate::sandbox::{Adoption, Ports, SandboxBackend, SandboxError, SandboxSpec};
 
 /// Where the repository is inside a sandbox.
 pub(super) use crate::image::WORKSPACE;
@@ -87,13 +87,15 @@ pub(super) async fn provision(
                 machinery.committer.email.clone(),
             ),
         ]),
+        workshop: false,
+        limits: Limits::default(),
     };
     let sandbox = machinery
         .backend
         .create(&spec)
         .await
         .map_err(ProvisionError::Create)?;
-    let serving = serve_gateway(machinery, start, sandbox.gateway);
+    let serving = serve_gateway(machinery, start, sandbox.ports);
     tell(told, StepName::Restore, began, None).await;
 
     let (agent, workspace) = tokio::try_join!(
@@ -127,7 +129,7 @@ pub(super) async fn adopt(
     let Adoption::Alive(sandbox) = machinery.backend.adopt(&start.sandbox).await? else {
         return Ok(None);
     };
-    let serving = serve_gateway(machinery, start, sandbox.gateway);
+    let serving = serve_gateway(machinery, start, sandbox.ports);
     Ok(Some((connect(&machinery.backend, &start.sandbox), serving)))
 }
 
@@ -229,7 +231,7 @@ async fn synchronise(
     Ok(synchronised)
 }
 
-fn serve_gateway(machinery: &Machinery, start: &Start, listener: UnixListener) -> Serving {
+fn serve_gateway(machinery: &Machinery, start: &Start, ports: Ports) -> Serving {
     let access = Access::Session {
         session: start.session.clone(),
         branch: start.work_branch.clone(),
@@ -240,7 +242,7 @@ fn serve_gateway(machinery: &Machinery, start: &Start, listener: UnixListener) -
         egress: start.egress.clone().unwrap_or_default(),
         spent_microdollars: start.spent_microdollars,
     };
-    machinery.gateway.serve_socket(policy, listener)
+    machinery.gateway.serve(policy, ports)
 }
 
 fn connect(backend: &Arc<dyn SandboxBackend>, sandbox: &SandboxId) -> Agent {

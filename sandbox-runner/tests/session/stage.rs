@@ -165,7 +165,6 @@ impl Stage {
             .env("WORKER_URL", &self.worker.url)
             .env("GITHUB_URL", self.forge.url())
             .env("OPENCODE_BIN", tool("OPENCODE_BIN"))
-            .env("BWRAP_BIN", tool("BWRAP_BIN"))
             .env("OPENAI_API_KEY", MODEL_KEY)
             .env("OPENAI_BASE_URL", format!("{}/v1", self.model.url()))
             .env("GIT_COMMITTER_NAME", "the-bot")
