@@ -65,8 +65,11 @@ pub enum RunnerError {
     Serve(#[source] io::Error),
 }
 
+const MOST_FILES: u64 = 65_536;
+
 /// Serves until a signal ends it. Sandboxes live on, and the next start takes them over.
 pub async fn serve(config: Config) -> Result<(), RunnerError> {
+    allow_connections();
     let backend = Arc::new(backend(&config)?);
     let machine = doctor::check(&backend).await;
     let machine = machine.map_err(RunnerError::Doctor)?;
@@ -217,6 +220,23 @@ fn identifier(config: &Config) -> Result<RunnerId, RunnerError> {
             Ok(id)
         }
         Err(error) => Err(failed(error)),
+    }
+}
+
+/// Connections of sandboxes are descriptors of this process, and the usual limit is what one
+/// sandbox alone may have open.
+fn allow_connections() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(MOST_FILES).min(MOST_FILES);
+    if limit.current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit {
+            current: Some(wanted),
+            maximum: limit.maximum,
+        };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "the limit of open files stays low");
+        }
     }
 }
 

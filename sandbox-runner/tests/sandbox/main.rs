@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod egress;
 mod fixture;
 mod forge;
 mod images;
