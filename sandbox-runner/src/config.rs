@@ -10,6 +10,8 @@ use protocol::RunnerId;
 use protocol::command::GitIdentity;
 use protocol::signature::{KeyError, Keys};
 
+use crate::layer::depot::{DepotConfig, InvalidDepot};
+
 /// One environment variable, as `--help` shows it.
 pub struct Variable {
     pub name: &'static str,
@@ -105,6 +107,13 @@ pub const VARIABLES: &[Variable] = &[
         "the committer's address",
     ),
     variable(
+        "DEPOT_URL",
+        "",
+        "where layers travel between runners: file:///directory or s3://bucket/prefix?endpoint=https://…&region=…; without it they stay on this machine",
+    ),
+    variable("DEPOT_ACCESS_KEY_ID", "", "key for the bucket of DEPOT_URL"),
+    variable("DEPOT_SECRET_ACCESS_KEY", "", "secret of that key"),
+    variable(
         "RUST_LOG",
         "info",
         "what is logged to standard error, as tracing's filter",
@@ -127,6 +136,7 @@ pub struct Config {
     pub anthropic: Upstream,
     pub openai: Upstream,
     pub committer: GitIdentity,
+    pub depot: Option<DepotConfig>,
 }
 
 /// A model provider: where it is and what it wants to see.
@@ -199,6 +209,7 @@ impl Config {
                 name: source.line("GIT_COMMITTER_NAME")?,
                 email: source.line("GIT_COMMITTER_EMAIL")?,
             },
+            depot: source.depot()?,
         })
     }
 }
@@ -271,6 +282,22 @@ impl Source<'_> {
         Ok(value.trim_end_matches('/').to_owned())
     }
 
+    fn depot(&self) -> Result<Option<DepotConfig>, ConfigError> {
+        let Some(url) = self.optional("DEPOT_URL") else {
+            return Ok(None);
+        };
+        let keys = ["DEPOT_ACCESS_KEY_ID", "DEPOT_SECRET_ACCESS_KEY"];
+        let [id, secret] = keys.map(|name| self.optional(name));
+        let config = DepotConfig::parse(&url, id, secret);
+        config.map(Some).map_err(|error| match error {
+            InvalidDepot::NoKeys => ConfigError::Missing {
+                name: "DEPOT_ACCESS_KEY_ID",
+                about: "a bucket needs it and DEPOT_SECRET_ACCESS_KEY",
+            },
+            InvalidDepot::NoAddress => self.invalid("DEPOT_URL"),
+        })
+    }
+
     /// One line without what git gives a meaning in an identity.
     fn line(&self, name: &'static str) -> Result<String, ConfigError> {
         self.checked(name, |text: &String| {
@@ -333,6 +360,7 @@ mod tests {
             ("RUNNER_CAPACITY", "0"),
             ("SANDBOX_UID", "0"),
             ("GIT_COMMITTER_NAME", "a\nb"),
+            ("DEPOT_URL", "/directory"),
         ];
         for (name, value) in cases {
             let error = read(&[(name, value)]).unwrap_err();
@@ -352,6 +380,16 @@ mod tests {
                 ..
             }
         ));
+    }
+
+    #[test]
+    fn a_bucket_without_its_keys_is_refused_and_says_which_are_missing() {
+        let error = read(&[("DEPOT_URL", "s3://layers")]).unwrap_err();
+        assert!(
+            error.to_string().contains("DEPOT_SECRET_ACCESS_KEY"),
+            "{error}"
+        );
+        assert_eq!(read(&[]).unwrap().depot, None);
     }
 
     #[test]
