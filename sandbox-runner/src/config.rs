@@ -3,13 +3,16 @@
 //! [`VARIABLES`] is the one list of them: `--help` prints it, and every error quotes it. A value
 //! is never part of an error, since it may be a secret.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use protocol::RunnerId;
 use protocol::command::GitIdentity;
+use protocol::egress::HostName;
 use protocol::signature::{KeyError, Keys};
 
+use crate::gateway::billing::{Billing, BillingError};
 use crate::layer::depot::{DepotConfig, InvalidDepot};
 
 /// One environment variable, as `--help` shows it.
@@ -70,11 +73,10 @@ pub const VARIABLES: &[Variable] = &[
         "the forge that repositories are cloned from and pushed to",
     ),
     variable("OPENCODE_BIN", "opencode", "the agent server's executable"),
-    variable("BWRAP_BIN", "bwrap", "bubblewrap's executable"),
     variable(
         "SANDBOX_UID",
         "20001",
-        "numeric user that runs what is inside a sandbox, not 0",
+        "first of the numeric users and groups that sandboxes run as if the runner is root, one each, not 0; as many as RUNNER_CAPACITY and image builds must be free",
     ),
     variable(
         "ANTHROPIC_API_KEY",
@@ -95,6 +97,21 @@ pub const VARIABLES: &[Variable] = &[
         "OPENAI_BASE_URL",
         "https://api.openai.com/v1",
         "server that speaks the OpenAI chat completions API",
+    ),
+    variable(
+        "MODEL_PRICES",
+        "",
+        "prices in dollars for a million tokens, JSON or an absolute path to it: {\"anthropic/claude-sonnet-4-5\": {\"input\": 3, \"output\": 15, \"cache_read\": 0.3, \"cache_write\": 3.75}}; without one a model's cost is unknown",
+    ),
+    variable(
+        "SESSION_BUDGET_USD",
+        "",
+        "what one session may spend on models, in dollars; needs MODEL_PRICES; no limit if absent",
+    ),
+    variable(
+        "EGRESS_INTERNAL_HOSTS",
+        "",
+        "host names, separated by spaces, that may have private addresses; a repository's policy has to allow them as well",
     ),
     variable(
         "GIT_COMMITTER_NAME",
@@ -131,10 +148,12 @@ pub struct Config {
     pub capacity: u32,
     pub github_url: String,
     pub opencode_bin: PathBuf,
-    pub bwrap_bin: PathBuf,
     pub sandbox_uid: u32,
     pub anthropic: Upstream,
     pub openai: Upstream,
+    pub billing: Billing,
+    /// Hosts that may be on a network around this machine.
+    pub internal_hosts: BTreeSet<HostName>,
     pub committer: GitIdentity,
     pub depot: Option<DepotConfig>,
 }
@@ -156,7 +175,7 @@ impl std::fmt::Debug for Upstream {
     }
 }
 
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("{name} is not set; {about}")]
     Missing {
@@ -170,6 +189,15 @@ pub enum ConfigError {
     },
     #[error("RUNNER_KEYS cannot be used")]
     Keys(#[source] KeyError),
+    #[error("{name} cannot be used; {about}")]
+    Billing {
+        name: &'static str,
+        about: &'static str,
+        #[source]
+        source: BillingError,
+    },
+    #[error("failed to read the file that MODEL_PRICES names")]
+    Prices(#[source] std::io::Error),
 }
 
 impl Config {
@@ -194,7 +222,6 @@ impl Config {
             capacity: source.checked("RUNNER_CAPACITY", |count| (1..=1000).contains(count))?,
             github_url: source.url("GITHUB_URL", source.required("GITHUB_URL")?)?,
             opencode_bin: source.parsed("OPENCODE_BIN")?,
-            bwrap_bin: source.parsed("BWRAP_BIN")?,
             sandbox_uid: source.checked("SANDBOX_UID", |uid| *uid != 0)?,
             anthropic: Upstream {
                 base_url: source
@@ -205,6 +232,8 @@ impl Config {
                 base_url: source.url("OPENAI_BASE_URL", source.required("OPENAI_BASE_URL")?)?,
                 key: source.optional("OPENAI_API_KEY"),
             },
+            billing: source.billing()?,
+            internal_hosts: source.hosts("EGRESS_INTERNAL_HOSTS")?,
             committer: GitIdentity {
                 name: source.line("GIT_COMMITTER_NAME")?,
                 email: source.line("GIT_COMMITTER_EMAIL")?,
@@ -305,6 +334,36 @@ impl Source<'_> {
         })
     }
 
+    fn billing(&self) -> Result<Billing, ConfigError> {
+        let prices = match self.optional("MODEL_PRICES") {
+            Some(path) if path.starts_with('/') => {
+                Some(std::fs::read_to_string(path).map_err(ConfigError::Prices)?)
+            }
+            inline => inline,
+        };
+        let budget = self.optional("SESSION_BUDGET_USD");
+        Billing::parse(prices.as_deref(), budget.as_deref()).map_err(|source| {
+            let name = match source {
+                BillingError::Form(_) | BillingError::Price => "MODEL_PRICES",
+                BillingError::Budget | BillingError::NoPrices => "SESSION_BUDGET_USD",
+            };
+            let about = described(name).about;
+            ConfigError::Billing {
+                name,
+                about,
+                source,
+            }
+        })
+    }
+
+    fn hosts(&self, name: &'static str) -> Result<BTreeSet<HostName>, ConfigError> {
+        let hosts = self.optional(name).unwrap_or_default();
+        hosts
+            .split_whitespace()
+            .map(|host| HostName::parse(host).map_err(|_| self.invalid(name)))
+            .collect()
+    }
+
     fn invalid(&self, name: &'static str) -> ConfigError {
         ConfigError::Invalid {
             name,
@@ -360,6 +419,9 @@ mod tests {
             ("RUNNER_CAPACITY", "0"),
             ("SANDBOX_UID", "0"),
             ("GIT_COMMITTER_NAME", "a\nb"),
+            ("MODEL_PRICES", "3 dollars"),
+            ("SESSION_BUDGET_USD", "5"),
+            ("EGRESS_INTERNAL_HOSTS", "mirror.example.com 10.0.0.1"),
             ("DEPOT_URL", "/directory"),
         ];
         for (name, value) in cases {

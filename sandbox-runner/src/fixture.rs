@@ -24,6 +24,11 @@ pub(crate) fn start(callback_url: &str) -> Start {
         },
         first_part: PartId(1),
         callback_url: callback_url.into(),
+        environment: None,
+        warm: None,
+        snapshot: None,
+        egress: None,
+        spent_microdollars: 0,
     }
 }
 

@@ -1,9 +1,13 @@
-//! The way out of a sandbox, where credentials are added that no sandbox holds.
+//! The only way out of a sandbox, where credentials are added that no sandbox holds.
 //!
-//! Each sandbox has a listener of its own, so the caller is known by where it calls. What it may
-//! reach is the model providers and one repository of the forge, by the paths below; all else is
-//! refused. Of a request only named headers go on, so no credential of the sandbox's own does.
-//! Bodies are streamed both ways, since packs are large and a token must not wait for the next.
+//! Each sandbox has sockets of its own, so the caller is known by where it calls. On one of them
+//! are the model providers and one repository of the forge, by the paths below. Of such a request
+//! only named headers go on, so no credential of the sandbox's own does. Bodies are streamed both
+//! ways, since packs are large and a token must not wait for the next.
+//!
+//! The others lead to the hosts that the repository's policy allows, by their own names and ports:
+//! `names` answers look-ups, `egress` takes the connections. Whatever goes out or is refused is in
+//! the sandbox's `ledger`.
 //!
 //! | path | goes to |
 //! | --- | --- |
@@ -11,13 +15,19 @@
 //! | `/llm/warmup/v1/chat/completions` | nobody: a fixed answer |
 //! | `/git/{owner}/{name}.git/…` | the forge, with a token for that repository |
 
-mod contact;
+pub mod billing;
 mod credentials;
+pub mod egress;
 mod forge;
 mod forward;
+pub mod ledger;
+mod listener;
 mod model;
+mod names;
 mod push;
+mod usage;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,22 +37,30 @@ use axum::response::Response;
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use protocol::callback::{Credentials, CredentialsRequest, Purpose};
+use protocol::egress::EgressPolicy;
 use protocol::event::Repository;
 use protocol::{Millis, SessionId};
 use reqwest::{Client, Url};
-use tokio::net::UnixListener;
-use tokio::task::JoinHandle;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::config::Upstream;
-pub use contact::{Contact, Contacts, Verdict};
+use crate::sandbox::Ports;
+use billing::Billing;
 use credentials::Cache;
-use forward::{refuse, refuse_contact};
+use egress::{Egress, Way};
+use forward::refuse;
+use ledger::{ContactKind, Ledger};
+use names::Names;
 
 /// What one sandbox may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewayPolicy {
     pub repository: Repository,
     pub access: Access,
+    pub egress: EgressPolicy,
+    /// What the session spent on models before this sandbox.
+    pub spent_microdollars: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,12 +91,15 @@ pub enum GatewayError {
 /// The gateway of every sandbox of this runner. They share connections to the outside.
 pub struct Gateway {
     outside: Arc<Outside>,
+    egress: Arc<Egress>,
+    billing: Arc<Billing>,
 }
 
-/// One sandbox's gateway at work. Dropping it takes no new connections.
+/// One sandbox's gateway at work. Dropping it takes no new connections, and ends those to hosts.
 pub struct Serving {
-    task: JoinHandle<()>,
-    contacts: Arc<Contacts>,
+    // Aborted when dropped.
+    _tasks: JoinSet<()>,
+    ledger: Arc<Ledger>,
 }
 
 /// A place outside, with connections of its own.
@@ -107,7 +128,9 @@ struct Caller {
     outside: Arc<Outside>,
     policy: Arc<GatewayPolicy>,
     credentials: Arc<Cache>,
-    contacts: Arc<Contacts>,
+    billing: Arc<Billing>,
+    model_room: Arc<Semaphore>,
+    ledger: Arc<Ledger>,
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -134,12 +157,55 @@ impl Gateway {
                 source,
                 now: crate::clock::now,
             }),
+            egress: Arc::new(Egress::system(BTreeSet::new())),
+            billing: Arc::default(),
         })
     }
 
+    pub fn with_egress(self, egress: Egress) -> Self {
+        Self {
+            egress: Arc::new(egress),
+            ..self
+        }
+    }
+
+    pub fn with_billing(self, billing: Billing) -> Self {
+        Self {
+            billing: Arc::new(billing),
+            ..self
+        }
+    }
+
     /// Serves one sandbox until the result is dropped.
-    pub fn serve(&self, policy: GatewayPolicy, listener: UnixListener) -> Serving {
-        let contacts = Arc::new(Contacts::default());
+    pub fn serve(&self, policy: GatewayPolicy, ports: Ports) -> Serving {
+        let Ports {
+            gateway,
+            names: questions,
+            http,
+            https,
+        } = ports;
+        let ledger = Arc::new(Ledger::default());
+        let allowed = Arc::new(policy.egress.clone());
+        let names = Arc::new(Names::new(Arc::clone(&allowed), Arc::clone(&ledger)));
+        let way = Arc::new(Way::new(
+            Arc::clone(&self.egress),
+            allowed,
+            Arc::clone(&names),
+            Arc::clone(&ledger),
+        ));
+        let router = self.router(policy, Arc::clone(&ledger));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(answer_all(listener::Bounded::new(gateway), router));
+        tasks.spawn(async move { names.serve(questions).await });
+        tasks.spawn(Arc::clone(&way).serve_http(http));
+        tasks.spawn(way.serve_https(https));
+        Serving {
+            _tasks: tasks,
+            ledger,
+        }
+    }
+
+    fn router(&self, policy: GatewayPolicy, ledger: Arc<Ledger>) -> Router {
         let purpose = match &policy.access {
             Access::Image => Purpose::Image,
             Access::Session { session, .. } => Purpose::Session {
@@ -154,28 +220,28 @@ impl Gateway {
             outside: Arc::clone(&self.outside),
             policy: Arc::new(policy),
             credentials: Arc::new(Cache::new(asked)),
-            contacts: Arc::clone(&contacts),
+            billing: Arc::clone(&self.billing),
+            model_room: Arc::new(Semaphore::new(model::MOST_REQUESTS)),
+            ledger,
         };
-        let router = Router::new().fallback(answer).with_state(caller);
-        let task = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::error!(%error, "the gateway stopped serving a sandbox");
-            }
-        });
-        Serving { task, contacts }
+        Router::new().fallback(answer).with_state(caller)
     }
 }
 
 impl Serving {
     /// Whom the sandbox has tried to reach so far.
-    pub fn contacts(&self) -> Vec<Contact> {
-        self.contacts.list()
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
     }
 }
 
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.task.abort();
+async fn answer_all<L>(listener: L, router: Router)
+where
+    L: axum::serve::Listener,
+    L::Addr: std::fmt::Debug,
+{
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "the gateway stopped serving a sandbox");
     }
 }
 
@@ -237,7 +303,8 @@ async fn answer(State(caller): State<Caller>, request: Request) -> Response {
     if let Some(path) = path.strip_prefix("/git/") {
         return forge::answer(&caller, path, request).await;
     }
-    refuse_contact(&caller.contacts, "");
+    let reason = "the gateway has nothing at this path";
+    caller.ledger.denied(ContactKind::Http, "", reason);
     refuse(
         StatusCode::NOT_FOUND,
         "not_found",

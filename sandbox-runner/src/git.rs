@@ -193,7 +193,8 @@ impl Workspace<'_> {
         Ok(numstat::parse(&listed))
     }
 
-    async fn head(&self) -> Result<String, GitError> {
+    /// The commit that is checked out.
+    pub async fn head(&self) -> Result<String, GitError> {
         self.git(&["rev-parse", "--verify", "HEAD"]).text().await
     }
 

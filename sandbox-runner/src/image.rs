@@ -9,7 +9,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use protocol::event::Repository;
+use protocol::callback::HeldImage;
+use protocol::image::Base;
 use protocol::{ImageId, Millis};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinError;
@@ -33,8 +34,7 @@ pub const WORKSPACE: &str = "/home/agent/workspace";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     pub id: ImageId,
-    pub repository: Repository,
-    pub branch: String,
+    pub base: Base,
     pub commit: String,
     /// Lowest first.
     pub layers: Vec<LayerId>,
@@ -97,7 +97,7 @@ struct Workshop {
     shelf: Shelf,
     backend: Arc<dyn SandboxBackend>,
     gateway: Arc<Gateway>,
-    turns: Mutex<HashMap<(Repository, String), Turn>>,
+    turns: Mutex<HashMap<Base, Turn>>,
 }
 
 /// Held by whoever makes the image of a branch.
@@ -132,69 +132,58 @@ impl Images {
     }
 
     /// The image that was made last.
-    pub fn newest(
-        &self,
-        repository: &Repository,
-        branch: &str,
-    ) -> Result<Option<Image>, ImageError> {
-        self.workshop.shelf.newest(repository, branch)
+    pub fn newest(&self, base: &Base) -> Result<Option<Image>, ImageError> {
+        self.workshop.shelf.newest(base)
+    }
+
+    /// The newest image of each base, as the Worker is told of them.
+    pub fn held(&self) -> Result<Vec<HeldImage>, ImageError> {
+        let images = self.workshop.shelf.all()?;
+        let held = images.into_iter().map(|image| HeldImage {
+            image: image.id,
+            base: image.base,
+            commit: image.commit,
+            built_at: image.built_at,
+        });
+        Ok(held.collect())
     }
 
     /// Makes an image unless there is one by now.
-    pub async fn build(&self, repository: &Repository, branch: &str) -> Result<Image, ImageError> {
-        self.make(repository, branch, Demand::Some).await
+    pub async fn build(&self, base: &Base) -> Result<Image, ImageError> {
+        self.make(base, Demand::Some).await
     }
 
     /// Makes an image unless there is one of the branch's newest commit.
-    pub async fn refresh(
-        &self,
-        repository: &Repository,
-        branch: &str,
-    ) -> Result<Image, ImageError> {
-        self.make(repository, branch, Demand::Newest).await
+    pub async fn refresh(&self, base: &Base) -> Result<Image, ImageError> {
+        self.make(base, Demand::Newest).await
     }
 
     /// The work goes on when nobody waits for it any more: it is bounded, and the next who asks
     /// gets its result.
-    async fn make(
-        &self,
-        repository: &Repository,
-        branch: &str,
-        demand: Demand,
-    ) -> Result<Image, ImageError> {
-        let workshop = Arc::clone(&self.workshop);
-        let (repository, branch) = (repository.clone(), branch.to_owned());
-        let made = tokio::spawn(async move { workshop.make(&repository, &branch, demand).await });
+    async fn make(&self, base: &Base, demand: Demand) -> Result<Image, ImageError> {
+        let (workshop, base) = (Arc::clone(&self.workshop), base.clone());
+        let made = tokio::spawn(async move { workshop.make(&base, demand).await });
         made.await.map_err(ImageError::Interrupted)?
     }
 }
 
 impl Workshop {
-    async fn make(
-        &self,
-        repository: &Repository,
-        branch: &str,
-        demand: Demand,
-    ) -> Result<Image, ImageError> {
-        let turn = self.turn(repository, branch);
+    async fn make(&self, base: &Base, demand: Demand) -> Result<Image, ImageError> {
+        let turn = self.turn(base);
         let _turn = turn.lock().await;
-        let present = self.shelf.newest(repository, branch)?;
+        let present = self.shelf.newest(base)?;
         let known = match (demand, present) {
             (Demand::Some, Some(image)) => return Ok(image),
             (Demand::Newest, present) => present,
             (Demand::Some, None) => None,
         };
-        let build = Build::start(self.backend.as_ref(), &self.gateway, repository, branch).await?;
+        let build = Build::start(self.backend.as_ref(), &self.gateway, base).await?;
         build.run(known, &self.shelf).await
     }
 
-    fn turn(&self, repository: &Repository, branch: &str) -> Turn {
+    fn turn(&self, base: &Base) -> Turn {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(
-            turns
-                .entry((repository.clone(), branch.to_owned()))
-                .or_default(),
-        )
+        Arc::clone(turns.entry(base.clone()).or_default())
     }
 }

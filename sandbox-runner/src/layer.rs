@@ -86,6 +86,12 @@ impl<'a> Parts<'a> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
+    #[error("failed to read the metadata of layer {id}")]
+    Read {
+        id: LayerId,
+        #[source]
+        source: io::Error,
+    },
     #[error("there is no layer {0}")]
     Unknown(LayerId),
     #[error("failed to write the metadata of layer {id}")]
@@ -173,6 +179,20 @@ impl LayerStore {
     /// Where the layer's system packages are, if the layer exists and has any.
     pub fn system(&self, id: &LayerId) -> Option<PathBuf> {
         self.part(id, SYSTEM)
+    }
+
+    /// A layer with all that it lies upon, lowest first.
+    pub fn chain(&self, top: &LayerId) -> Result<Vec<LayerId>, LayerError> {
+        let read = || -> io::Result<LayerMeta> {
+            let bytes = fs::read(self.directory(top).join(META))?;
+            Ok(serde_json::from_slice(&bytes)?)
+        };
+        let mut meta = read().map_err(|source| LayerError::Read {
+            id: top.clone(),
+            source,
+        })?;
+        meta.parents.push(meta.id);
+        Ok(meta.parents)
     }
 
     /// Turns directories into a layer by renames, however much they hold; a layer that exists

@@ -7,6 +7,7 @@
 //! - [`config`]: the environment, read once. [`runner`] puts the parts together.
 //! - [`server`]: signed commands in. [`store`] records them before they are answered.
 //! - [`session`]: one task for each sandbox, from its start to its end.
+//! - [`pool`]: sandboxes that are ready before anybody asks.
 //! - [`image`] and [`layer`]: a repository at a commit with warm caches.
 //! - [`sandbox`]: the isolated process tree; [`init`] is what runs as its first process.
 //! - [`agent`]: drives the agent server inside, and turns what it says into reports.
@@ -27,6 +28,7 @@ pub mod git;
 pub mod image;
 pub mod init;
 pub mod layer;
+pub mod pool;
 pub mod register;
 pub mod runner;
 pub mod sandbox;

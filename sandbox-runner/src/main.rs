@@ -15,8 +15,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments.as_slice() {
-        // The first process of a sandbox: decided before anything is read, started or logged.
-        ["init"] => return sandbox_runner::init::run(),
+        // What sandboxes are copied from: decided before anything is read, started or logged.
+        ["zygote"] => return sandbox_runner::sandbox::namespaces::zygote::run(),
         [] => serve(),
         ["doctor"] => doctor(),
         ["sweep"] => sweep(),

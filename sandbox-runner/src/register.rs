@@ -5,43 +5,65 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::RunnerId;
-use protocol::callback::{Credentials, REGISTRATION_MS, Register};
+use protocol::callback::{Credentials, REGISTRATION_MS, Register, Registered};
 
 use crate::gateway::{CredentialSource, CredentialsError};
+use crate::image::Images;
+use crate::pool::Pool;
 use crate::session::Sessions;
 use crate::worker::Worker;
 
 /// Wait after the first refusal; doubled up to the interval between registrations.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 
-/// What does not change while the runner lives.
+/// What is registered: what does not change while the runner lives, and where to ask for the rest.
 pub struct Registration {
     pub runner: RunnerId,
     pub url: String,
     pub capacity: u32,
+    pub sessions: Sessions,
+    pub images: Arc<Images>,
+    pub pool: Arc<Pool>,
 }
 
-/// Never returns. Until the Worker accepts, it is tried in growing steps.
-pub async fn keep_registered(worker: Worker, registration: Registration, sessions: Sessions) {
+impl Registration {
+    fn body(&self) -> Register {
+        let images = self.images.held().unwrap_or_else(|error| {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the images cannot be listed");
+            Vec::new()
+        });
+        Register {
+            runner: self.runner.clone(),
+            url: self.url.clone(),
+            capacity: self.capacity,
+            sandboxes: self.sessions.sandboxes(),
+            version: protocol::VERSION.to_owned(),
+            images,
+            warm: self.pool.listed(),
+        }
+    }
+}
+
+/// Never returns. Until the Worker accepts, it is tried in growing steps; after that in intervals,
+/// and at once when what can be leased has changed.
+pub async fn keep_registered(worker: Worker, registration: Registration) {
     let interval = Duration::from_millis(REGISTRATION_MS.unsigned_abs()) / 3;
+    let announcements = registration.pool.announcements();
     let mut wait = FIRST_WAIT;
     let mut registered = false;
     loop {
-        let body = Register {
-            runner: registration.runner.clone(),
-            url: registration.url.clone(),
-            capacity: registration.capacity,
-            sandboxes: sessions.sandboxes(),
-            version: protocol::VERSION.to_owned(),
-        };
-        match worker.tell("/runner/register", &body).await {
-            Ok(()) => {
+        let answer: Result<Registered, _> =
+            worker.call("/runner/register", &registration.body()).await;
+        match answer {
+            Ok(answer) => {
                 if !registered {
                     tracing::info!(runner = %registration.runner, "registered with the Worker");
                 }
                 registered = true;
                 wait = FIRST_WAIT;
-                tokio::time::sleep(interval).await;
+                registration.pool.aim(answer.pool);
+                let _ = tokio::time::timeout(interval, announcements.notified()).await;
             }
             Err(error) => {
                 registered = false;

@@ -12,11 +12,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::agent::launch;
 use crate::clock;
 use crate::config::Config;
+use crate::gateway::egress::Egress;
 use crate::gateway::{Gateway, GatewayError};
 use crate::image::Images;
+use crate::pool::Pool;
 use crate::register::{Registration, credentials, keep_registered};
-use crate::sandbox::bubblewrap::{Bubblewrap, BubblewrapConfig, SetupError, Tool};
 use crate::sandbox::doctor::{self, DoctorError};
+use crate::sandbox::namespaces::{Namespaces, NamespacesConfig, SetupError, Tool};
 use crate::sandbox::{SandboxBackend as _, SandboxError};
 use crate::server::{Commands, router};
 use crate::session::{Machinery, sessions};
@@ -79,7 +81,11 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         &config.openai,
         credentials(worker.clone()),
     );
-    let gateway = Arc::new(gateway.map_err(RunnerError::Gateway)?);
+    let gateway = gateway
+        .map_err(RunnerError::Gateway)?
+        .with_egress(Egress::system(config.internal_hosts.clone()))
+        .with_billing(config.billing.clone());
+    let gateway = Arc::new(gateway);
     let images = Arc::new(Images::new(
         backend.images(),
         backend.clone(),
@@ -102,19 +108,24 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
     let machinery = Arc::new(Machinery {
         store: Arc::clone(&store),
         worker: worker.clone(),
+        layers: backend.layers().clone(),
         backend,
         images,
         gateway,
         agent_binary: agent_binary(&config.opencode_bin),
         committer: config.committer.clone(),
     });
-    let supervising = tokio::spawn(supervisor.run(machinery));
+    let pool = Pool::new(Arc::clone(&machinery), config.capacity);
+    let supervising = tokio::spawn(supervisor.run(Arc::clone(&machinery), Arc::clone(&pool)));
     let registration = Registration {
         runner: runner.clone(),
         url: url.clone(),
         capacity: config.capacity,
+        sessions: sessions.clone(),
+        images: Arc::clone(&machinery.images),
+        pool,
     };
-    let registering = tokio::spawn(keep_registered(worker, registration, sessions.clone()));
+    let registering = tokio::spawn(keep_registered(worker, registration));
     let commands = Commands {
         keys: config.keys.clone(),
         store,
@@ -163,15 +174,14 @@ pub async fn sweep(config: &Config) -> Result<usize, RunnerError> {
 /// The name under which the agent and its settings are mounted in every sandbox, below `/opt`.
 const AGENT: &str = "agent";
 
-fn backend(config: &Config) -> Result<Bubblewrap, RunnerError> {
+fn backend(config: &Config) -> Result<Namespaces, RunnerError> {
     let settings = config.state_dir.join("agent");
     launch::write_tools(&settings).map_err(|source| RunnerError::Tools {
         path: settings.clone(),
         source,
     })?;
-    Bubblewrap::open(&BubblewrapConfig {
+    Namespaces::open(&NamespacesConfig {
         state: config.state_dir.clone(),
-        bubblewrap: config.bwrap_bin.clone(),
         runner: std::env::current_exe().map_err(RunnerError::Program)?,
         sandbox_uid: config.sandbox_uid,
         tools: vec![Tool {

@@ -1,41 +1,47 @@
 //! Sandboxes: isolated process trees, each with a workspace of its own on shared layers.
 //!
-//! [`SandboxBackend`] is what a kind of isolation has to offer; [`bubblewrap`] is the first one.
+//! [`SandboxBackend`] is what a kind of isolation has to offer; [`namespaces`] is the first one.
 //! A sandbox outlives the runner's process: what is on record is adopted again after a restart.
 //! Everything that comes out of a sandbox is hostile, so every answer has a size limit, and every
 //! wait a deadline.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use protocol::SandboxId;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{TcpListener, UdpSocket, UnixStream};
 
+use self::cgroup::{CgroupError, Stats};
 use self::channel::ChannelError;
 pub(crate) use self::identity::boot_id;
+use self::limits::Limits;
 use self::record::SandboxRecord;
 use crate::init::wire::{ExecSpec, Exit, Signal, SpawnSpec};
 use crate::layer::{LayerError, LayerId};
 
-pub mod bubblewrap;
+pub mod cgroup;
 pub mod channel;
+pub mod confinement;
 pub(crate) mod directory;
 pub mod doctor;
 pub(crate) mod durable;
-mod handshake;
 mod identity;
+pub mod limits;
+pub mod namespaces;
 pub mod record;
 mod socket;
 mod state;
 mod tool;
 pub(crate) mod trash;
-mod view;
 
 /// The home of the user that everything in a sandbox runs as.
 pub const HOME: &str = "/home/agent";
+/// What is the agent's own and not the workspace's; survives in layers, apart from the home.
+pub const AGENT: &str = "/var/lib/agent";
 
 #[derive(Debug, Clone)]
 pub struct SandboxSpec {
@@ -44,15 +50,51 @@ pub struct SandboxSpec {
     pub layers: Vec<LayerId>,
     /// Added to the environment of every program in the sandbox.
     pub env: BTreeMap<String, String>,
+    /// System packages can be unpacked at `/opt/system`, which lies over `/usr` in sandboxes that
+    /// start from what becomes of this one.
+    pub workshop: bool,
+    pub limits: Limits,
 }
 
 /// A running sandbox, as its owner holds it.
 #[derive(Debug)]
 pub struct Sandbox {
     pub id: SandboxId,
-    /// Each connection that the sandbox makes to port 3129 of its loopback arrives here, so who is
-    /// calling needs no proof. Connections are refused once this is dropped.
-    pub gateway: UnixListener,
+    pub ports: Ports,
+}
+
+/// The sandbox's ports that lead out: what connects to them inside arrives here, so who is calling
+/// needs no proof. The sandbox holds them as well: what arrives while nobody accepts waits.
+#[derive(Debug)]
+pub struct Ports {
+    /// 127.0.0.1:3129, the gateway.
+    pub gateway: TcpListener,
+    /// 127.0.0.1:53, where names are looked up.
+    pub names: UdpSocket,
+    /// Port 80 of every address.
+    pub http: TcpListener,
+    /// Port 443 of every address.
+    pub https: TcpListener,
+}
+
+impl Ports {
+    fn new(descriptors: Vec<OwnedFd>) -> io::Result<Self> {
+        let [gateway, names, http, https] = <[OwnedFd; 4]>::try_from(descriptors)
+            .map_err(|_| io::Error::other("the sandbox gave another number of ports"))?;
+        let listener = |descriptor: OwnedFd| {
+            let listener = std::net::TcpListener::from(descriptor);
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener)
+        };
+        let names = std::net::UdpSocket::from(names);
+        names.set_nonblocking(true)?;
+        Ok(Self {
+            gateway: listener(gateway)?,
+            names: UdpSocket::from_std(names)?,
+            http: listener(http)?,
+            https: listener(https)?,
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -70,6 +112,8 @@ pub enum SandboxError {
     Exists(SandboxId),
     #[error("there is no sandbox {0}")]
     Unknown(SandboxId),
+    #[error("process {process} of sandbox {id} holds files open")]
+    Busy { id: SandboxId, process: String },
     #[error("there is no layer {0}")]
     UnknownLayer(LayerId),
     #[error("failed to prepare the directory {path}")]
@@ -90,18 +134,10 @@ pub enum SandboxError {
         #[source]
         source: io::Error,
     },
-    #[error("failed to listen for the sandbox at {path}")]
-    Gateway {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("failed to start {path}")]
-    Launch {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error("failed to take the sandbox's ports")]
+    Ports(#[source] io::Error),
+    #[error("failed to talk to the zygote")]
+    Zygote(#[source] io::Error),
     #[error("the sandbox did not start: {output}")]
     Start { output: String },
     #[error("failed to watch process {pid}")]
@@ -112,6 +148,10 @@ pub enum SandboxError {
     },
     #[error("process {pid} was killed but has not ended")]
     Unkillable { pid: i32 },
+    #[error(transparent)]
+    Group(#[from] CgroupError),
+    #[error("work on a sandbox was interrupted")]
+    Interrupted(#[source] io::Error),
     #[error(transparent)]
     Channel(#[from] ChannelError),
     #[error(transparent)]
@@ -145,8 +185,14 @@ pub trait SandboxBackend: Send + Sync {
     /// Stops the sandbox and turns what it wrote into a layer; the sandbox is gone afterwards.
     fn freeze<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>>;
 
+    /// Turns what a running sandbox wrote into a layer; it goes on upon that layer.
+    fn snapshot<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>>;
+
     /// Stops the sandbox and removes all it wrote.
     fn destroy<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>>;
+
+    /// What it uses; what this machine does not count is not there.
+    fn stats<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Stats, SandboxError>>;
 
     /// Every sandbox on record, running or not.
     fn list(&self) -> BoxFuture<'_, Result<Vec<SandboxRecord>, SandboxError>>;

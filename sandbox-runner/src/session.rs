@@ -7,6 +7,7 @@
 //! - `provision`: from a start command to an agent that answers.
 //! - `driver`: calls to the agent that must not pass one another.
 //! - `publication`: the work of a turn, committed and pushed.
+//! - `keeping`: the files, kept as a snapshot.
 //! - `upkeep`: what is done to a sandbox besides.
 //!
 //! Invariant: nothing here is the truth. A wake-up says that something was recorded; what it is
@@ -14,6 +15,7 @@
 
 mod actor;
 mod driver;
+mod keeping;
 mod machine;
 mod provision;
 mod publication;
@@ -24,16 +26,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use protocol::SandboxId;
-use protocol::command::{Command, GitIdentity, Start};
+use protocol::command::{BuildImage, Command, GitIdentity, Start};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::gateway::Gateway;
 use crate::image::Images;
+use crate::layer::LayerStore;
+use crate::pool::Pool;
 use crate::sandbox::SandboxBackend;
 use crate::store::{CommandId, Store, StoreError, StoredSandbox};
 use crate::worker::Worker;
 use actor::Actor;
+pub(crate) use provision::{Begun, ProvisionError, begin_agent, connect, spec};
 
 /// How long a session waits before it goes on from its recorded state after a failure of its own,
 /// such as a full disk.
@@ -44,6 +49,7 @@ pub struct Machinery {
     pub store: Arc<Store>,
     pub worker: Worker,
     pub backend: Arc<dyn SandboxBackend>,
+    pub layers: LayerStore,
     pub images: Arc<Images>,
     pub gateway: Arc<Gateway>,
     /// The agent's executable inside a sandbox.
@@ -97,8 +103,10 @@ impl Sessions {
         let wake = match command {
             Command::Start(start) => Wake::Start(Box::new(start)),
             Command::Prompt(prompt) => Wake::Sandbox(prompt.sandbox),
-            Command::Stop { sandbox, .. } | Command::End { sandbox } => Wake::Sandbox(sandbox),
-            Command::BuildImage { .. } => Wake::Runner,
+            Command::Stop { sandbox, .. }
+            | Command::Sleep { sandbox }
+            | Command::End { sandbox } => Wake::Sandbox(sandbox),
+            Command::BuildImage(_) => Wake::Runner,
         };
         if self.wakes.send(wake).is_err() {
             tracing::debug!("the supervisor is gone; the command waits for the next start");
@@ -119,28 +127,28 @@ impl Supervisor {
     }
 
     /// Takes up what an earlier process left, then serves until every [`Sessions`] is gone.
-    pub async fn run(mut self, machinery: Arc<Machinery>) -> Result<(), StoreError> {
+    pub async fn run(
+        mut self,
+        machinery: Arc<Machinery>,
+        pool: Arc<Pool>,
+    ) -> Result<(), StoreError> {
         let mut tasks = JoinSet::new();
         let mut wakers: HashMap<SandboxId, Arc<Notify>> = HashMap::new();
         let images = Arc::new(Notify::new());
         let stored = machinery.store.sandboxes()?;
-        sweep(&machinery, &stored).await;
-        let builder = tokio::spawn(build_images(Arc::clone(&machinery), Arc::clone(&images)));
+        sweep(&machinery, &stored).await?;
+        let shop = Shop { machinery, pool };
+        let builder = tokio::spawn(build_images(shop.clone(), Arc::clone(&images)));
+        let keeper = tokio::spawn(Arc::clone(&shop.pool).run());
         for sandbox in stored {
-            self.begin(
-                &machinery,
-                sandbox,
-                Origin::Recorded,
-                &mut tasks,
-                &mut wakers,
-            );
+            self.begin(&shop, sandbox, Origin::Recorded, &mut tasks, &mut wakers);
         }
         loop {
             tokio::select! {
                 wake = self.wakes.recv() => match wake {
                     Some(Wake::Start(start)) => {
                         let stored = StoredSandbox { start: *start, state: None };
-                        self.begin(&machinery, stored, Origin::New, &mut tasks, &mut wakers);
+                        self.begin(&shop, stored, Origin::New, &mut tasks, &mut wakers);
                     }
                     Some(Wake::Sandbox(sandbox)) => {
                         if let Some(waker) = wakers.get(&sandbox) {
@@ -154,18 +162,20 @@ impl Supervisor {
                     Ok(sandbox) => {
                         wakers.remove(&sandbox);
                         self.held().remove(&sandbox);
+                        shop.pool.sessions_hold(wakers.len());
                     }
                     Err(error) => tracing::error!(%error, "a session's task failed"),
                 },
             }
         }
         builder.abort();
+        keeper.abort();
         Ok(())
     }
 
     fn begin(
         &self,
-        machinery: &Arc<Machinery>,
+        shop: &Shop,
         stored: StoredSandbox,
         origin: Origin,
         tasks: &mut JoinSet<SandboxId>,
@@ -178,12 +188,20 @@ impl Supervisor {
         }
         let waker = Arc::new(Notify::new());
         wakers.insert(sandbox, Arc::clone(&waker));
-        tasks.spawn(serve(Arc::clone(machinery), stored, origin, waker));
+        shop.pool.sessions_hold(wakers.len());
+        tasks.spawn(serve(shop.clone(), stored, origin, waker));
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, BTreeSet<SandboxId>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a session is served with.
+#[derive(Clone)]
+struct Shop {
+    machinery: Arc<Machinery>,
+    pool: Arc<Pool>,
 }
 
 /// Whether a sandbox can have anything left from an earlier process.
@@ -195,14 +213,14 @@ enum Origin {
 
 /// Runs a session to its end, from its recorded state again where its task fails.
 async fn serve(
-    machinery: Arc<Machinery>,
+    shop: Shop,
     mut stored: StoredSandbox,
     mut origin: Origin,
     waker: Arc<Notify>,
 ) -> SandboxId {
     let sandbox = stored.start.sandbox.clone();
     loop {
-        let outcome = match Actor::new(&machinery, &stored, Arc::clone(&waker)) {
+        let outcome = match Actor::new(&shop.machinery, &shop.pool, &stored, Arc::clone(&waker)) {
             Ok(actor) => actor.run(origin).await,
             Err(error) => Err(error),
         };
@@ -214,7 +232,7 @@ async fn serve(
         );
         tokio::time::sleep(RECOVERY).await;
         origin = Origin::Recorded;
-        match machinery.store.sandbox(&sandbox) {
+        match shop.machinery.store.sandbox(&sandbox) {
             Ok(Some(recorded)) => stored = recorded,
             // It has ended, or the recorded state is older than what is here: no matter which.
             Ok(None) => return sandbox,
@@ -227,11 +245,19 @@ async fn serve(
 
 /// Destroys what no session knows: a sandbox whose end was recorded, an image that was not
 /// finished.
-async fn sweep(machinery: &Machinery, stored: &[StoredSandbox]) {
-    let known: BTreeSet<_> = stored
+async fn sweep(machinery: &Machinery, stored: &[StoredSandbox]) -> Result<(), StoreError> {
+    let mut known: BTreeSet<_> = stored
         .iter()
-        .map(|sandbox| &sandbox.start.sandbox)
+        .map(|sandbox| sandbox.start.sandbox.clone())
         .collect();
+    // The pool sees to its own.
+    known.extend(
+        machinery
+            .store
+            .warm()?
+            .into_iter()
+            .map(|warm| warm.entry.sandbox),
+    );
     let present = match machinery.backend.list().await {
         Ok(present) => present,
         Err(error) => {
@@ -239,7 +265,7 @@ async fn sweep(machinery: &Machinery, stored: &[StoredSandbox]) {
                 error = &error as &dyn std::error::Error,
                 "sandboxes cannot be listed"
             );
-            return;
+            return Ok(());
         }
     };
     for record in present.iter().filter(|record| !known.contains(&record.id)) {
@@ -248,10 +274,12 @@ async fn sweep(machinery: &Machinery, stored: &[StoredSandbox]) {
             tracing::warn!(sandbox = %record.id, error, "a left-over sandbox remains");
         }
     }
+    Ok(())
 }
 
 /// Carries out recorded commands for images, in order.
-async fn build_images(machinery: Arc<Machinery>, recorded: Arc<Notify>) {
+async fn build_images(shop: Shop, recorded: Arc<Notify>) {
+    let machinery = shop.machinery;
     let mut after = CommandId::default();
     loop {
         let pending = machinery
@@ -263,10 +291,12 @@ async fn build_images(machinery: Arc<Machinery>, recorded: Arc<Notify>) {
             });
         for command in pending {
             after = command.id;
-            if let Command::BuildImage { repository, branch } = &command.command {
-                match machinery.images.refresh(repository, branch).await {
+            if let Command::BuildImage(BuildImage { base, .. }) = &command.command {
+                let (repository, branch) = (&base.repository, &base.branch);
+                match machinery.images.refresh(base).await {
                     Ok(image) => {
-                        tracing::info!(%repository, branch, image = %image.id, "image is new")
+                        tracing::info!(%repository, branch, image = %image.id, "image is new");
+                        shop.pool.image_built();
                     }
                     Err(error) => {
                         let error = &error as &dyn std::error::Error;

@@ -7,6 +7,9 @@
 //!
 //! Reports are in [`crate::callback::outbox`], which shares this file and its lock.
 
+pub mod snapshot;
+pub mod warm;
+
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -49,7 +52,6 @@ create table reports (
 ) strict;
 create table deliveries (id text primary key, at integer not null) strict, without rowid;
 create index deliveries_by_time on deliveries (at);
-pragma user_version = 1;
 ";
 
 #[derive(Debug, thiserror::Error)]
@@ -124,13 +126,18 @@ impl Store {
         let version: i64 = connection
             .query_row("pragma user_version", [], |row| row.get(0))
             .map_err(StoreError::Open)?;
-        match version {
-            0 => connection
-                .execute_batch(&format!("begin;{SCHEMA}commit;"))
-                .map_err(StoreError::Open)?,
-            1 => {}
+        let steps: &[&str] = match version {
+            0 => &[SCHEMA, warm::SCHEMA, snapshot::SCHEMA],
+            1 => &[warm::SCHEMA, snapshot::SCHEMA],
+            2 => &[],
             _ => return Err(StoreError::Newer),
-        }
+        };
+        connection
+            .execute_batch(&format!(
+                "begin;{}pragma user_version = 2;commit;",
+                steps.concat()
+            ))
+            .map_err(StoreError::Open)?;
         Ok(Self {
             connection: Mutex::new(connection),
         })
@@ -149,8 +156,11 @@ impl Store {
         let work = |connection: &mut Connection| {
             // Only here is the disk waited for, and only for what outlives the sandboxes. With the
             // power they are lost, which is reported when it is back: to that, reports of theirs
-            // and prompts that wait for them add nothing.
-            if !matches!(command, Command::Prompt(_) | Command::Stop { .. }) {
+            // and what waits for them add nothing.
+            if !matches!(
+                command,
+                Command::Prompt(_) | Command::Stop { .. } | Command::Sleep { .. }
+            ) {
                 connection.pragma_update(None, "synchronous", "full")?;
             }
             let transaction =
@@ -366,12 +376,15 @@ fn accept_in(
         }
         Command::Prompt(_)
         | Command::Stop { .. }
+        | Command::Sleep { .. }
         | Command::End { .. }
-        | Command::BuildImage { .. } => {
+        | Command::BuildImage(_) => {
             let sandbox = match command {
                 Command::Prompt(prompt) => Some(&prompt.sandbox),
-                Command::Stop { sandbox, .. } | Command::End { sandbox } => Some(sandbox),
-                Command::Start(_) | Command::BuildImage { .. } => None,
+                Command::Stop { sandbox, .. }
+                | Command::Sleep { sandbox }
+                | Command::End { sandbox } => Some(sandbox),
+                Command::Start(_) | Command::BuildImage(_) => None,
             };
             if let Some(sandbox) = sandbox {
                 let live = transaction

@@ -8,6 +8,8 @@
 //! The driver against the real agent server, which reaches the scripted model through the real
 //! gateway. `OPENCODE_BIN` names its executable.
 
+#[path = "gateway/ports.rs"]
+mod ports;
 #[path = "agent/stage.rs"]
 mod stage;
 
@@ -16,7 +18,7 @@ use protocol::command::{Model, Provider};
 use protocol::event::PartOutcome;
 use sandbox_runner::agent::transcript::Turn;
 use sandbox_runner::agent::{Part, PartKind, Role, Tool, ToolState};
-use sandbox_runner::gateway::Verdict;
+use sandbox_runner::gateway::ledger::Verdict;
 
 use stage::{Stage, Told, author};
 
@@ -72,7 +74,7 @@ async fn a_run_is_told_as_the_agent_holds_it() {
             );
             assert_eq!(request.body["model"], "scripted-1");
         }
-        let contacts = stage.gateway.contacts();
+        let contacts = stage.gateway.ledger().list();
         assert_eq!(contacts.len(), 1);
         assert_eq!(
             (contacts[0].requests, contacts[0].verdict),

@@ -235,6 +235,11 @@ fn start(url: &str) -> Start {
         },
         first_part: PartId(1),
         callback_url: url.into(),
+        environment: None,
+        warm: None,
+        snapshot: None,
+        egress: None,
+        spent_microdollars: 0,
     }
 }
 

@@ -6,14 +6,19 @@
 )]
 //! The gateway with real git on both sides, and with what a hostile sandbox might send.
 
+#[path = "gateway/ports.rs"]
+mod ports;
 #[path = "gateway/site.rs"]
 mod site;
 
 use protocol::event::Repository;
-use sandbox_runner::gateway::Verdict;
+use sandbox_runner::gateway::billing::Billing;
+use sandbox_runner::gateway::ledger::{ContactKind, Tokens, Verdict};
 use serde_json::Value;
 
-use site::{BRANCH, Policy, Site, git};
+use site::{BRANCH, Policy, Site, USAGE, git};
+
+const PRICES: &str = r#"{"anthropic/sonnet": {"input": 3, "output": 15}}"#;
 
 #[tokio::test]
 async fn a_clone_works_and_needs_no_credentials_inside() {
@@ -27,9 +32,13 @@ async fn a_clone_works_and_needs_no_credentials_inside() {
         "hello\n"
     );
     assert_eq!(site.credentials_asked(), 1);
-    let contacts = gateway.serving.contacts();
+    let contacts = gateway.serving.ledger().list();
     assert_eq!(contacts.len(), 1);
-    assert!(contacts[0].verdict == Verdict::Allowed && contacts[0].bytes > 0);
+    assert_eq!(
+        (contacts[0].kind, contacts[0].verdict),
+        (ContactKind::Git, Verdict::Allowed)
+    );
+    assert!(contacts[0].bytes_up > 0 && contacts[0].bytes_down > 0);
 }
 
 #[tokio::test]
@@ -228,4 +237,91 @@ async fn the_first_token_is_handed_on_before_the_second_exists() {
     assert_eq!(answer.next().await, "data: 1\n\n");
     site.release_second_token();
     assert_eq!(answer.next().await, "data: 2\n\n");
+}
+
+#[tokio::test]
+async fn a_streamed_answer_is_untouched_and_its_tokens_and_cost_are_in_the_ledger() {
+    let site = Site::start().await;
+    let billing = Billing::parse(Some(PRICES), None).unwrap();
+    let gateway = site.gateway_with(Policy::Session, billing).await;
+    let asked = r#"{"model":"sonnet","stream":true}"#;
+    for _ in 0..2 {
+        let path = "/llm/anthropic/v1/messages?usage";
+        assert_eq!(
+            gateway.post(path, &[], asked).await,
+            (200, USAGE.to_owned())
+        );
+    }
+    // The account is closed once the answer has been handed on, which the client may see first.
+    let contact = gateway
+        .contact(|contact| contact.cost_microdollars == Some(2 * (25 * 3 + 15 * 15)))
+        .await;
+    let tokens = Tokens {
+        input: 50,
+        output: 30,
+        ..Tokens::default()
+    };
+    assert_eq!((contact.kind, contact.requests), (ContactKind::Model, 2));
+    assert_eq!(contact.tokens, Some(tokens));
+    assert_eq!(contact.bytes_up, 2 * asked.len() as u64);
+    assert_eq!(contact.bytes_down, 2 * USAGE.len() as u64);
+}
+
+#[tokio::test]
+async fn a_model_without_a_price_has_tokens_and_no_cost() {
+    let site = Site::start().await;
+    let gateway = site.gateway(Policy::Session).await;
+    let path = "/llm/anthropic/v1/messages?usage";
+    gateway.post(path, &[], r#"{"model":"sonnet"}"#).await;
+    let contact = gateway.contact(|contact| contact.tokens.is_some()).await;
+    assert_eq!(contact.cost_microdollars, None);
+}
+
+#[tokio::test]
+async fn a_session_that_has_spent_its_budget_is_told_so_in_the_providers_way() {
+    let site = Site::start().await;
+    let billing = Billing::parse(Some(PRICES), Some("0.0003")).unwrap();
+    let gateway = site.gateway_with(Policy::Session, billing).await;
+    let path = "/llm/anthropic/v1/messages?usage";
+    let asked = r#"{"model":"sonnet","stream":true}"#;
+    assert_eq!(gateway.post(path, &[], asked).await.0, 200);
+    gateway
+        .contact(|contact| contact.cost_microdollars == Some(300))
+        .await;
+    let (status, answer) = gateway.post(path, &[], asked).await;
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(
+        (status, &answer["error"]["type"]),
+        (402, &Value::from("billing_error"))
+    );
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("SESSION_BUDGET_USD"), "{message}");
+
+    let (status, answer) = gateway
+        .post("/llm/openai/v1/responses", &[], r#"{"model":"free"}"#)
+        .await;
+    assert_eq!(status, 402);
+    assert!(answer.contains("SESSION_BUDGET_USD"), "{answer}");
+}
+
+#[tokio::test]
+async fn with_a_budget_a_model_without_a_price_is_not_asked() {
+    let site = Site::start().await;
+    let billing = Billing::parse(Some(PRICES), Some("5")).unwrap();
+    let gateway = site.gateway_with(Policy::Session, billing).await;
+    for body in [r#"{"model":"opus"}"#, "{}", "not JSON"] {
+        let (status, answer) = gateway.post("/llm/anthropic/v1/messages", &[], body).await;
+        assert_eq!(status, 402);
+        assert!(answer.contains("MODEL_PRICES"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn no_model_is_asked_while_an_image_is_built() {
+    let site = Site::start().await;
+    let gateway = site.gateway(Policy::Image).await;
+    let (status, _) = gateway.post("/llm/anthropic/v1/messages", &[], "{}").await;
+    assert_eq!(status, 403);
+    let warmup = "/llm/warmup/v1/chat/completions";
+    assert_eq!(gateway.post(warmup, &[], "{}").await.0, 200);
 }

@@ -6,10 +6,12 @@
 //! # Layout
 //!
 //! - [`id`]: every identifier is a type of its own.
+//! - [`image`]: what sandboxes start from.
 //! - [`event`]: the ordered log of a session, which is what every client reads.
 //! - [`frame`]: what travels on a client's WebSocket.
 //! - [`api`]: bodies of the HTTP surface.
 //! - [`command`] and [`callback`]: what the Worker tells a runner, and what a runner reports.
+//! - [`egress`]: what a sandbox may reach outside; [`ledger`]: what it has reached.
 //! - [`signature`]: how the last two prove who sent them.
 //!
 //! Every message is a contract with peers of another version: new fields get `#[serde(default)]`,
@@ -18,16 +20,20 @@
 pub mod api;
 pub mod callback;
 pub mod command;
+pub mod egress;
 pub mod event;
 pub mod frame;
 pub mod id;
+pub mod image;
+pub mod ledger;
 pub mod signature;
 #[cfg(test)]
 mod typescript;
 
 pub use event::{Event, Fact};
 pub use id::{
-    Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, Seq, SessionId, UserId,
+    Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, Seq, SessionId, SnapshotId,
+    UserId,
 };
 
 /// Version of these messages. A runner of another major version is not placed on.

@@ -110,7 +110,9 @@ fn every_file_belongs_to_a_message() {
 fn every_type_that_travels_has_an_example() {
     let shown: BTreeSet<&str> = EXAMPLES.iter().map(|example| example.type_name).collect();
     let mut found = 0;
-    for module in ["api", "callback", "command", "event", "frame"] {
+    for module in [
+        "api", "callback", "command", "egress", "event", "frame", "ledger",
+    ] {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/{module}.rs"));
         let mut travels = false;
         for line in fs::read_to_string(source).unwrap().lines() {

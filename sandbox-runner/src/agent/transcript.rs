@@ -106,6 +106,14 @@ impl Transcript {
         }
     }
 
+    /// The same conversation in another sandbox, between two turns.
+    pub fn resumed(self, first_part: PartId) -> Self {
+        Self {
+            next_part: self.next_part.max(first_part),
+            ..self
+        }
+    }
+
     pub fn conversation(&self) -> &ConversationId {
         &self.conversation
     }

@@ -18,9 +18,9 @@ use hyper::{Method, StatusCode};
 use protocol::callback::Credentials;
 
 use super::forward::{
-    allow_contact, content_length, discard, fail_contact, named, refuse, refuse_contact,
-    stream as hand_on,
+    allow_contact, content_length, discard, fail_contact, named, refuse, stream as hand_on,
 };
+use super::ledger::ContactKind;
 use super::push::{self, Commands};
 use super::{Access, Caller};
 
@@ -45,9 +45,8 @@ enum Operation {
 
 /// `path` is what follows `/git/`.
 pub(super) async fn answer(caller: &Caller, path: &str, request: Request) -> Response {
-    let host = &caller.outside.forge.host;
     let Some((repository, rest)) = path.split_once(".git/") else {
-        refuse_contact(&caller.contacts, host);
+        deny(caller, "there is nothing at this path");
         return refuse(
             StatusCode::NOT_FOUND,
             "not_found",
@@ -55,7 +54,7 @@ pub(super) async fn answer(caller: &Caller, path: &str, request: Request) -> Res
         );
     };
     if repository != caller.policy.repository.to_string() {
-        refuse_contact(&caller.contacts, host);
+        deny(caller, "another repository");
         let message = format!("This sandbox may only reach {}.", caller.policy.repository);
         return say(StatusCode::FORBIDDEN, &message);
     }
@@ -69,7 +68,7 @@ pub(super) async fn answer(caller: &Caller, path: &str, request: Request) -> Res
         (&Method::POST, "git-upload-pack", None) => Operation::Fetch,
         (&Method::POST, "git-receive-pack", None) => Operation::Push,
         _ => {
-            refuse_contact(&caller.contacts, host);
+            deny(caller, "the gateway does not offer this");
             return say(
                 StatusCode::FORBIDDEN,
                 "The gateway does not offer this of the forge.",
@@ -79,7 +78,7 @@ pub(super) async fn answer(caller: &Caller, path: &str, request: Request) -> Res
     let path = format!("{repository}.git/{rest}");
     match (operation, &caller.policy.access) {
         (Operation::Push | Operation::Discover { push: true }, Access::Image) => {
-            refuse_contact(&caller.contacts, host);
+            deny(caller, "a push while an image is built");
             say(
                 StatusCode::FORBIDDEN,
                 "Nothing may be pushed while an image is built.",
@@ -104,7 +103,6 @@ pub(super) async fn answer(caller: &Caller, path: &str, request: Request) -> Res
 
 /// Lets a push through once it is known what it changes.
 async fn check_push(caller: &Caller, path: &str, branch: &str, request: Request) -> Response {
-    let host = &caller.outside.forge.host;
     let (parts, body) = request.into_parts();
     let mut rest = body.into_data_stream();
     // Git never compresses a push; what it would read of one could not be told here.
@@ -114,18 +112,18 @@ async fn check_push(caller: &Caller, path: &str, branch: &str, request: Request)
         read_commands(&mut rest).await
     };
     let Some((read, commands)) = commands else {
-        refuse_contact(&caller.contacts, host);
+        deny(caller, "an unreadable push");
         return say(
             StatusCode::BAD_REQUEST,
             "The gateway cannot read this push.",
         );
     };
     if commands.has("push-options") {
-        refuse_contact(&caller.contacts, host);
+        deny(caller, "push options");
         return say(StatusCode::FORBIDDEN, "Push options are not offered.");
     }
     if let Some(refusals) = commands.refusals(branch) {
-        refuse_contact(&caller.contacts, host);
+        deny(caller, "a push to another branch");
         discard(&mut rest).await;
         return match push::refusal(&commands, &refusals) {
             Some(body) => push_result(body),
@@ -138,7 +136,7 @@ async fn check_push(caller: &Caller, path: &str, branch: &str, request: Request)
     // Before a large push git asks with an empty one whether it may.
     let is_probe = commands.commands.is_empty();
     if is_probe && content_length(&parts.headers) != Some(commands.length as u64) {
-        refuse_contact(&caller.contacts, host);
+        deny(caller, "an unreadable push");
         return say(
             StatusCode::BAD_REQUEST,
             "The gateway cannot read this push.",
@@ -184,7 +182,7 @@ async fn forward(caller: &Caller, outgoing: Outgoing<'_>, body: Pieces) -> Respo
     {
         Ok(credentials) => credentials,
         Err(error) => {
-            fail_contact(&caller.contacts, host, error.as_ref());
+            fail_contact(&caller.ledger, ContactKind::Git, host, error.as_ref());
             return say(
                 StatusCode::BAD_GATEWAY,
                 "There is no access to the repository right now.",
@@ -206,34 +204,48 @@ async fn forward(caller: &Caller, outgoing: Outgoing<'_>, body: Pieces) -> Respo
         .request(outgoing.method.clone(), url)
         .headers(headers);
     if outgoing.method == Method::POST {
-        let contacts = Arc::clone(&caller.contacts);
+        let ledger = Arc::clone(&caller.ledger);
         let counted = host.clone();
         request = request.body(reqwest::Body::wrap_stream(body.inspect(move |bytes| {
             if let Ok(bytes) = bytes {
-                contacts.bytes(&counted, bytes.len() as u64);
+                ledger.bytes(ContactKind::Git, &counted, bytes.len() as u64, 0);
             }
         })));
     }
     let answer = match request.send().await {
         Ok(answer) => answer,
         Err(error) => {
-            fail_contact(&caller.contacts, host, &error.without_url());
+            fail_contact(&caller.ledger, ContactKind::Git, host, &error.without_url());
             return say(StatusCode::BAD_GATEWAY, "The forge could not be reached.");
         }
     };
     let status = answer.status();
-    allow_contact(&caller.contacts, host, outgoing.path, status);
+    allow_contact(
+        &caller.ledger,
+        ContactKind::Git,
+        host,
+        outgoing.path,
+        status,
+    );
     if status == StatusCode::UNAUTHORIZED {
         caller.credentials.forget(&credentials).await;
     }
     if status.is_success() {
-        return hand_on(Arc::clone(&caller.contacts), host.clone(), answer);
+        let (ledger, host) = (Arc::clone(&caller.ledger), host.clone());
+        return hand_on(answer, move |bytes| {
+            ledger.bytes(ContactKind::Git, &host, 0, bytes.len() as u64);
+        });
     }
     // A 401 would make git ask its user for a password.
     say(
         StatusCode::FORBIDDEN,
         &format!("The forge refused this with status {}.", status.as_u16()),
     )
+}
+
+fn deny(caller: &Caller, reason: &str) {
+    let host = &caller.outside.forge.host;
+    caller.ledger.denied(ContactKind::Git, host, reason);
 }
 
 fn basic(credentials: &Credentials) -> Option<HeaderValue> {

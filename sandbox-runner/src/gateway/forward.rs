@@ -1,6 +1,4 @@
-//! What all ways out have in common: which headers go on, streamed answers, refusals.
-
-use std::sync::Arc;
+//! What models and git have in common: which headers go on, streamed answers, refusals.
 
 use axum::body::{Body, BodyDataStream};
 use axum::response::{IntoResponse as _, Response};
@@ -12,7 +10,8 @@ use hyper::header::{
 };
 use serde_json::{Value, json};
 
-use super::contact::{Contacts, Verdict};
+use super::ledger::{ContactKind, Ledger};
+use crate::cause;
 
 /// Headers of an answer that concern one connection only, or that would tell about credentials.
 const DROPPED: [HeaderName; 11] = [
@@ -43,14 +42,17 @@ pub(super) fn named(headers: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
     kept
 }
 
-/// Hands an answer on as it comes.
-pub(super) fn stream(contacts: Arc<Contacts>, host: String, answer: reqwest::Response) -> Response {
+/// Hands an answer on as it comes, and shows what has passed.
+pub(super) fn stream(
+    answer: reqwest::Response,
+    mut passed: impl FnMut(&[u8]) + Send + 'static,
+) -> Response {
     let status = answer.status();
     let mut headers = answer.headers().clone();
     DROPPED.iter().for_each(|name| drop(headers.remove(name)));
     let counted = answer.bytes_stream().inspect(move |bytes| {
         if let Ok(bytes) = bytes {
-            contacts.bytes(&host, bytes.len() as u64);
+            passed(bytes);
         }
     });
     let mut response = Response::new(Body::from_stream(counted));
@@ -69,32 +71,28 @@ pub(super) async fn discard(body: &mut BodyDataStream) {
     }
 }
 
-pub(super) fn refuse_contact(contacts: &Contacts, host: &str) {
-    contacts.request(host, Verdict::Refused);
-    tracing::info!(host, verdict = "refused", "a sandbox was refused a contact");
+/// People are told that it failed; how is for the log, since it may tell of the network outside.
+pub(super) fn fail_contact(
+    ledger: &Ledger,
+    kind: ContactKind,
+    host: &str,
+    error: &dyn std::error::Error,
+) {
+    let error = cause::chain(error);
+    tracing::warn!(host, error, "a place outside was not reached");
+    ledger.failed(kind, host, "it could not be reached");
 }
 
-pub(super) fn fail_contact(contacts: &Contacts, host: &str, error: &dyn std::error::Error) {
-    contacts.request(host, Verdict::Failed);
-    let error = chain(error);
-    tracing::warn!(
-        host,
-        verdict = "failed",
-        error,
-        "a sandbox's contact failed"
-    );
-}
-
-pub(super) fn allow_contact(contacts: &Contacts, host: &str, path: &str, status: StatusCode) {
-    contacts.request(host, Verdict::Allowed);
+pub(super) fn allow_contact(
+    ledger: &Ledger,
+    kind: ContactKind,
+    host: &str,
+    path: &str,
+    status: StatusCode,
+) {
+    ledger.allowed(kind, host);
     let status = status.as_u16();
-    tracing::info!(
-        host,
-        path,
-        status,
-        verdict = "allowed",
-        "a sandbox made a contact"
-    );
+    tracing::info!(host, path, status, "a sandbox made a contact");
 }
 
 pub(super) fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
@@ -112,15 +110,4 @@ pub(super) fn json_answer(status: StatusCode, body: &Value) -> Response {
 /// Length of the body, if it is announced.
 pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -1,4 +1,4 @@
-//! Requests to model providers.
+//! Requests to model providers: counted, paid from the session's budget, and streamed.
 
 use std::sync::Arc;
 
@@ -10,13 +10,21 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue
 use hyper::{Method, StatusCode};
 use serde_json::json;
 
-use super::forward::{
-    allow_contact, discard, fail_contact, json_answer, named, refuse, refuse_contact, stream,
-};
-use super::{Caller, Provider};
+use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::billing::Price;
+use super::forward::{allow_contact, discard, fail_contact, json_answer, named, refuse, stream};
+use super::ledger::{ContactKind, Ledger};
+use super::usage::Usage;
+use super::{Access, Caller, Provider};
 
 /// Longest request: a long conversation with images.
 const LONGEST_REQUEST: usize = 32 * 1024 * 1024;
+
+/// Requests of one sandbox at a time. What is under way is not spent yet, so this bounds how far a
+/// session can exceed its budget.
+pub(super) const MOST_REQUESTS: usize = 16;
 
 /// What a provider needs to know of a request besides its body.
 const REQUEST_HEADERS: [HeaderName; 7] = [
@@ -64,7 +72,8 @@ pub(super) async fn answer(caller: &Caller, path: &str, request: Request) -> Res
             return (headers, WARM_UP).into_response();
         }
         _ => {
-            refuse_contact(&caller.contacts, "");
+            let reason = "there is no such model provider";
+            caller.ledger.denied(ContactKind::Model, "", reason);
             return refuse(
                 StatusCode::NOT_FOUND,
                 "not_found",
@@ -72,41 +81,89 @@ pub(super) async fn answer(caller: &Caller, path: &str, request: Request) -> Res
             );
         }
     };
-    if !allowed {
-        refuse_contact(&caller.contacts, &provider.place.host);
-        let message = "The gateway does not offer this of the provider.";
+    let refused = if allowed {
+        (caller.policy.access == Access::Image)
+            .then_some("No model is asked while an image is built.")
+    } else {
+        Some("The gateway does not offer this of the provider.")
+    };
+    if let Some(message) = refused {
+        deny(caller, provider, message);
         return dialect.error(StatusCode::FORBIDDEN, "permission_error", message);
     }
-    forward(caller, dialect, provider, path, request).await
+    let call = Call {
+        dialect,
+        name,
+        provider,
+        path,
+    };
+    forward(caller, &call, request).await
 }
 
-async fn forward(
-    caller: &Caller,
+struct Call<'a> {
     dialect: Dialect,
-    provider: &Provider,
-    path: &str,
-    request: Request,
-) -> Response {
+    /// Of the provider, in prices.
+    name: &'a str,
+    provider: &'a Provider,
+    path: &'a str,
+}
+
+/// What the gateway reads of a request.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    model: String,
+}
+
+async fn forward(caller: &Caller, call: &Call<'_>, request: Request) -> Response {
+    let Call {
+        dialect,
+        name,
+        provider,
+        path,
+    } = *call;
     let host = &provider.place.host;
     let Some(credential) = provider
         .key
         .as_deref()
         .and_then(|key| dialect.credential(key))
     else {
-        refuse_contact(&caller.contacts, host);
         let message = format!(
             "The runner has no key for this provider: set {}.",
             dialect.variable()
         );
+        deny(caller, provider, &message);
         return dialect.error(StatusCode::UNAUTHORIZED, "authentication_error", &message);
     };
     let (parts, body) = request.into_parts();
     let Some(body) = whole(body).await else {
-        refuse_contact(&caller.contacts, host);
         let message = "The request is longer than 32 MB or was cut off.";
+        deny(caller, provider, message);
         return dialect.error(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message);
     };
     let sent = body.len() as u64;
+    // It is never closed.
+    let room = Arc::clone(&caller.model_room).acquire_owned().await.ok();
+    let mut meter = None;
+    if parts.method == Method::POST {
+        let asked: Asked = serde_json::from_slice(&body).unwrap_or_default();
+        let price = caller.billing.price(name, &asked.model);
+        let spent = caller
+            .policy
+            .spent_microdollars
+            .saturating_add(caller.ledger.spent_microdollars());
+        if let Some(message) = caller.billing.refusal(price, spent) {
+            deny(caller, provider, &message);
+            return dialect.error(StatusCode::PAYMENT_REQUIRED, "billing_error", &message);
+        }
+        meter = Some(Meter {
+            ledger: Arc::clone(&caller.ledger),
+            host: host.clone(),
+            price,
+            usage: None,
+            _room: room,
+        });
+    }
     let url = provider.place.url(path, parts.uri.query());
     let mut headers = named(&parts.headers, &REQUEST_HEADERS);
     headers.insert(credential.0, credential.1);
@@ -118,16 +175,64 @@ async fn forward(
         .body(body);
     match request.send().await {
         Ok(answer) => {
-            allow_contact(&caller.contacts, host, path, answer.status());
-            caller.contacts.bytes(host, sent);
-            stream(Arc::clone(&caller.contacts), host.clone(), answer)
+            let ledger = Arc::clone(&caller.ledger);
+            allow_contact(&ledger, ContactKind::Model, host, path, answer.status());
+            ledger.bytes(ContactKind::Model, host, sent, 0);
+            if let Some(meter) = meter.as_mut().filter(|_| answer.status().is_success()) {
+                meter.usage = Some(Usage::new(sent, is_stream(&answer)));
+            }
+            let host = host.clone();
+            stream(answer, move |bytes| {
+                ledger.bytes(ContactKind::Model, &host, 0, bytes.len() as u64);
+                if let Some(usage) = meter.as_mut().and_then(|meter| meter.usage.as_mut()) {
+                    usage.read(bytes);
+                }
+            })
         }
         Err(error) => {
-            fail_contact(&caller.contacts, host, &error.without_url());
+            fail_contact(
+                &caller.ledger,
+                ContactKind::Model,
+                host,
+                &error.without_url(),
+            );
             let message = "The model provider could not be reached.";
             dialect.error(StatusCode::BAD_GATEWAY, "api_error", message)
         }
     }
+}
+
+/// One call under way. It is accounted for when its answer has ended, or was given up.
+struct Meter {
+    ledger: Arc<Ledger>,
+    host: String,
+    price: Option<Price>,
+    /// Absent for a call that the provider refused.
+    usage: Option<Usage>,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if let Some(usage) = self.usage.take() {
+            let tokens = usage.tokens();
+            let cost = self.price.map(|price| price.cost(tokens));
+            self.ledger.used(&self.host, tokens, cost);
+        }
+    }
+}
+
+fn is_stream(answer: &reqwest::Response) -> bool {
+    answer
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
+}
+
+fn deny(caller: &Caller, provider: &Provider, reason: &str) {
+    caller
+        .ledger
+        .denied(ContactKind::Model, &provider.place.host, reason);
 }
 
 /// The body, unless it is too long or was cut off.

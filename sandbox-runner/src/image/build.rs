@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use protocol::event::Repository;
+use protocol::egress::EgressPolicy;
+use protocol::image::Base;
 use protocol::{ImageId, SandboxId};
 
 use super::log::Log;
@@ -13,6 +14,7 @@ use crate::clock;
 use crate::gateway::{Access, Gateway, GatewayPolicy, Serving};
 use crate::init::wire::{ExecSpec, Exit, GATEWAY_PORT};
 use crate::sandbox::channel::ExecFrame;
+use crate::sandbox::limits::Limits;
 use crate::sandbox::{SandboxBackend, SandboxSpec};
 
 /// Long enough for a large history.
@@ -27,8 +29,7 @@ const MAX_COMPLAINT: usize = 600;
 pub(super) struct Build<'a> {
     backend: &'a dyn SandboxBackend,
     sandbox: SandboxId,
-    repository: &'a Repository,
-    branch: &'a str,
+    base: &'a Base,
     log: Log,
     /// Ends with the build: afterwards nobody speaks for this sandbox.
     _serving: Serving,
@@ -45,26 +46,28 @@ impl<'a> Build<'a> {
     pub(super) async fn start(
         backend: &'a dyn SandboxBackend,
         gateway: &Gateway,
-        repository: &'a Repository,
-        branch: &'a str,
+        base: &'a Base,
     ) -> Result<Self, ImageError> {
         let spec = SandboxSpec {
             id: SandboxId::from_random(clock::random()),
             layers: Vec::new(),
             env: BTreeMap::new(),
+            workshop: false,
+            limits: Limits::default(),
         };
         let sandbox = backend.create(&spec).await.map_err(ImageError::Create)?;
         let policy = GatewayPolicy {
-            repository: repository.clone(),
+            repository: base.repository.clone(),
             access: Access::Image,
+            egress: EgressPolicy::default(),
+            spent_microdollars: 0,
         };
-        let serving = gateway.serve(policy, sandbox.gateway);
+        let serving = gateway.serve(policy, sandbox.ports);
         let log = Log::default();
         Ok(Self {
             backend,
             sandbox: spec.id,
-            repository,
-            branch,
+            base,
             log,
             _serving: serving,
         })
@@ -77,7 +80,7 @@ impl<'a> Build<'a> {
         shelf: &Shelf,
     ) -> Result<Image, ImageError> {
         let made = self.make(known, shelf).await;
-        if let Err(error) = shelf.put_log(self.repository, self.branch, self.log.text()) {
+        if let Err(error) = shelf.put_log(self.base, self.log.text()) {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "an image has no log"
@@ -120,8 +123,7 @@ impl<'a> Build<'a> {
             .map_err(ImageError::Freeze)?;
         let image = Image {
             id: ImageId::from_random(clock::random()),
-            repository: self.repository.clone(),
-            branch: self.branch.to_owned(),
+            base: self.base.clone(),
             commit,
             layers: vec![layer],
             built_at: clock::now(),
@@ -132,7 +134,7 @@ impl<'a> Build<'a> {
     }
 
     async fn newest_commit(&mut self) -> Result<String, ImageError> {
-        let (url, reference) = (self.url(), format!("refs/heads/{}", self.branch));
+        let (url, reference) = (self.url(), format!("refs/heads/{}", self.base.branch));
         let listed = self
             .git(&["ls-remote", &url, &reference], HOME, CLONE)
             .await?;
@@ -140,11 +142,11 @@ impl<'a> Build<'a> {
             let (commit, name) = line.split_once('\t')?;
             (name == reference).then(|| commit.to_owned())
         });
-        listed.ok_or_else(|| ImageError::NoBranch(self.branch.to_owned()))
+        listed.ok_or_else(|| ImageError::NoBranch(self.base.branch.clone()))
     }
 
     async fn clone_repository(&mut self) -> Result<String, ImageError> {
-        let (url, branch) = (self.url(), format!("--branch={}", self.branch));
+        let (url, branch) = (self.url(), format!("--branch={}", self.base.branch));
         let clone = [
             "clone",
             "--no-tags",
@@ -191,7 +193,7 @@ impl<'a> Build<'a> {
     }
 
     fn url(&self) -> String {
-        let (owner, name) = (self.repository.owner(), self.repository.name());
+        let (owner, name) = (self.base.repository.owner(), self.base.repository.name());
         format!("http://127.0.0.1:{GATEWAY_PORT}/git/{owner}/{name}.git")
     }
 

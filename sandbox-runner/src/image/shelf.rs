@@ -1,10 +1,11 @@
-//! Which image of a branch is the newest: one small file per branch, replaced as a whole.
+//! Which image of a base is the newest: one small file for each, replaced as a whole.
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use protocol::event::Repository;
+use protocol::image::Base;
 
 use super::{Image, ImageError};
 use crate::sandbox::{directory, durable};
@@ -18,12 +19,8 @@ impl Shelf {
         Self { root }
     }
 
-    pub(super) fn newest(
-        &self,
-        repository: &Repository,
-        branch: &str,
-    ) -> Result<Option<Image>, ImageError> {
-        let path = self.path(repository, branch, "json");
+    pub(super) fn newest(&self, base: &Base) -> Result<Option<Image>, ImageError> {
+        let path = self.path(base, "json");
         let read = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
@@ -34,24 +31,39 @@ impl Shelf {
         read.map_err(|source| ImageError::Read { path, source })
     }
 
+    /// The newest image of every base. A file that cannot be read is passed over: it is replaced by
+    /// the next image.
+    pub(super) fn all(&self) -> Result<Vec<Image>, ImageError> {
+        let mut images = Vec::new();
+        for owner in entries(&self.root)? {
+            for repository in entries(&owner)? {
+                for file in entries(&repository)? {
+                    if file
+                        .extension()
+                        .is_some_and(|extension| extension == "json")
+                    {
+                        let image = fs::read(&file).ok();
+                        images.extend(image.and_then(|json| serde_json::from_slice(&json).ok()));
+                    }
+                }
+            }
+        }
+        Ok(images)
+    }
+
     /// The image is the newest of its branch when this returns, also after a loss of power.
     pub(super) fn put(&self, image: &Image) -> Result<(), ImageError> {
-        let path = self.path(&image.repository, &image.branch, "json");
-        let parent = self.directory(&image.repository);
+        let path = self.path(&image.base, "json");
+        let parent = self.directory(&image.base.repository);
         directory::create(&parent, directory::PASSABLE)
             .and_then(|()| durable::write_json(&path, image))
             .map_err(|source| ImageError::Write { path, source })
     }
 
     /// Keeps what was printed by the last attempt, whether or not it became an image.
-    pub(super) fn put_log(
-        &self,
-        repository: &Repository,
-        branch: &str,
-        text: &str,
-    ) -> Result<(), ImageError> {
-        let path = self.path(repository, branch, "log");
-        let parent = self.directory(repository);
+    pub(super) fn put_log(&self, base: &Base, text: &str) -> Result<(), ImageError> {
+        let path = self.path(base, "log");
+        let parent = self.directory(&base.repository);
         directory::create(&parent, directory::PASSABLE)
             .and_then(|()| fs::write(&path, text))
             .map_err(|source| ImageError::Write { path, source })
@@ -61,10 +73,29 @@ impl Shelf {
         self.root.join(repository.owner()).join(repository.name())
     }
 
-    fn path(&self, repository: &Repository, branch: &str, extension: &str) -> PathBuf {
-        self.directory(repository)
-            .join(format!("{}.{extension}", escape(branch)))
+    fn path(&self, base: &Base, extension: &str) -> PathBuf {
+        let mut name = escape(&base.branch);
+        // An escaped branch has no `@`, so this is no other branch's name.
+        if let Some(environment) = &base.environment {
+            name.push_str(&format!("@{environment}"));
+        }
+        self.directory(&base.repository)
+            .join(format!("{name}.{extension}"))
     }
+}
+
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, ImageError> {
+    let read = |source| ImageError::Read {
+        path: directory.to_owned(),
+        source,
+    };
+    if !directory.is_dir() {
+        return Ok(Vec::new());
+    }
+    fs::read_dir(directory)
+        .map_err(read)?
+        .map(|entry| Ok(entry.map_err(read)?.path()))
+        .collect()
 }
 
 /// A name without a slash or a leading dot, different for different branches.
@@ -86,11 +117,18 @@ mod tests {
 
     use super::*;
 
+    fn base(branch: &str) -> Base {
+        Base {
+            repository: Repository::parse("octo/hello").unwrap(),
+            branch: branch.to_owned(),
+            environment: None,
+        }
+    }
+
     fn image(branch: &str, number: u8) -> Image {
         Image {
             id: ImageId::from_random([number; 16]),
-            repository: Repository::parse("octo/hello").unwrap(),
-            branch: branch.to_owned(),
+            base: base(branch),
             commit: "0".repeat(40),
             layers: Vec::new(),
             built_at: Millis(1),
@@ -102,8 +140,7 @@ mod tests {
     fn the_newest_image_is_the_one_put_last_on_its_branch() {
         let root = tempfile::tempdir().unwrap();
         let shelf = Shelf::new(root.path().to_owned());
-        let repository = Repository::parse("octo/hello").unwrap();
-        assert_eq!(shelf.newest(&repository, "main").unwrap(), None);
+        assert_eq!(shelf.newest(&base("main")).unwrap(), None);
         for (branch, number) in [
             ("main", 1),
             ("main", 2),
@@ -114,7 +151,7 @@ mod tests {
         }
         for (branch, number) in [("main", 2), ("feature/x", 3), ("feature%2Fx", 4)] {
             assert_eq!(
-                shelf.newest(&repository, branch).unwrap(),
+                shelf.newest(&base(branch)).unwrap(),
                 Some(image(branch, number))
             );
         }

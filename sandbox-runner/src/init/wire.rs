@@ -9,15 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Where init listens for the runner, seen from inside; the runner mounts the directory.
-pub const INIT_SOCKET: &str = "/run/agent/init.sock";
-/// Where the runner listens for the sandbox, seen from inside; mounted read-only.
-pub const GATEWAY_SOCKET: &str = "/run/gateway/gateway.sock";
 /// The port on the sandbox's own loopback that leads to the gateway.
 pub const GATEWAY_PORT: u16 = 3129;
-/// What init writes to its standard error when it can be reached.
-pub const READY: &str = "ready";
-
 pub(crate) const HEADER_LENGTH: usize = 5;
 /// Requests may carry a program's whole standard input.
 pub(crate) const MAX_REQUEST: usize = 16 << 20;
@@ -27,6 +20,8 @@ pub(crate) const MAX_OUTPUT: usize = 32 << 10;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
+    /// Asks for the descriptors of the ports that lead out; they come with the answer.
+    Ports,
     /// Splices the connection to a port on the sandbox's loopback.
     Dial {
         port: u16,

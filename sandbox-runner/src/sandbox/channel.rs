@@ -1,12 +1,14 @@
 //! The runner's side of the conversation with a sandbox's init.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::namespaces::receive_bytes;
 use crate::init::wire::{
     ExecSpec, Exit, HEADER_LENGTH, Kind, MAX_OUTPUT, Request, Signal, SpawnSpec, WireError,
     decode_header, encode,
@@ -109,6 +111,22 @@ pub(super) async fn dial(mut stream: UnixStream, port: u16) -> Result<UnixStream
     send(&mut stream, &Request::Dial { port }).await?;
     done(&mut stream, REPLY).await?;
     Ok(stream)
+}
+
+/// The descriptors of the ports that lead out.
+pub(super) async fn ports(mut stream: UnixStream) -> Result<Vec<OwnedFd>, ChannelError> {
+    send(&mut stream, &Request::Ports).await?;
+    let mut header = [0; HEADER_LENGTH];
+    // Descriptors come with the first byte of the answer, and a socket has room for all of it.
+    let received = stream.async_io(Interest::READABLE, || receive_bytes(&stream, &mut header));
+    let (length, descriptors) = timeout(REPLY, received)
+        .await
+        .map_err(|_| ChannelError::Deadline)?
+        .map_err(ChannelError::Receive)?;
+    match decode_header(header, MAX_OUTPUT).map_err(ChannelError::Protocol)? {
+        (Kind::Done, 0) if length == HEADER_LENGTH => Ok(descriptors),
+        _ => Err(ChannelError::Unexpected),
+    }
 }
 
 pub(super) async fn spawn(mut stream: UnixStream, spec: &SpawnSpec) -> Result<(), ChannelError> {

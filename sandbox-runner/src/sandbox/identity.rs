@@ -3,9 +3,10 @@
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +34,7 @@ impl ProcessIdentity {
         };
         let descriptor = match pidfd_open(pid, PidfdFlags::NONBLOCK) {
             Ok(descriptor) => descriptor,
-            Err(rustix::io::Errno::SRCH) => return Ok(None),
+            Err(Errno::SRCH) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         // Read after the descriptor was opened: what it refers to cannot change any more.
@@ -47,8 +48,16 @@ impl ProcessIdentity {
 
 /// Whether the process ends within the time; its descriptor becomes readable when it has.
 pub(super) fn wait_for_end(process: &OwnedFd, limit: Duration) -> io::Result<bool> {
-    let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
-    Ok(poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&limit))? > 0)
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&left)) {
+            // The runner is told of the end of its own children by a signal.
+            Err(Errno::INTR) => {}
+            polled => return Ok(polled? > 0),
+        }
+    }
 }
 
 pub(crate) fn boot_id() -> io::Result<String> {

@@ -19,6 +19,11 @@ pub struct SandboxRecord {
     pub id: SandboxId,
     /// Lowest first.
     pub layers: Vec<LayerId>,
+    /// Which of the host's users it runs as, counted from the first that is meant for sandboxes.
+    pub slot: u32,
+    /// How many layers its changes have become so far.
+    pub ordinal: u32,
+    pub workshop: bool,
     pub state: SandboxState,
 }
 
@@ -42,15 +47,10 @@ impl SandboxRecord {
         }
     }
 
-    /// The intent outlives a loss of power, since the layers are needed to use what was written.
-    /// Later states say something about this boot alone.
+    /// Not synchronised: power that is lost before the file system writes by itself, which is
+    /// seconds, takes what the sandbox wrote in them as well. The order of renames holds, so there
+    /// is an old record or a new one.
     pub(super) fn write(&self, directory: &Path) -> io::Result<()> {
-        let path = directory.join(FILE);
-        match self.state {
-            SandboxState::Starting => durable::write_json(&path, self),
-            SandboxState::Running(_) | SandboxState::Stopped => {
-                durable::write_json_for_this_boot(&path, self)
-            }
-        }
+        durable::write_json_for_this_boot(&directory.join(FILE), self)
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! layers/<id>/{fs/,agent/,system/,meta.json}
-//! sandboxes/<id>/{record.json,upper/,work/,agent/,gateway/}
-//! tools/<name>-<fingerprint>/   images/   etc/   empty/   trash/   lock
+//! sandboxes/<id>/{record.json,init.sock,upper/,work/,agent/,system/}
+//! tools/<name>-<fingerprint>/   images/   etc/   empty/   trash/   lock   format
 //! ```
-//! The runner owns all of it but what a sandbox writes (`upper`, `work`, `agent`). Others can pass
-//! through the directories and not list them, since a sandbox is started as another user.
+//! The runner owns all of it but what a sandbox writes (`upper`, `work`, `agent`, `system`), which
+//! belongs to user 1000 if the runner is root: the same on every machine, whichever user a sandbox
+//! runs as. Others can pass through the directories and not list them, since sandboxes reach what
+//! they see of it by these paths while they start.
 
 use std::fs::{self, File};
 use std::io;
@@ -17,6 +19,9 @@ use protocol::SandboxId;
 use rustix::fs::{FlockOperation, flock, statfs};
 
 use super::directory::{self, PASSABLE, READABLE};
+
+/// Changes whenever what is on disk can no longer be read or used as before.
+const FORMAT: &str = "2";
 
 /// `statfs` type of overlayfs, which cannot carry the upper directory of another overlay.
 const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
@@ -33,6 +38,11 @@ pub enum StateError {
     OnOverlay(PathBuf),
     #[error("another runner uses the state directory {0}: end it, or give this one its own")]
     InUse(PathBuf),
+    #[error(
+        "the state directory {0} was made by another version: end its sandboxes with the \
+         `sandbox-runner sweep` of that version, and remove it"
+    )]
+    Format(PathBuf),
 }
 
 #[derive(Debug)]
@@ -62,10 +72,17 @@ impl StateDirectory {
                 source,
             })
         };
+        let format = root.join("format");
+        let found = fs::read_to_string(&format).ok();
+        let is_new = found.is_none() && !root.join("sandboxes").exists();
+        if found.as_deref() != Some(FORMAT) && !is_new {
+            return Err(StateError::Format(root.to_owned()));
+        }
         for name in ["", "layers", "sandboxes", "tools", "images", "trash"] {
             let path = root.join(name);
             created(&path, directory::create(&path, PASSABLE))?;
         }
+        created(&format, fs::write(&format, FORMAT))?;
         let empty = root.join("empty");
         created(&empty, directory::create(&empty, READABLE))?;
         let file_system = statfs(root).map_err(io::Error::from);
@@ -111,6 +128,10 @@ impl StateDirectory {
         self.root.join("empty")
     }
 
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(super) fn sandboxes(&self) -> PathBuf {
         self.root.join("sandboxes")
     }
@@ -125,12 +146,17 @@ impl SandboxDirectory {
     pub(super) fn create(&self, owner: Option<u32>) -> io::Result<()> {
         fs::create_dir(&self.0)?;
         directory::create(&self.0, PASSABLE)?;
-        directory::create(&self.gateway(), PASSABLE)?;
         for path in [self.upper(), self.work(), self.agent()] {
-            directory::create(&path, READABLE)?;
-            if owner.is_some() {
-                chown(&path, owner, owner)?;
-            }
+            Self::create_part(&path, owner)?;
+        }
+        Ok(())
+    }
+
+    /// A directory that the sandbox writes.
+    pub(super) fn create_part(path: &Path, owner: Option<u32>) -> io::Result<()> {
+        directory::create(path, READABLE)?;
+        if owner.is_some() {
+            chown(path, owner, owner)?;
         }
         Ok(())
     }
@@ -147,14 +173,14 @@ impl SandboxDirectory {
         self.0.join("work")
     }
 
-    /// Holds `init.sock`; belongs to the sandbox.
+    /// The agent's own state.
     pub(super) fn agent(&self) -> PathBuf {
         self.0.join("agent")
     }
 
-    /// Holds `gateway.sock`; the sandbox can only read it.
-    pub(super) fn gateway(&self) -> PathBuf {
-        self.0.join("gateway")
+    /// Packages that are unpacked for an image.
+    pub(super) fn system(&self) -> PathBuf {
+        self.0.join("system")
     }
 }
 
@@ -173,5 +199,18 @@ mod tests {
         ));
         drop(first);
         StateDirectory::open(root.path()).unwrap();
+    }
+
+    #[test]
+    fn a_directory_of_another_version_is_refused() {
+        for version in [None, Some("1")] {
+            let root = tempfile::tempdir().unwrap();
+            fs::create_dir(root.path().join("sandboxes")).unwrap();
+            if let Some(version) = version {
+                fs::write(root.path().join("format"), version).unwrap();
+            }
+            let refused = StateDirectory::open(root.path());
+            assert!(matches!(refused, Err(StateError::Format(_))), "{refused:?}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
+use protocol::SandboxId;
 use protocol::callback::Report;
 use protocol::command::{Command, Start};
 use tokio::sync::{Notify, mpsc, watch};
@@ -11,13 +12,14 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::driver::{self, Call};
 use super::machine::{Action, Effects, Input, Machine, Moment, State};
-use super::provision::{self, Provisioned};
+use super::provision::{self, Provisioned, Sources};
 use super::upkeep::{agent_ended, clear, destroy};
-use super::{Machinery, Origin, publication};
+use super::{Machinery, Origin, keeping, publication};
 use crate::agent::{Agent, AgentError, ConversationId, Events};
 use crate::callback::outbox::{Change, Outbox};
 use crate::callback::sender::{Finished, Sender};
 use crate::gateway::Serving;
+use crate::pool::Pool;
 use crate::store::{CommandId, Store, StoreError, StoredSandbox};
 use crate::{cause, clock};
 
@@ -26,6 +28,9 @@ const MOST_INPUTS: usize = 32;
 /// How long an agent whose process lives may leave its event stream closed.
 const STREAM_PATIENCE: Duration = Duration::from_secs(60);
 const STREAM_WAIT: Duration = Duration::from_millis(100);
+
+/// How long changes of the ledger are gathered.
+const CONTACTS_WINDOW: Duration = Duration::from_secs(2);
 
 /// Why a sandbox is no longer served.
 enum Ending {
@@ -45,7 +50,10 @@ enum Outcome {
 
 pub(super) struct Actor {
     machinery: Arc<Machinery>,
+    pool: Arc<Pool>,
     start: Start,
+    /// What the backend knows the sandbox by: that of the pool's entry if it was claimed.
+    place: SandboxId,
     machine: Machine,
     outbox: Outbox,
     waker: Arc<Notify>,
@@ -58,6 +66,7 @@ pub(super) struct Actor {
     link: Option<Link>,
     events: Option<Events>,
     listening: bool,
+    contacts_reported: Instant,
 }
 
 struct Link {
@@ -65,12 +74,13 @@ struct Link {
     conversation: ConversationId,
     calls: mpsc::Sender<Call>,
     // Requests of the sandbox are served while this lives.
-    _serving: Serving,
+    serving: Serving,
 }
 
 impl Actor {
     pub(super) fn new(
         machinery: &Arc<Machinery>,
+        pool: &Arc<Pool>,
         stored: &StoredSandbox,
         waker: Arc<Notify>,
     ) -> Result<Self, StoreError> {
@@ -85,6 +95,8 @@ impl Actor {
         let (told, inputs) = mpsc::channel(MOST_INPUTS);
         Ok(Self {
             machinery: Arc::clone(machinery),
+            pool: Arc::clone(pool),
+            place: machinery.store.place_of(&start.sandbox)?,
             machine: Machine::new(start.clone(), state),
             outbox: Outbox::new(Arc::clone(&machinery.store), start.sandbox.clone()),
             start,
@@ -96,6 +108,7 @@ impl Actor {
             link: None,
             events: None,
             listening: false,
+            contacts_reported: Instant::now(),
         })
     }
 
@@ -111,8 +124,11 @@ impl Actor {
         let mut sender = AbortOnDrop(tokio::spawn(sender.run()));
         let ending = self.serve(origin, &mut sender.0).await?;
         self.tasks.shutdown().await;
+        if matches!(ending, Ending::Closed) {
+            self.report_contacts()?;
+        }
         (self.link, self.events) = (None, None);
-        destroy(self.machinery.backend.as_ref(), &self.start.sandbox).await;
+        self.vacate().await?;
         if matches!(ending, Ending::Closed) {
             close.send_replace(true);
             match (&mut sender.0).await {
@@ -134,12 +150,12 @@ impl Actor {
         sender: &mut JoinHandle<Finished>,
     ) -> Result<Ending, StoreError> {
         // Before anything is started: it may be to end.
-        if self.take_commands()? || self.machine.is_lost() {
+        if self.take_commands()? || self.machine.is_gone() {
             return Ok(Ending::Closed);
         }
         self.begin(origin).await?;
         loop {
-            if self.machine.is_lost() {
+            if self.machine.is_gone() {
                 return Ok(Ending::Closed);
             }
             let due = self.machine.due(Instant::now());
@@ -153,12 +169,16 @@ impl Actor {
                 event = next(&mut self.events) => self.heard(event)?,
                 Some(outcome) = self.tasks.join_next() => match outcome {
                     Ok(outcome) => self.came_back(outcome)?,
+                    Err(error) if error.is_cancelled() => {}
                     Err(error) => {
                         let reason = format!("the runner failed ({error}); send the prompt again");
                         self.apply(Input::Lost { reason }, &[])?;
                     }
                 },
                 () = until(due) => self.apply(Input::Time, &[])?,
+                () = contacts_due(self.link.as_ref(), self.contacts_reported) => {
+                    self.report_contacts()?;
+                }
                 _ = &mut *sender => return Ok(Ending::Void),
             }
         }
@@ -168,12 +188,16 @@ impl Actor {
     async fn begin(&mut self, origin: Origin) -> Result<(), StoreError> {
         let Some(conversation) = self.machine.conversation().cloned() else {
             if origin == Origin::Recorded {
-                destroy(self.machinery.backend.as_ref(), &self.start.sandbox).await;
+                self.vacate().await?;
             }
-            let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
-            let told = self.told.clone();
+            let (machinery, pool) = (Arc::clone(&self.machinery), Arc::clone(&self.pool));
+            let (start, told) = (self.start.clone(), self.told.clone());
             self.tasks.spawn(async move {
-                let provisioned = provision::provision(&machinery, &start, &told).await;
+                let sources = Sources {
+                    machinery: &machinery,
+                    pool: &pool,
+                };
+                let provisioned = provision::provision(sources, &start, &told).await;
                 Outcome::Provisioned(
                     provisioned
                         .map(Box::new)
@@ -182,7 +206,11 @@ impl Actor {
             });
             return Ok(());
         };
-        let reason = match provision::adopt(&self.machinery, &self.start).await {
+        if self.machine.is_falling_asleep() {
+            let effects = self.machine.resume(now());
+            return self.carry_out(effects, &[]);
+        }
+        let reason = match provision::adopt(&self.machinery, &self.start, &self.place).await {
             Ok(Some((agent, serving))) => {
                 tracing::info!(sandbox = %self.start.sandbox, "sandbox taken over");
                 self.reach(agent, conversation, serving);
@@ -197,20 +225,29 @@ impl Actor {
     }
 
     fn reach(&mut self, agent: Agent, conversation: ConversationId, serving: Serving) {
+        serving.ledger().restore(self.machine.contacts());
         let (model, told) = (self.start.model.clone(), self.told.clone());
         let calls = driver::start(agent.clone(), conversation.clone(), model, told);
         self.link = Some(Link {
             agent,
             conversation,
             calls,
-            _serving: serving,
+            serving,
         });
-        let (backend, sandbox) = (
-            Arc::clone(&self.machinery.backend),
-            self.start.sandbox.clone(),
-        );
+        let backend = Arc::clone(&self.machinery.backend);
+        let place = self.place.clone();
         self.tasks
-            .spawn(async move { Outcome::Input(agent_ended(backend.as_ref(), &sandbox).await) });
+            .spawn(async move { Outcome::Input(agent_ended(backend.as_ref(), &place).await) });
+    }
+
+    /// Removes the sandbox, if there is one, wherever it is.
+    async fn vacate(&mut self) -> Result<(), StoreError> {
+        destroy(self.machinery.backend.as_ref(), &self.place).await;
+        if self.place != self.start.sandbox {
+            self.store().warm_ended(&self.place)?;
+            self.place = self.start.sandbox.clone();
+        }
+        Ok(())
     }
 
     /// Takes what was recorded since; `true` when the sandbox is to end.
@@ -222,7 +259,8 @@ impl Actor {
                 Command::End { .. } => return Ok(true),
                 Command::Prompt(prompt) => Input::Prompt(prompt),
                 Command::Stop { prompt, .. } => Input::Stop(prompt),
-                Command::Start(_) | Command::BuildImage { .. } => continue,
+                Command::Sleep { .. } => Input::Sleep,
+                Command::Start(_) | Command::BuildImage(_) => continue,
             };
             self.apply(input, &[pending.id])?;
         }
@@ -262,12 +300,14 @@ impl Actor {
             Outcome::Input(input) => self.apply(input, &[]),
             Outcome::Provisioned(Ok(provisioned)) => {
                 let Provisioned {
+                    place,
                     agent,
                     serving,
                     events,
                     ready,
                 } = *provisioned;
-                self.reach(agent, ready.conversation.clone(), serving);
+                self.place = place;
+                self.reach(agent, ready.transcript.conversation().clone(), serving);
                 self.events = Some(events);
                 // Steps were told before this; they belong before it.
                 while let Ok(input) = self.inputs.try_recv() {
@@ -293,7 +333,16 @@ impl Actor {
     /// Records first. What has no report and no action changes nothing that a fresh look at the
     /// agent would not change again, and is recorded with the next that has.
     fn carry_out(&mut self, effects: Effects, done: &[CommandId]) -> Result<(), StoreError> {
-        let Effects { reports, actions } = effects;
+        let Effects {
+            mut reports,
+            actions,
+        } = effects;
+        let ends =
+            |report: &Report| matches!(report, Report::PromptFinished { .. } | Report::Lost { .. });
+        if reports.iter().any(ends) {
+            // Whoever sees that a prompt has ended also sees what it has cost.
+            reports.splice(0..0, self.changed_contacts());
+        }
         if reports.is_empty() && actions.is_empty() && done.is_empty() {
             return Ok(());
         }
@@ -316,6 +365,23 @@ impl Actor {
         Ok(())
     }
 
+    fn report_contacts(&mut self) -> Result<(), StoreError> {
+        let effects = Effects {
+            reports: self.changed_contacts(),
+            ..Effects::default()
+        };
+        self.carry_out(effects, &[])
+    }
+
+    fn changed_contacts(&mut self) -> Vec<Report> {
+        self.contacts_reported = Instant::now();
+        let changed = self
+            .link
+            .as_ref()
+            .map(|link| link.serving.ledger().take_changes());
+        self.machine.report_contacts(changed.unwrap_or_default())
+    }
+
     /// What the log of a runner is read for: where the time went, and why something ended.
     fn log(&self, report: &Report) {
         let sandbox = &self.start.sandbox;
@@ -332,25 +398,42 @@ impl Actor {
     }
 
     fn perform(&mut self, action: Action) {
-        let sandbox = &self.start.sandbox;
         match action {
             Action::Deliver(prompt) => self.call(Call::Deliver(prompt)),
             Action::Abort => self.call(Call::Abort),
             Action::Listen => self.listen(),
             Action::Clear => {
                 let machinery = Arc::clone(&self.machinery);
-                let sandbox = sandbox.clone();
+                let place = self.place.clone();
                 self.tasks.spawn(async move {
-                    clear(&machinery, &sandbox).await;
+                    clear(&machinery, &place).await;
                     Outcome::Input(Input::Cleared)
                 });
             }
             Action::Publish(work) => {
                 let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
+                let place = self.place.clone();
                 self.tasks.spawn(async move {
-                    let backend = machinery.backend.as_ref();
-                    let committer = &machinery.committer;
-                    Outcome::Input(publication::publish(backend, &start, committer, &work).await)
+                    let machinery = machinery.as_ref();
+                    Outcome::Input(publication::publish(machinery, &start, &place, &work).await)
+                });
+            }
+            Action::Keep { prompt, scene } => {
+                let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
+                let place = self.place.clone();
+                self.tasks.spawn(async move {
+                    let kept = keeping::keep(&machinery, &start, &place, *scene, prompt).await;
+                    Outcome::Input(kept)
+                });
+            }
+            Action::Sleep(scene) => {
+                // The agent's end is wanted, and nothing that it still says is of any use.
+                (self.link, self.events) = (None, None);
+                self.tasks.abort_all();
+                let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
+                let place = self.place.clone();
+                self.tasks.spawn(async move {
+                    Outcome::Input(keeping::sleep(&machinery, &start, &place, *scene).await)
                 });
             }
             Action::WarmUp => {
@@ -405,6 +488,16 @@ impl Drop for AbortOnDrop {
 async fn next(events: &mut Option<Events>) -> Option<Result<crate::agent::AgentEvent, AgentError>> {
     match events {
         Some(events) => events.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn contacts_due(link: Option<&Link>, reported: Instant) {
+    match link {
+        Some(link) => {
+            link.serving.ledger().changed().await;
+            tokio::time::sleep_until((reported + CONTACTS_WINDOW).into()).await;
+        }
         None => std::future::pending().await,
     }
 }

@@ -6,19 +6,21 @@
 
 mod delivery;
 mod exchange;
+mod keeping;
 mod publishing;
 mod state;
 
 use std::time::{Duration, Instant};
 
-use protocol::callback::{PromptResult, Report};
+use protocol::callback::{MAX_CONTACTS, PromptResult, Report};
 use protocol::command::{SendPrompt, Start};
 use protocol::event::{Mode, Step, StepName};
+use protocol::ledger::Contact;
 use protocol::{Millis, PromptId};
 
-use crate::agent::transcript::{Transcript, Turn as AgentTurn};
+use crate::agent::transcript::Turn as AgentTurn;
 use crate::agent::{AgentEvent, ConversationId};
-pub(super) use exchange::{Action, Effects, Input, Moment, Ready, Work};
+pub(super) use exchange::{Action, Effects, Input, Moment, Ready, Scene, Work};
 pub(super) use state::State;
 use state::{Delivery, Phase, Running, Turn};
 
@@ -30,6 +32,9 @@ pub(super) struct Machine {
     state: State,
     /// When patience with a stopped agent ends. Not recorded: a restart stops it again.
     stop_at: Option<Instant>,
+    /// While the files are being kept no turn begins: they would be those of half a turn. Not
+    /// recorded: after a restart nobody is keeping them.
+    keeping: bool,
 }
 
 impl Machine {
@@ -38,6 +43,7 @@ impl Machine {
             start,
             state,
             stop_at: None,
+            keeping: false,
         }
     }
 
@@ -45,9 +51,18 @@ impl Machine {
         &self.state
     }
 
-    /// Whether the sandbox is known to be gone: only its last reports are left.
-    pub(super) fn is_lost(&self) -> bool {
-        self.state.lost
+    /// Whether the sandbox is gone, lost or asleep: only its last reports are left.
+    pub(super) fn is_gone(&self) -> bool {
+        self.state.gone
+    }
+
+    /// Whether a recorded state was on its way to sleep: its agent may have been ended, and the
+    /// sandbox have become a snapshot.
+    pub(super) fn is_falling_asleep(&self) -> bool {
+        let running = self.state.running.as_ref();
+        self.state.drowsy
+            && self.state.waiting.is_empty()
+            && running.is_some_and(|running| running.turn.is_none())
     }
 
     /// What goes on by itself with the agent, if the sandbox was ready.
@@ -56,6 +71,27 @@ impl Machine {
             .running
             .as_ref()
             .map(|running| running.transcript.conversation())
+    }
+
+    pub(super) fn contacts(&self) -> &[Contact] {
+        &self.state.contacts
+    }
+
+    /// Takes changes of the ledger over into the recorded state, and makes reports of them.
+    pub(super) fn report_contacts(&mut self, changed: Vec<Contact>) -> Vec<Report> {
+        let contacts = &mut self.state.contacts;
+        for contact in &changed {
+            match contacts.iter_mut().find(|known| contact.replaces(known)) {
+                Some(known) => known.clone_from(contact),
+                None => contacts.push(contact.clone()),
+            }
+        }
+        changed
+            .chunks(MAX_CONTACTS)
+            .map(|contacts| Report::Contacts {
+                contacts: contacts.to_vec(),
+            })
+            .collect()
     }
 
     /// When an [`Input::Time`] is wanted.
@@ -97,6 +133,19 @@ impl Machine {
         match input {
             Input::Prompt(prompt) => self.prompt(prompt, now, &mut effects),
             Input::Stop(prompt) => self.stop_prompt(&prompt, now, &mut effects),
+            Input::Sleep => {
+                self.state.drowsy = true;
+                self.doze(&mut effects);
+            }
+            Input::Kept {
+                snapshot,
+                prompt,
+                started_at,
+            } => self.kept(snapshot, prompt, started_at, now, &mut effects),
+            Input::Slept { snapshot } => self.slept(snapshot, now, &mut effects),
+            Input::Notice { message } => {
+                self.report(Report::Notice { message }, now, &mut effects);
+            }
             Input::Step(step) => self.report(Report::Step { step }, now, &mut effects),
             Input::Ready(ready) => self.ready(*ready, now, &mut effects),
             Input::Agent(event) => self.agent(&event, now, &mut effects),
@@ -121,7 +170,7 @@ impl Machine {
                 self.report_all(parts, now, &mut effects);
                 self.report(Report::Lost { reason }, now, &mut effects);
                 self.state.running = None;
-                self.state.lost = true;
+                self.state.gone = true;
             }
         }
         effects
@@ -131,6 +180,7 @@ impl Machine {
         if !self.state.taken.insert(prompt.prompt.clone()) {
             return;
         }
+        self.state.drowsy = false;
         let turn = self
             .state
             .running
@@ -154,11 +204,12 @@ impl Machine {
             .state
             .running
             .as_mut()
-            .filter(|running| running.turn.is_none())
+            .filter(|running| running.turn.is_none() && !self.keeping)
         else {
             return;
         };
         let Some(prompt) = self.state.waiting.pop_front() else {
+            self.doze(effects);
             return;
         };
         let parts = running.transcript.begin(prompt.prompt.clone());
@@ -178,12 +229,12 @@ impl Machine {
     fn ready(&mut self, ready: Ready, now: Moment, effects: &mut Effects) {
         let Ready {
             image,
-            conversation,
-            directory,
+            transcript,
             workspace,
+            warm,
         } = ready;
-        let transcript = Transcript::new(conversation, &directory, self.start.first_part);
         self.state.running = Some(Running {
+            image: image.clone(),
             transcript,
             base: workspace.base,
             pushed: workspace.pushed,
@@ -198,7 +249,7 @@ impl Machine {
             effects,
         );
         self.next(now, effects);
-        if effects.actions.is_empty() {
+        if effects.actions.is_empty() && !warm {
             effects.actions.push(Action::WarmUp);
         }
     }
@@ -321,14 +372,19 @@ impl Machine {
             .running
             .as_mut()
             .and_then(|running| running.turn.take());
+        let mut last = None;
         for prompt in turn.into_iter().flat_map(|turn| turn.prompts) {
             let finished = Report::PromptFinished {
-                prompt: prompt.prompt,
+                prompt: prompt.prompt.clone(),
                 result: result.clone(),
             };
             self.report(finished, now, effects);
+            last = Some(prompt.prompt);
         }
         self.stop_at = None;
+        if let Some(prompt) = last {
+            self.keep(prompt, effects);
+        }
         self.next(now, effects);
     }
 

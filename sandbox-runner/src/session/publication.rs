@@ -1,23 +1,24 @@
 //! The work of a turn, committed and pushed from inside the sandbox.
 
-use protocol::command::{GitIdentity, Start};
+use protocol::SandboxId;
+use protocol::command::Start;
 
+use super::Machinery;
 use super::machine::{Input, Work};
 use super::provision::WORKSPACE;
 use crate::git::{Publication, Workspace, message};
-use crate::sandbox::SandboxBackend;
 use crate::{cause, clock};
 
 pub(super) async fn publish(
-    backend: &dyn SandboxBackend,
+    machinery: &Machinery,
     start: &Start,
-    committer: &GitIdentity,
+    place: &SandboxId,
     work: &Work,
 ) -> Input {
-    let started_at = clock::now();
+    let (started_at, committer) = (clock::now(), &machinery.committer);
     let workspace = Workspace {
-        backend,
-        sandbox: &start.sandbox,
+        backend: machinery.backend.as_ref(),
+        sandbox: place,
         directory: WORKSPACE,
         repository: &start.repository,
     };

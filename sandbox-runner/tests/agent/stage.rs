@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use protocol::callback::{Credentials, Report};
 use protocol::command::{GitIdentity, Model, Provider};
+use protocol::egress::EgressPolicy;
 use protocol::event::{PartBody, Repository};
 use protocol::{Millis, PartId, PromptId, SessionId};
 use sandbox_runner::agent::launch::{Place, launch, write_tools};
@@ -17,9 +18,11 @@ use sandbox_runner::config::Upstream;
 use sandbox_runner::gateway::{Access, Gateway, GatewayPolicy, Serving};
 use support::model::{self, ModelOptions};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
+
+use crate::ports::ports;
 
 const KEY: &str = "the-key-that-no-sandbox-has";
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -53,7 +56,7 @@ impl Stage {
         })
         .await
         .unwrap();
-        let (gateway, gateway_url) = serve_gateway(&root, model.url()).await;
+        let (gateway, gateway_url) = serve_gateway(model.url()).await;
         let workspace = root.join("workspace");
         prepare_workspace(&workspace).await;
         write_tools(&root.join("tools")).unwrap();
@@ -236,7 +239,7 @@ fn chosen(provider: Provider) -> Model {
 }
 
 /// A gateway, reached as from inside a sandbox: by a loopback port.
-async fn serve_gateway(root: &Path, model_url: &str) -> (Serving, String) {
+async fn serve_gateway(model_url: &str) -> (Serving, String) {
     let upstream = Upstream {
         base_url: model_url.to_owned(),
         key: Some(KEY.to_owned()),
@@ -256,28 +259,18 @@ async fn serve_gateway(root: &Path, model_url: &str) -> (Serving, String) {
         }),
     )
     .unwrap();
-    let socket = root.join("gateway.sock");
     let policy = GatewayPolicy {
         repository: Repository::new("acme", "widget").unwrap(),
         access: Access::Session {
             session: SessionId::from_random([3; 16]),
             branch: "work".to_owned(),
         },
+        egress: EgressPolicy::default(),
+        spent_microdollars: 0,
     };
-    let serving = gateway.serve(policy, UnixListener::bind(&socket).unwrap());
-    let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", inside.local_addr().unwrap());
-    tokio::spawn(async move {
-        loop {
-            let (mut from, _) = inside.accept().await.unwrap();
-            from.set_nodelay(true).unwrap();
-            let socket = socket.clone();
-            tokio::spawn(async move {
-                let mut to = UnixStream::connect(socket).await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
-            });
-        }
-    });
+    let ports = ports("127.0.0.1".parse().unwrap()).await;
+    let url = format!("http://{}", ports.gateway.local_addr().unwrap());
+    let serving = gateway.serve(policy, ports);
     (serving, url)
 }
 

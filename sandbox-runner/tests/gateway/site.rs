@@ -16,20 +16,33 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream;
 use protocol::callback::Credentials;
+use protocol::egress::EgressPolicy;
 use protocol::event::Repository;
 use protocol::{Millis, SessionId};
 use sandbox_runner::config::Upstream;
+use sandbox_runner::gateway::billing::Billing;
+use sandbox_runner::gateway::ledger::Contact;
 use sandbox_runner::gateway::{Access, Gateway, GatewayPolicy, Serving};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use crate::ports::ports;
+
 pub(crate) const BRANCH: &str = "agents/ses_1";
 const TOKEN: &str = "the-token-that-no-sandbox-has";
+/// 25 tokens in, 15 out.
+pub(crate) const USAGE: &str = concat!(
+    "event: message_start\n",
+    r#"data: {"type":"message_start","message":{"usage":{"input_tokens":25,"output_tokens":1}}}"#,
+    "\n\nevent: message_delta\n",
+    r#"data: {"type":"message_delta","delta":{},"usage":{"output_tokens":15}}"#,
+    "\n\n",
+);
 const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Site {
@@ -109,6 +122,10 @@ impl Site {
     }
 
     pub(crate) async fn gateway(&self, policy: Policy) -> Reached {
+        self.gateway_with(policy, Billing::default()).await
+    }
+
+    pub(crate) async fn gateway_with(&self, policy: Policy, billing: Billing) -> Reached {
         let key = |key: &str| (policy != Policy::SessionWithoutKeys).then(|| key.to_owned());
         let provider = |name: &str| Upstream {
             base_url: format!("{}/provider", self.url),
@@ -138,24 +155,15 @@ impl Site {
                 branch: BRANCH.to_owned(),
             },
         };
-        let socket = self.root.join("gateway.sock");
         let policy = GatewayPolicy {
             repository: repository(),
             access,
+            egress: EgressPolicy::default(),
+            spent_microdollars: 0,
         };
-        let serving = gateway.serve(policy, UnixListener::bind(&socket).unwrap());
-        let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", inside.local_addr().unwrap());
-        tokio::spawn(async move {
-            loop {
-                let (mut from, _) = inside.accept().await.unwrap();
-                let socket = socket.clone();
-                tokio::spawn(async move {
-                    let mut to = UnixStream::connect(socket).await.unwrap();
-                    let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
-                });
-            }
-        });
+        let ports = ports("127.0.0.1".parse().unwrap()).await;
+        let url = format!("http://{}", ports.gateway.local_addr().unwrap());
+        let serving = gateway.with_billing(billing).serve(policy, ports);
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(DEADLINE)
@@ -210,6 +218,21 @@ impl Reached {
         body: &str,
     ) -> (u16, String) {
         self.raw("POST", path, headers, body).await
+    }
+
+    /// The first contact in the ledger that is as wanted.
+    pub(crate) async fn contact(&self, is_wanted: impl Fn(&Contact) -> bool) -> Contact {
+        let ledger = self.serving.ledger();
+        let found = async {
+            loop {
+                ledger.take_changes();
+                if let Some(found) = ledger.list().into_iter().find(&is_wanted) {
+                    return found;
+                }
+                ledger.changed().await;
+            }
+        };
+        timeout(DEADLINE, found).await.unwrap()
     }
 
     pub(crate) async fn open(&self, path: &str) -> Answer {
@@ -296,7 +319,8 @@ async fn serve(State(outside): State<Arc<Outside>>, request: Request) -> Respons
     }
 }
 
-/// Says what it was sent; with `?slow`, two tokens with a pause between them.
+/// Says what it was sent; with `?slow`, two tokens with a pause between them; with `?usage`, what
+/// the call took.
 async fn provide(outside: &Arc<Outside>, request: Request) -> Response {
     if request.uri().query() == Some("slow") {
         let outside = Arc::clone(outside);
@@ -308,6 +332,11 @@ async fn provide(outside: &Arc<Outside>, request: Request) -> Response {
             (told < 2).then_some((Ok::<_, std::io::Error>(token), (told + 1, outside)))
         });
         return Body::from_stream(tokens).into_response();
+    }
+    if request.uri().query() == Some("usage") {
+        let events = USAGE.split_inclusive("\n\n").map(Ok::<_, std::io::Error>);
+        let body = Body::from_stream(stream::iter(events));
+        return ([("content-type", "text/event-stream")], body).into_response();
     }
     let (parts, body) = request.into_parts();
     let headers: BTreeMap<_, _> = parts

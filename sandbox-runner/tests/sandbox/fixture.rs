@@ -1,20 +1,21 @@
 //! A backend with a state directory of its own.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::SandboxId;
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use sandbox_runner::init::wire::ExecSpec;
 use sandbox_runner::layer::LayerId;
-use sandbox_runner::sandbox::bubblewrap::{Bubblewrap, BubblewrapConfig, Tool};
 use sandbox_runner::sandbox::channel::ExecOutput;
+use sandbox_runner::sandbox::limits::Limits;
+use sandbox_runner::sandbox::namespaces::{Namespaces, NamespacesConfig, Tool};
 use sandbox_runner::sandbox::record::{SandboxRecord, SandboxState};
 use sandbox_runner::sandbox::{Sandbox, SandboxBackend, SandboxSpec};
 use tempfile::TempDir;
@@ -22,7 +23,7 @@ use tempfile::TempDir;
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Fixture {
-    pub(crate) backend: Arc<Bubblewrap>,
+    pub(crate) backend: Arc<Namespaces>,
     state: State,
 }
 
@@ -40,10 +41,14 @@ impl Drop for State {
                 && let Ok(descriptor) = open_process(process.pid)
             {
                 let _ = pidfd_send_signal(&descriptor, Signal::KILL);
-                poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], None).unwrap();
+                wait_for_end(&descriptor);
             }
         }
     }
+}
+
+pub(crate) fn wait_for_end(process: &OwnedFd) {
+    retry_on_intr(|| poll(&mut [PollFd::new(process, PollFlags::IN)], None)).unwrap();
 }
 
 pub(crate) fn open_process(pid: i32) -> rustix::io::Result<OwnedFd> {
@@ -57,8 +62,6 @@ impl Fixture {
 
     pub(crate) fn with_tools(tools: Vec<Tool>) -> Self {
         let state = TempDir::new().unwrap();
-        // Temporary directories are closed to others; sandboxes run as somebody else.
-        fs::set_permissions(state.path(), Permissions::from_mode(0o711)).unwrap();
         Self {
             backend: open(state.path(), tools),
             state: State(state),
@@ -127,14 +130,14 @@ pub(crate) fn spec(layers: &[LayerId]) -> SandboxSpec {
         id: SandboxId::from_random(bytes),
         layers: layers.to_vec(),
         env: BTreeMap::from([("GIVEN".to_owned(), "to the sandbox".to_owned())]),
+        workshop: false,
+        limits: Limits::default(),
     }
 }
 
-fn open(state: &Path, tools: Vec<Tool>) -> Arc<Bubblewrap> {
-    let bubblewrap = std::env::var_os("BWRAP_BIN").unwrap_or_else(|| "bwrap".into());
-    let backend = Bubblewrap::open(&BubblewrapConfig {
+fn open(state: &Path, tools: Vec<Tool>) -> Arc<Namespaces> {
+    let backend = Namespaces::open(&NamespacesConfig {
         state: state.to_owned(),
-        bubblewrap: bubblewrap.into(),
         runner: env!("CARGO_BIN_EXE_sandbox-runner").into(),
         sandbox_uid: 20001,
         tools,

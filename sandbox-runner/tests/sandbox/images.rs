@@ -5,6 +5,7 @@ use std::sync::Arc;
 use protocol::Millis;
 use protocol::callback::Credentials;
 use protocol::event::Repository;
+use protocol::image::Base;
 use sandbox_runner::config::Upstream;
 use sandbox_runner::gateway::Gateway;
 use sandbox_runner::image::{Image, ImageError, Images, WORKSPACE};
@@ -44,8 +45,12 @@ fn images(fixture: &Fixture, forge: &Forge) -> Images {
     )
 }
 
-fn repository() -> Repository {
-    Repository::parse("octo/hello").unwrap()
+fn base(branch: &str) -> Base {
+    Base {
+        repository: Repository::parse("octo/hello").unwrap(),
+        branch: branch.to_owned(),
+        environment: None,
+    }
 }
 
 fn steps(image: &Image) -> Vec<(&str, bool)> {
@@ -64,13 +69,10 @@ async fn a_sandbox_on_an_image_has_the_repository_clean_and_its_caches_warm() {
         &[("Cargo.toml", MANIFEST), ("src/lib.rs", PASSING)],
     );
     let images = images(&fixture, &forge);
-    let image = images.build(&repository(), "main").await.unwrap();
+    let image = images.build(&base("main")).await.unwrap();
     assert_eq!(image.commit, commit);
     assert_eq!(steps(&image), [("cargo build", true), ("cargo test", true)]);
-    assert_eq!(
-        images.newest(&repository(), "main").unwrap(),
-        Some(image.clone())
-    );
+    assert_eq!(images.newest(&base("main")).unwrap(), Some(image.clone()));
     assert!(fixture.backend.list().await.unwrap().is_empty());
 
     let id = fixture.create(&image.layers).await.id;
@@ -104,10 +106,7 @@ async fn failing_tests_make_an_image_with_a_log_that_says_so() {
         "octo/hello",
         &[("Cargo.toml", MANIFEST), ("src/lib.rs", FAILING)],
     );
-    let image = images(&fixture, &forge)
-        .build(&repository(), "main")
-        .await
-        .unwrap();
+    let image = images(&fixture, &forge).build(&base("main")).await.unwrap();
     assert_eq!(
         steps(&image),
         [("cargo build", true), ("cargo test", false)]
@@ -128,10 +127,7 @@ async fn a_repositorys_own_set_up_is_run_and_what_it_left_is_not_for_a_commit() 
         "octo/hello",
         &[(".agents/setup.sh", setup), ("tracked", "as it was\n")],
     );
-    let image = images(&fixture, &forge)
-        .build(&repository(), "main")
-        .await
-        .unwrap();
+    let image = images(&fixture, &forge).build(&base("main")).await.unwrap();
     assert_eq!(steps(&image), [("set-up", true)]);
     let id = fixture.create(&image.layers).await.id;
     let script = format!("cd {WORKSPACE}; git status --porcelain; cat cache/* tracked");
@@ -143,15 +139,12 @@ async fn a_repository_that_cannot_be_cloned_makes_no_image_and_leaves_nothing() 
     let (fixture, forge) = (Fixture::new(), Forge::start().await);
     forge.commit("octo/hello", &[("file", "text")]);
     let images = images(&fixture, &forge);
-    let failed = images.build(&repository(), "no-such-branch").await;
+    let failed = images.build(&base("no-such-branch")).await;
     assert!(
         matches!(&failed, Err(ImageError::Failed { step, .. }) if step == "git clone"),
         "{failed:?}"
     );
-    assert_eq!(
-        images.newest(&repository(), "no-such-branch").unwrap(),
-        None
-    );
+    assert_eq!(images.newest(&base("no-such-branch")).unwrap(), None);
     assert!(fixture.backend.list().await.unwrap().is_empty());
 }
 
@@ -160,14 +153,14 @@ async fn an_image_is_made_anew_only_when_its_branch_has_moved() {
     let (fixture, forge) = (Fixture::new(), Forge::start().await);
     forge.commit("octo/hello", &[("file", "one")]);
     let images = images(&fixture, &forge);
-    let first = images.build(&repository(), "main").await.unwrap();
-    assert_eq!(images.refresh(&repository(), "main").await.unwrap(), first);
+    let first = images.build(&base("main")).await.unwrap();
+    assert_eq!(images.refresh(&base("main")).await.unwrap(), first);
 
     let commit = forge.commit("octo/hello", &[("file", "two")]);
-    assert_eq!(images.build(&repository(), "main").await.unwrap(), first);
-    let second = images.refresh(&repository(), "main").await.unwrap();
+    assert_eq!(images.build(&base("main")).await.unwrap(), first);
+    let second = images.refresh(&base("main")).await.unwrap();
     assert_eq!(second.commit, commit);
-    assert_eq!(images.newest(&repository(), "main").unwrap(), Some(second));
+    assert_eq!(images.newest(&base("main")).unwrap(), Some(second));
 }
 
 #[tokio::test]
@@ -175,10 +168,7 @@ async fn an_image_that_several_ask_for_is_made_once() {
     let (fixture, forge) = (Fixture::new(), Forge::start().await);
     forge.commit("octo/hello", &[("file", "one")]);
     let images = images(&fixture, &forge);
-    let repository = repository();
-    let (first, second) = tokio::join!(
-        images.build(&repository, "main"),
-        images.build(&repository, "main")
-    );
+    let base = base("main");
+    let (first, second) = tokio::join!(images.build(&base), images.build(&base));
     assert_eq!(first.unwrap(), second.unwrap());
 }

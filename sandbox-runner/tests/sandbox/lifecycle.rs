@@ -3,7 +3,6 @@
 use std::fs;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 use sandbox_runner::init::wire::SpawnSpec;
 use sandbox_runner::layer::LayerId;
@@ -11,7 +10,7 @@ use sandbox_runner::sandbox::record::SandboxState;
 use sandbox_runner::sandbox::{Adoption, SandboxBackend, SandboxError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::fixture::{Fixture, LIMIT, open_process, spec};
+use crate::fixture::{Fixture, LIMIT, open_process, spec, wait_for_end};
 
 /// Processes of the host that run this command line.
 fn processes(command: &str) -> usize {
@@ -117,7 +116,7 @@ async fn programs_may_finish_their_work_when_the_sandbox_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_sandbox_outlives_the_runner_and_is_adopted_with_its_gateway() {
+async fn a_sandbox_outlives_the_runner_and_is_adopted_with_its_ports() {
     let fixture = Fixture::new();
     let id = fixture.create(&[]).await.id;
     fixture.text(&id, "echo before > file").await;
@@ -128,7 +127,7 @@ async fn a_sandbox_outlives_the_runner_and_is_adopted_with_its_gateway() {
     };
     assert_eq!(fixture.text(&id, "cat file").await, "before");
     let answer = async {
-        let (mut stream, _) = sandbox.gateway.accept().await.unwrap();
+        let (mut stream, _) = sandbox.ports.gateway.accept().await.unwrap();
         let mut request = [0; 5];
         stream.read_exact(&mut request).await.unwrap();
         stream.write_all(b"answer").await.unwrap();
@@ -149,7 +148,7 @@ async fn a_sandbox_that_ended_while_no_runner_watched_is_gone_and_can_be_frozen(
     };
     let process = open_process(process.pid).unwrap();
     pidfd_send_signal(&process, Signal::KILL).unwrap();
-    poll(&mut [PollFd::new(&process, PollFlags::IN)], None).unwrap();
+    wait_for_end(&process);
 
     let fixture = fixture.restart();
     assert!(matches!(

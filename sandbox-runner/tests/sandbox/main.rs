@@ -1,5 +1,4 @@
-//! Sandboxes as they are: every test starts real ones, so it needs bubblewrap (`BWRAP_BIN`) and
-//! root or user namespaces.
+//! Sandboxes as they are: every test starts real ones, so it needs root or user namespaces.
 
 #![expect(
     clippy::unwrap_used,

@@ -10,6 +10,7 @@
 )]
 
 mod stage;
+mod warm;
 
 use axum::http::StatusCode;
 use protocol::callback::{PromptResult, Report};

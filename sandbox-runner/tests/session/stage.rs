@@ -15,12 +15,16 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use protocol::api::{ErrorBody, ErrorDetail};
 use protocol::callback::{
-    Acknowledgement, Batch, Credentials, CredentialsRequest, PromptResult, Register, Report,
+    Acknowledgement, Batch, Credentials, CredentialsRequest, PoolTarget, PromptResult, Register,
+    Registered, Report, WarmSandbox,
 };
-use protocol::command::{Command, GitIdentity, Model as ModelName, Provider, SendPrompt, Start};
+use protocol::command::{
+    BuildImage, Command, GitIdentity, Model as ModelName, Provider, SendPrompt, Start,
+};
 use protocol::event::{Mode, Repository, StepName};
+use protocol::image::Base;
 use protocol::signature::{Keys, Signature, Signed};
-use protocol::{Epoch, Millis, PartId, PromptId, SandboxId, SessionId};
+use protocol::{Epoch, ImageId, Millis, PartId, PromptId, SandboxId, SessionId};
 use support::forge::{Forge, ForgeOptions};
 use support::model::{Model, ModelOptions};
 use support::process::Process;
@@ -50,6 +54,8 @@ pub(crate) struct Stage {
 pub(crate) struct Told {
     reports: HashMap<SandboxId, Vec<Report>>,
     registered: Vec<Register>,
+    /// What registrations are answered with.
+    pool: Vec<PoolTarget>,
     faults: Vec<String>,
     /// Callbacks are answered with an error while set.
     deaf: bool,
@@ -78,6 +84,10 @@ impl Drop for Stage {
     fn drop(&mut self) {
         // Sandboxes outlive the runner, and must not outlive the test.
         self.runner.take();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.directory.path().join("runner.log"));
+            eprintln!("{}", log.unwrap_or_default());
+        }
         let swept = self
             .command()
             .as_std_mut()
@@ -145,6 +155,14 @@ impl Stage {
         self.runner.take().unwrap().kill().await;
     }
 
+    /// Whether the model has had all of these in one request.
+    pub(crate) fn model_was_given(&self, texts: &[&str]) -> bool {
+        self.model.requests().iter().any(|request| {
+            let body = request.body.to_string();
+            texts.iter().all(|text| body.contains(text))
+        })
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
@@ -164,7 +182,6 @@ impl Stage {
             .env("WORKER_URL", &self.worker.url)
             .env("GITHUB_URL", self.forge.url())
             .env("OPENCODE_BIN", tool("OPENCODE_BIN"))
-            .env("BWRAP_BIN", tool("BWRAP_BIN"))
             .env("OPENAI_API_KEY", MODEL_KEY)
             .env("OPENAI_BASE_URL", format!("{}/v1", self.model.url()))
             .env("GIT_COMMITTER_NAME", "the-bot")
@@ -203,8 +220,17 @@ impl Stage {
 
     /// A sandbox of the one session, told to start.
     pub(crate) async fn open(&self, epoch: u32) -> Start {
+        self.open_as(self.start_command(epoch)).await
+    }
+
+    pub(crate) async fn open_as(&self, start: Start) -> Start {
+        self.accept(&Command::Start(start.clone())).await;
+        start
+    }
+
+    pub(crate) fn start_command(&self, epoch: u32) -> Start {
         let session = SessionId::from_random([7; 16]);
-        let start = Start {
+        Start {
             sandbox: SandboxId::from_random([epoch as u8; 16]),
             epoch: Epoch(epoch),
             repository: Repository::new(OWNER, REPOSITORY).unwrap(),
@@ -216,10 +242,47 @@ impl Stage {
             },
             first_part: PartId(u64::from(epoch) * 1000),
             callback_url: format!("{}/runner/callbacks/{session}", self.worker.url),
+            environment: None,
+            warm: None,
+            snapshot: None,
+            egress: None,
+            spent_microdollars: 0,
             session,
+        }
+    }
+
+    /// Makes the branch's image and waits until the pool holds an entry of it that `fits`.
+    pub(crate) async fn warm(&self, fits: impl Fn(&WarmSandbox) -> bool) -> WarmSandbox {
+        let Start {
+            repository,
+            branch,
+            model,
+            ..
+        } = self.start_command(1);
+        let base = Base {
+            repository,
+            branch,
+            environment: None,
         };
-        self.accept(&Command::Start(start.clone())).await;
-        start
+        let image = ImageId::from_random([9; 16]);
+        self.accept(&Command::BuildImage(BuildImage {
+            callback_url: format!("{}/runner/images/{image}", self.worker.url),
+            image,
+            base: base.clone(),
+            specification: None,
+            force: false,
+        }))
+        .await;
+        let size = 1;
+        self.worker
+            .with(|told| told.pool = vec![PoolTarget { base, model, size }]);
+        let find = |register: &Register| register.warm.iter().find(|warm| fits(warm)).cloned();
+        self.worker
+            .until_registered(|register| find(register).is_some())
+            .await;
+        self.worker
+            .with(|told| told.registered.last().and_then(find))
+            .unwrap()
     }
 
     pub(crate) async fn prompt(&self, start: &Start, seed: u8, text: &str) -> PromptId {
@@ -457,8 +520,13 @@ async fn answer(
     let response = match uri.path() {
         "/runner/register" => {
             let register = serde_json::from_slice(&body).unwrap();
-            desk.told.lock().unwrap().registered.push(register);
-            StatusCode::NO_CONTENT.into_response()
+            let mut told = desk.told.lock().unwrap();
+            told.registered.push(register);
+            Json(Registered {
+                registered: true,
+                pool: told.pool.clone(),
+            })
+            .into_response()
         }
         "/runner/credentials" => {
             let request: CredentialsRequest = serde_json::from_slice(&body).unwrap();
@@ -476,6 +544,7 @@ async fn answer(
             };
             Json(credentials).into_response()
         }
+        path if path.starts_with("/runner/images/") => StatusCode::NO_CONTENT.into_response(),
         _ => callback(&mut desk.told.lock().unwrap(), &body),
     };
     desk.changes.send_modify(|count| *count += 1);

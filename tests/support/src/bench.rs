@@ -17,7 +17,7 @@ use protocol::event::Fact;
 use protocol::frame::{ClientFrame, ServerFrame};
 use sandbox_runner::agent::AgentError;
 use sandbox_runner::sandbox::SandboxError;
-use sandbox_runner::sandbox::bubblewrap::SetupError;
+use sandbox_runner::sandbox::namespaces::SetupError;
 
 use crate::client::{ClientError, Viewer};
 use crate::demo::DemoError;

@@ -259,7 +259,6 @@ impl Stack {
             .env("WORKER_URL", self.url())
             .env("GITHUB_URL", self.forge.url())
             .env("OPENCODE_BIN", environment("OPENCODE_BIN")?)
-            .env("BWRAP_BIN", environment("BWRAP_BIN")?)
             .env("GIT_COMMITTER_NAME", &app.bot_login)
             .env(
                 "GIT_COMMITTER_EMAIL",

@@ -5,16 +5,22 @@ use std::time::Instant;
 use protocol::callback::Report;
 use protocol::command::SendPrompt;
 use protocol::event::Step;
-use protocol::{ImageId, Millis, PromptId};
+use protocol::{ImageId, Millis, PromptId, SnapshotId};
 
-use crate::agent::{AgentEvent, ConversationId};
+use crate::agent::AgentEvent;
+use crate::agent::transcript::Transcript;
 use crate::git::{Published, Synchronised};
 
 /// What happened.
 pub(in crate::session) enum Input {
     Prompt(SendPrompt),
     Stop(PromptId),
+    /// The files are to be kept and the sandbox to end.
+    Sleep,
     Step(Step),
+    Notice {
+        message: String,
+    },
     Ready(Box<Ready>),
     Agent(AgentEvent),
     Delivered(PromptId),
@@ -30,6 +36,16 @@ pub(in crate::session) enum Input {
         outcome: Result<Option<Published>, String>,
         started_at: Millis,
     },
+    /// The files were kept after a turn, or could not be, which harms nothing.
+    Kept {
+        snapshot: Option<SnapshotId>,
+        prompt: PromptId,
+        started_at: Millis,
+    },
+    /// The sandbox has become this snapshot.
+    Slept {
+        snapshot: SnapshotId,
+    },
     /// A moment that [`Machine::due`] named has come.
     Time,
     /// The sandbox is gone.
@@ -40,9 +56,10 @@ pub(in crate::session) enum Input {
 
 pub(in crate::session) struct Ready {
     pub(in crate::session) image: Option<ImageId>,
-    pub(in crate::session) conversation: ConversationId,
-    pub(in crate::session) directory: String,
+    pub(in crate::session) transcript: Transcript,
     pub(in crate::session) workspace: Synchronised,
+    /// Whether the agent's first answer is fast already.
+    pub(in crate::session) warm: bool,
 }
 
 /// What is to be done once the state is recorded.
@@ -55,8 +72,24 @@ pub(in crate::session) enum Action {
     /// Ends every process that the agent started.
     Clear,
     Publish(Box<Work>),
+    /// Keeps the files and what is known of the conversation as a snapshot.
+    Keep {
+        prompt: PromptId,
+        scene: Box<Scene>,
+    },
+    /// The same, and ends the sandbox.
+    Sleep(Box<Scene>),
     /// Nobody needs the agent now: time to make its first answer fast.
     WarmUp,
+}
+
+/// What a session knows of its sandbox between two turns.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::session) struct Scene {
+    pub(in crate::session) image: Option<ImageId>,
+    pub(in crate::session) transcript: Transcript,
+    pub(in crate::session) base: String,
+    pub(in crate::session) pushed: Option<String>,
 }
 
 /// What a turn has to publish.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use protocol::command::SendPrompt;
-use protocol::{Millis, PromptId};
+use protocol::ledger::Contact;
+use protocol::{ImageId, Millis, PromptId};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::transcript::Transcript;
@@ -18,11 +19,19 @@ pub(in crate::session) struct State {
     pub(super) waiting: VecDeque<SendPrompt>,
     /// Every prompt that was ever taken, so that none is taken twice.
     pub(super) taken: BTreeSet<PromptId>,
-    pub(super) lost: bool,
+    /// The sandbox is gone, lost or asleep.
+    pub(super) gone: bool,
+    /// It is to sleep as soon as nothing is to be done.
+    #[serde(default)]
+    pub(super) drowsy: bool,
+    /// Totals of the ledger as last reported: a later process of the runner counts on from them.
+    #[serde(default)]
+    pub(super) contacts: Vec<Contact>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Running {
+    pub(super) image: Option<ImageId>,
     pub(super) transcript: Transcript,
     pub(super) base: String,
     pub(super) pushed: Option<String>,

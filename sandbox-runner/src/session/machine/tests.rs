@@ -5,7 +5,10 @@
 use serde_json::json;
 
 use super::delivery::DELIVERY_ATTEMPTS;
+use protocol::{PartId, SnapshotId};
+
 use super::*;
+use crate::agent::transcript::Transcript;
 use crate::agent::{Conversation, Failure, MessageInfo, Part, Snapshot, Status};
 use crate::fixture;
 use crate::git::{Published, Synchronised};
@@ -22,11 +25,15 @@ fn conversation() -> ConversationId {
     ConversationId::parse("ses_1").unwrap()
 }
 
+fn transcript() -> Transcript {
+    Transcript::new(conversation(), "/home/agent/workspace", PartId(1))
+}
+
 fn ready() -> Input {
     Input::Ready(Box::new(Ready {
         image: None,
-        conversation: conversation(),
-        directory: "/home/agent/workspace".into(),
+        transcript: transcript(),
+        warm: false,
         workspace: Synchronised {
             base: "base".into(),
             head: "base".into(),
@@ -106,6 +113,20 @@ impl Bench {
     }
 
     fn apply(&mut self, input: Input) {
+        self.take(input);
+        // The files are kept at once, and as nothing, but where a test is about that.
+        while let Some(Action::Keep { prompt, .. }) = self.actions.last() {
+            let prompt = prompt.clone();
+            self.actions.pop();
+            self.take(Input::Kept {
+                snapshot: None,
+                prompt,
+                started_at: self.now.at,
+            });
+        }
+    }
+
+    fn take(&mut self, input: Input) {
         self.pass(Duration::from_millis(100));
         let effects = self.machine.apply(input, self.now);
         self.keep(effects);
@@ -467,7 +488,7 @@ fn a_lost_sandbox_closes_what_was_open_and_stays_lost() {
         "{tail:?}"
     );
     bench.restart();
-    assert!(bench.machine.is_lost());
+    assert!(bench.machine.is_gone());
     assert_eq!(bench.actions, []);
 }
 
@@ -530,4 +551,56 @@ fn a_sub_agents_conversation_does_not_end_the_turn() {
         status: Status::Idle,
     });
     assert_eq!(bench.actions, []);
+}
+
+#[test]
+fn no_turn_begins_while_the_files_of_the_last_are_being_kept() {
+    let mut bench = Bench::running();
+    bench.apply(Input::Prompt(fixture::prompt(2, "second")));
+    bench.idle();
+    bench.take(push("c1"));
+    assert_eq!(bench.finished(), [outcome(1, PromptResult::Completed)]);
+    assert_eq!(bench.delivered(), [""; 0]);
+    let snapshot = SnapshotId::from_random([1; 16]);
+    bench.apply(Input::Kept {
+        snapshot: Some(snapshot.clone()),
+        prompt: fixture::prompt(1, "").prompt,
+        started_at: bench.now.at,
+    });
+    let told = Report::Snapshotted {
+        snapshot,
+        prompt: Some(fixture::prompt(1, "").prompt),
+    };
+    assert!(bench.reports.contains(&told));
+    assert_eq!(bench.delivered(), ["second"]);
+}
+
+#[test]
+fn an_idle_sandbox_sleeps_when_it_is_told_to_and_a_busy_one_when_it_is_done() {
+    let mut idle = Bench::new();
+    idle.apply(ready());
+    idle.apply(Input::Sleep);
+    assert!(matches!(idle.actions.last(), Some(Action::Sleep(_))));
+
+    let mut busy = Bench::running();
+    busy.apply(Input::Sleep);
+    assert_eq!(busy.actions, []);
+    busy.idle();
+    busy.apply(push("c1"));
+    assert!(matches!(busy.actions.last(), Some(Action::Sleep(_))));
+}
+
+#[test]
+fn a_sandbox_that_was_going_to_sleep_goes_on_with_that_after_a_restart() {
+    let mut bench = Bench::new();
+    bench.apply(ready());
+    bench.apply(Input::Sleep);
+    bench.restart();
+    assert!(matches!(bench.actions.last(), Some(Action::Sleep(_))));
+    let snapshot = SnapshotId::from_random([1; 16]);
+    bench.apply(Input::Slept {
+        snapshot: snapshot.clone(),
+    });
+    assert_eq!(bench.reports, [Report::Slept { snapshot }]);
+    assert!(bench.machine.is_gone());
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use protocol::SandboxId;
 use sandbox_runner::init::wire::ExecSpec;
-use sandbox_runner::sandbox::bubblewrap::{Bubblewrap, BubblewrapConfig};
+use sandbox_runner::sandbox::limits::Limits;
+use sandbox_runner::sandbox::namespaces::{Namespaces, NamespacesConfig};
 use sandbox_runner::sandbox::{SandboxBackend as _, SandboxError, SandboxSpec};
 use tokio::process::Command;
 
@@ -20,9 +21,8 @@ const SANDBOX_UID: u32 = 20_001;
 
 /// `state` becomes the state directory of the sandboxes, and is removed in the end.
 pub async fn measure(state: &Path) -> Result<Measure, BenchError> {
-    let backend = Bubblewrap::open(&BubblewrapConfig {
+    let backend = Namespaces::open(&NamespacesConfig {
         state: state.join("runner"),
-        bubblewrap: environment("BWRAP_BIN")?.into(),
         runner: runner_binary(),
         sandbox_uid: SANDBOX_UID,
         tools: Vec::new(),
@@ -46,7 +46,7 @@ pub async fn measure(state: &Path) -> Result<Measure, BenchError> {
     })
 }
 
-async fn sandbox(backend: &Bubblewrap) -> Result<Duration, BenchError> {
+async fn sandbox(backend: &Namespaces) -> Result<Duration, BenchError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random)?;
     let id = SandboxId::from_random(random);
@@ -54,6 +54,8 @@ async fn sandbox(backend: &Bubblewrap) -> Result<Duration, BenchError> {
         id: id.clone(),
         layers: Vec::new(),
         env: BTreeMap::new(),
+        workshop: false,
+        limits: Limits::default(),
     };
     let began = Instant::now();
     let _sandbox = backend.create(&spec).await?;

@@ -1,0 +1,204 @@
+//! HTTP: each request is parsed, checked, and written anew, so that what the host reads is what
+//! was checked here.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use protocol::egress::HostName;
+use tokio::net::TcpStream;
+
+use super::flow::Watched;
+use super::{ContactKind, Way};
+
+/// What concerns one connection only.
+const CONNECTION_HEADERS: [HeaderName; 9] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Of a request's or an answer's head.
+const LONGEST_HEAD: usize = 64 * 1024;
+
+pub(super) async fn serve(way: Arc<Way>, client: TcpStream) {
+    let Ok(address) = client.local_addr() else {
+        return;
+    };
+    let (client, silence) = Watched::new(client, Box::new(|_, _| {}));
+    let limits = way.egress.limits;
+    let answering = service_fn(|request| {
+        let way = Arc::clone(&way);
+        async move { Ok::<_, std::convert::Infallible>(answer(way, address.ip(), request).await) }
+    });
+    let serving = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(LONGEST_HEAD)
+        .serve_connection(TokioIo::new(client), answering);
+    tokio::select! {
+        served = serving => {
+            if let Err(error) = served {
+                tracing::debug!(%error, "a sandbox's connection broke");
+            }
+        }
+        () = silence.of(limits.idle) => tracing::debug!("a sandbox's connection was idle"),
+    }
+}
+
+async fn answer(way: Arc<Way>, address: IpAddr, request: Request<Incoming>) -> Response<Body> {
+    let said = match host_of(&request) {
+        Ok(said) => said,
+        Err(reason) => {
+            let host = way
+                .name_at(address)
+                .map_or_else(|| address.to_string(), |name| name.as_str().to_owned());
+            way.ledger.denied(ContactKind::Http, &host, reason);
+            return say(StatusCode::FORBIDDEN, reason);
+        }
+    };
+    let host = match way.admit(ContactKind::Http, address, &said) {
+        Ok(host) => host,
+        Err(reason) => return say(StatusCode::FORBIDDEN, &reason),
+    };
+    let upstream = match way.dial(ContactKind::Http, &host).await {
+        Ok(upstream) => upstream,
+        Err(error @ super::DialError::Forbidden(_)) => {
+            return say(StatusCode::FORBIDDEN, &format!("{host}: {error}"));
+        }
+        Err(error) => return say(StatusCode::BAD_GATEWAY, &format!("{host}: {error}")),
+    };
+    match forward(&way, &host, upstream, request).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::debug!(%error, host = host.as_str(), "a request was not answered");
+            say(
+                StatusCode::BAD_GATEWAY,
+                &format!("{host} did not answer the request."),
+            )
+        }
+    }
+}
+
+/// The one host that a request names, wherever it names it.
+fn host_of(request: &Request<Incoming>) -> Result<String, &'static str> {
+    const OTHER: &str = "The request names more than one host.";
+    if request.method() == Method::CONNECT {
+        return Err("The gateway is not a proxy: connect to the host itself.");
+    }
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err("The request needs one Host header.");
+    };
+    let host = host
+        .to_str()
+        .map_err(|_| "The request's Host header cannot be read.")?;
+    let host = plain(host).ok_or("Only port 80 can be reached without encryption.")?;
+    let uri = request.uri();
+    if let Some(authority) = uri.authority() {
+        let same = plain(authority.as_str()).is_some_and(|other| other.eq_ignore_ascii_case(host));
+        if !same || uri.scheme_str() != Some("http") {
+            return Err(OTHER);
+        }
+    }
+    Ok(host.to_owned())
+}
+
+/// Without the port that is meant anyway.
+fn plain(authority: &str) -> Option<&str> {
+    match authority.split_once(':') {
+        None | Some((_, "80")) => authority.split(':').next(),
+        Some(_) => None,
+    }
+}
+
+async fn forward(
+    way: &Way,
+    host: &HostName,
+    upstream: TcpStream,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, hyper::Error> {
+    let (parts, body) = request.into_parts();
+    let ledger = Arc::clone(&way.ledger);
+    let counted = host.clone();
+    let body = body.map_frame(move |frame| {
+        let sent = frame.data_ref().map_or(0, |data| data.len() as u64);
+        ledger.bytes(ContactKind::Http, counted.as_str(), sent, 0);
+        frame
+    });
+    let has_body = !body.is_end_stream();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut outgoing = Request::new(if has_body {
+        Body::new(body)
+    } else {
+        Body::empty()
+    });
+    *outgoing.method_mut() = parts.method;
+    *outgoing.uri_mut() = path.parse().unwrap_or_else(|_| Uri::from_static("/"));
+    *outgoing.headers_mut() = parts.headers;
+    strip(outgoing.headers_mut());
+    // The server here has answered it already.
+    outgoing.headers_mut().remove(header::EXPECT);
+    if let Ok(value) = HeaderValue::from_str(host.as_str()) {
+        outgoing.headers_mut().insert(header::HOST, value);
+    }
+    outgoing
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .max_buf_size(LONGEST_HEAD)
+        .handshake(TokioIo::new(upstream))
+        .await?;
+    // It ends when the answer is read or dropped.
+    tokio::spawn(connection);
+    let mut response = sender.send_request(outgoing).await?;
+    strip(response.headers_mut());
+    let (parts, body) = response.into_parts();
+    let ledger = Arc::clone(&way.ledger);
+    let counted = host.clone();
+    let body = body.map_frame(move |frame| {
+        let received = frame.data_ref().map_or(0, |data| data.len() as u64);
+        ledger.bytes(ContactKind::Http, counted.as_str(), 0, received);
+        frame
+    });
+    Ok(Response::from_parts(parts, Body::new(body)))
+}
+
+fn strip(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().chain(&CONNECTION_HEADERS) {
+        headers.remove(name);
+    }
+}
+
+fn say(status: StatusCode, reason: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(format!("{reason}\n")));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    // What is left of the request is not read: it may never end.
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}

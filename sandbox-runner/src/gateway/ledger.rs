@@ -1,0 +1,253 @@
+//! One sandbox's ledger: whom it has reached or tried to reach, how much went there and back, and
+//! what that cost.
+//!
+//! Totals only grow. Whoever reports them takes what changed since the last time. A sandbox can
+//! make up names without end, so only so many different contacts are kept apart; the rest is
+//! counted together.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use protocol::Millis;
+pub use protocol::ledger::{Contact, ContactKind, OTHERS, Tokens, Verdict};
+use tokio::sync::Notify;
+
+use crate::clock;
+
+/// More than any honest session reaches.
+const MOST_CONTACTS: usize = 256;
+
+#[derive(Debug, Default)]
+pub struct Ledger {
+    entries: Mutex<BTreeMap<Key, Entry>>,
+    // One permit is enough: one task reports.
+    changed: Notify,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    kind: ContactKind,
+    host: String,
+    verdict: Verdict,
+}
+
+#[derive(Debug)]
+struct Entry {
+    contact: Contact,
+    is_new: bool,
+}
+
+impl Ledger {
+    pub fn list(&self) -> Vec<Contact> {
+        let entries = self.entries();
+        entries
+            .values()
+            .map(|entry| entry.contact.clone())
+            .collect()
+    }
+
+    /// What has changed since this was called last.
+    pub fn take_changes(&self) -> Vec<Contact> {
+        let mut entries = self.entries();
+        let changed = entries.values_mut().filter(|entry| entry.is_new);
+        changed
+            .map(|entry| {
+                entry.is_new = false;
+                entry.contact.clone()
+            })
+            .collect()
+    }
+
+    /// Waits until [`Self::take_changes`] has something to give. It may be dropped at any time.
+    pub async fn changed(&self) {
+        while !self.entries().values().any(|entry| entry.is_new) {
+            self.changed.notified().await;
+        }
+    }
+
+    /// Adds what an earlier process of the runner counted of this sandbox.
+    pub fn restore(&self, contacts: &[Contact]) {
+        for contact in contacts {
+            self.change(contact.kind, &contact.host, contact.verdict, |present| {
+                present.reason = present.reason.take().or_else(|| contact.reason.clone());
+                present.requests = present.requests.saturating_add(contact.requests);
+                count(present, contact.bytes_up, contact.bytes_down);
+                if let Some(tokens) = contact.tokens {
+                    spend(present, tokens, contact.cost_microdollars);
+                }
+            });
+        }
+    }
+
+    /// What its model calls have cost, as far as prices are known.
+    pub fn spent_microdollars(&self) -> u64 {
+        let entries = self.entries();
+        let costs = entries
+            .values()
+            .filter_map(|entry| entry.contact.cost_microdollars);
+        costs.fold(0, u64::saturating_add)
+    }
+
+    pub(super) fn allowed(&self, kind: ContactKind, host: &str) {
+        self.change(kind, host, Verdict::Allowed, |contact| {
+            contact.requests = contact.requests.saturating_add(1);
+        });
+    }
+
+    pub(super) fn denied(&self, kind: ContactKind, host: &str, reason: &str) {
+        tracing::info!(host, ?kind, reason, "a sandbox was denied a contact");
+        self.complain(kind, host, Verdict::Denied, reason);
+    }
+
+    pub(super) fn failed(&self, kind: ContactKind, host: &str, reason: &str) {
+        tracing::warn!(host, ?kind, reason, "a sandbox's contact failed");
+        self.complain(kind, host, Verdict::Failed, reason);
+    }
+
+    fn complain(&self, kind: ContactKind, host: &str, verdict: Verdict, reason: &str) {
+        self.change(kind, host, verdict, |contact| {
+            contact.requests = contact.requests.saturating_add(1);
+            contact.reason = Some(reason.to_owned());
+        });
+    }
+
+    /// Of an allowed contact.
+    pub(super) fn bytes(&self, kind: ContactKind, host: &str, up: u64, down: u64) {
+        self.change(kind, host, Verdict::Allowed, |contact| {
+            count(contact, up, down);
+        });
+    }
+
+    pub(super) fn used(&self, host: &str, tokens: Tokens, microdollars: Option<u64>) {
+        self.change(ContactKind::Model, host, Verdict::Allowed, |contact| {
+            spend(contact, tokens, microdollars);
+        });
+    }
+
+    fn change(
+        &self,
+        kind: ContactKind,
+        host: &str,
+        verdict: Verdict,
+        change: impl FnOnce(&mut Contact),
+    ) {
+        let mut entries = self.entries();
+        let mut key = Key {
+            kind,
+            host: host.to_owned(),
+            verdict,
+        };
+        if entries.len() >= MOST_CONTACTS && !entries.contains_key(&key) {
+            key.host = OTHERS.to_owned();
+        }
+        let host = key.host.clone();
+        let entry = entries.entry(key).or_insert_with(|| Entry {
+            contact: Contact {
+                host,
+                kind,
+                verdict,
+                reason: None,
+                requests: 0,
+                bytes_up: 0,
+                bytes_down: 0,
+                tokens: None,
+                cost_microdollars: None,
+                last_at: Millis(0),
+            },
+            is_new: false,
+        });
+        change(&mut entry.contact);
+        entry.contact.last_at = clock::now();
+        if !entry.is_new {
+            entry.is_new = true;
+            self.changed.notify_one();
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<Key, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn count(contact: &mut Contact, up: u64, down: u64) {
+    contact.bytes_up = contact.bytes_up.saturating_add(up);
+    contact.bytes_down = contact.bytes_down.saturating_add(down);
+}
+
+fn spend(contact: &mut Contact, tokens: Tokens, microdollars: Option<u64>) {
+    *contact.tokens.get_or_insert_default() += tokens;
+    if let Some(cost) = microdollars {
+        let spent = contact.cost_microdollars.unwrap_or_default();
+        contact.cost_microdollars = Some(spent.saturating_add(cost));
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_totals_and_are_given_once() {
+        let ledger = Ledger::default();
+        ledger.allowed(ContactKind::Https, "example.com");
+        ledger.denied(ContactKind::Name, "example.org", "why");
+        assert_eq!(ledger.take_changes().len(), 2);
+        assert_eq!(ledger.take_changes(), []);
+        ledger.bytes(ContactKind::Https, "example.com", 3, 5);
+        let changes = ledger.take_changes();
+        assert_eq!(changes.len(), 1);
+        let contact = changes.first().unwrap();
+        assert_eq!(
+            (contact.requests, contact.bytes_up, contact.bytes_down),
+            (1, 3, 5)
+        );
+    }
+
+    #[test]
+    fn names_without_end_are_counted_together() {
+        let ledger = Ledger::default();
+        for number in 0..10_000 {
+            let host = format!("{number}.example.org");
+            ledger.denied(ContactKind::Name, &host, "why");
+        }
+        let contacts = ledger.list();
+        assert!(contacts.len() <= MOST_CONTACTS + 1);
+        let all: u64 = contacts.iter().map(|contact| contact.requests).sum();
+        assert_eq!(all, 10_000);
+        ledger.denied(ContactKind::Name, "0.example.org", "why");
+        assert!(
+            ledger
+                .take_changes()
+                .iter()
+                .any(|contact| contact.host == "0.example.org" && contact.requests == 2)
+        );
+    }
+
+    #[test]
+    fn what_was_counted_before_a_restart_goes_on() {
+        let before = Ledger::default();
+        let tokens = Tokens {
+            input: 10,
+            ..Tokens::default()
+        };
+        before.allowed(ContactKind::Model, "model.example");
+        before.used("model.example", tokens, Some(7));
+        let after = Ledger::default();
+        after.restore(&before.list());
+        after.allowed(ContactKind::Model, "model.example");
+        after.used("model.example", tokens, None);
+        let contacts = after.list();
+        let contact = contacts.first().unwrap();
+        assert_eq!(contact.requests, 2);
+        assert_eq!(contact.tokens.unwrap().input, 20);
+        assert_eq!(after.spent_microdollars(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_change_before_anybody_waits_is_not_missed() {
+        let ledger = Ledger::default();
+        ledger.allowed(ContactKind::Http, "example.com");
+        ledger.changed().await;
+    }
+}

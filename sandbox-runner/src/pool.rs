@@ -1,0 +1,366 @@
+//! Sandboxes that are ready before anybody asks: made from the newest image, the agent running in
+//! them and warmed up, a conversation open.
+//!
+//! The Fleet says what the pool should hold and leases its entries to sessions; here they are made,
+//! replaced when their image is, claimed, and ended when memory or room is short. An entry is on
+//! record before it is made, and claimed in one statement, so it is never handed out twice and never
+//! left behind. What a session did in an entry is never given to another: entries do not come back.
+
+mod memory;
+mod plan;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use protocol::SandboxId;
+use protocol::callback::{PoolTarget, WarmSandbox};
+use protocol::egress::EgressPolicy;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::agent::{Agent, ConversationId, Events};
+use crate::clock;
+use crate::gateway::{Access, GatewayPolicy, Serving};
+use crate::image::Image;
+use crate::sandbox::{Adoption, Sandbox};
+use crate::session::{Begun, Machinery, ProvisionError, begin_agent, connect, spec};
+use crate::store::StoreError;
+use crate::store::warm::StoredWarm;
+use plan::{Plan, plan};
+
+/// How often the pool is looked at when nothing calls for it: memory changes by itself.
+const TICK: Duration = Duration::from_secs(15);
+/// How long a target is left alone whose last entry could not be made.
+const RETREAT: Duration = Duration::from_secs(30);
+/// How long an entry that is to be taken over may take to answer.
+const ANSWER: tokio::time::Duration = Duration::from_secs(5);
+
+/// The warm sandboxes of this runner.
+pub struct Pool {
+    machinery: Arc<Machinery>,
+    capacity: usize,
+    shelf: Mutex<Shelf>,
+    changed: Notify,
+    announced: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct Shelf {
+    /// Unknown until the first registration is answered: what an earlier process made is kept.
+    targets: Option<Vec<PoolTarget>>,
+    entries: BTreeMap<SandboxId, Entry>,
+    /// Sandboxes of sessions, which entries make room for.
+    sessions: usize,
+    /// Set while the last attempt has failed.
+    retreat_until: Option<Instant>,
+}
+
+struct Entry {
+    warm: WarmSandbox,
+    commit: String,
+    agent: Agent,
+    conversation: ConversationId,
+    // The agent may ask for its repository and nothing else while this lives.
+    serving: Serving,
+}
+
+/// A pool entry that is a session's now.
+pub struct Claimed {
+    /// Where the sandbox is.
+    pub place: Sandbox,
+    pub warm: WarmSandbox,
+    /// The commit that its workspace is of.
+    pub commit: String,
+    pub agent: Agent,
+    pub conversation: ConversationId,
+    pub events: Events,
+}
+
+impl Pool {
+    pub fn new(machinery: Arc<Machinery>, capacity: u32) -> Arc<Self> {
+        Arc::new(Self {
+            machinery,
+            capacity: usize::try_from(capacity).unwrap_or(usize::MAX),
+            shelf: Mutex::default(),
+            changed: Notify::new(),
+            announced: Arc::default(),
+        })
+    }
+
+    /// What the pool is to hold from now on.
+    pub fn aim(&self, targets: Vec<PoolTarget>) {
+        let mut shelf = self.shelf();
+        if shelf.targets.as_ref() != Some(&targets) {
+            shelf.targets = Some(targets);
+            drop(shelf);
+            self.changed.notify_one();
+        }
+    }
+
+    /// How many sandboxes sessions hold. Entries give way to them.
+    pub fn sessions_hold(&self, sessions: usize) {
+        let mut shelf = self.shelf();
+        if shelf.sessions != sessions {
+            shelf.sessions = sessions;
+            drop(shelf);
+            self.changed.notify_one();
+        }
+    }
+
+    /// An image is new: entries of the one before are to be replaced.
+    pub fn image_built(&self) {
+        self.changed.notify_one();
+    }
+
+    /// What can be leased.
+    pub fn listed(&self) -> Vec<WarmSandbox> {
+        let shelf = self.shelf();
+        shelf
+            .entries
+            .values()
+            .map(|entry| entry.warm.clone())
+            .collect()
+    }
+
+    /// Wakes after what can be leased has changed.
+    pub fn announcements(&self) -> Arc<Notify> {
+        Arc::clone(&self.announced)
+    }
+
+    /// Gives an entry to a session's sandbox. `None` when there is nothing to give: the session
+    /// starts from the image then.
+    pub async fn claim(
+        &self,
+        warm: &SandboxId,
+        claimant: &SandboxId,
+    ) -> Result<Option<Claimed>, StoreError> {
+        let Some(stored) = self.machinery.store.claim_warm(warm, claimant)? else {
+            return Ok(None);
+        };
+        let entry = self.shelf().entries.remove(warm);
+        self.changed.notify_one();
+        self.announced.notify_one();
+        let Some(entry) = entry else {
+            // Claimed by an earlier life of this process, which did not get to use it.
+            self.end(&stored.entry.sandbox).await;
+            return Ok(None);
+        };
+        // Its requests were answered as nobody's; from here on they are the session's.
+        drop(entry.serving);
+        let backend = self.machinery.backend.as_ref();
+        let taken = tokio::time::timeout(ANSWER, async {
+            let adopted = backend.adopt(warm);
+            let events = entry.agent.events(&entry.conversation);
+            tokio::join!(adopted, events)
+        })
+        .await;
+        match taken {
+            Ok((Ok(Adoption::Alive(place)), Ok(events))) => Ok(Some(Claimed {
+                place,
+                warm: entry.warm,
+                commit: entry.commit,
+                agent: entry.agent,
+                conversation: entry.conversation,
+                events,
+            })),
+            failed => {
+                let reason = match failed {
+                    Ok((Err(error), _)) => crate::cause::chain(&error),
+                    Ok((_, Err(error))) => crate::cause::chain(&error),
+                    Ok(_) => "it has ended".to_owned(),
+                    Err(_) => "it does not answer".to_owned(),
+                };
+                tracing::warn!(sandbox = %warm, reason, "a pool entry cannot be used");
+                self.end(warm).await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps the pool as it should be. Never returns.
+    pub async fn run(self: Arc<Self>) {
+        if let Err(error) = self.take_over().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the store fails");
+        }
+        loop {
+            while let Some(plan) = self.plan() {
+                self.carry_out(plan).await;
+            }
+            // A change that came in between is kept by the notification.
+            let _ = tokio::time::timeout(TICK, self.changed.notified()).await;
+        }
+    }
+
+    fn plan(&self) -> Option<Plan> {
+        let shelf = self.shelf();
+        let newest = |target: &PoolTarget| {
+            self.machinery
+                .images
+                .newest(&target.base)
+                .ok()
+                .flatten()
+                .map(|image| image.id)
+        };
+        let wanted: Vec<_> = shelf
+            .targets
+            .as_ref()?
+            .iter()
+            .map(|target| (target.clone(), newest(target)))
+            .collect();
+        let entries: Vec<_> = shelf.entries.values().map(|entry| &entry.warm).collect();
+        let room = self.capacity.saturating_sub(shelf.sessions);
+        let may_make = shelf
+            .retreat_until
+            .is_none_or(|until| until <= Instant::now());
+        plan(&wanted, &entries, room, memory::read(), may_make)
+    }
+
+    async fn carry_out(&self, plan: Plan) {
+        match plan {
+            Plan::Make(target) => {
+                if let Err(error) = self.make(&target).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, repository = %target.base.repository, "no pool entry was made");
+                    self.shelf().retreat_until = Some(Instant::now() + RETREAT);
+                }
+            }
+            Plan::End(sandbox) => {
+                let entry = self.shelf().entries.remove(&sandbox);
+                self.announced.notify_one();
+                drop(entry);
+                self.end(&sandbox).await;
+            }
+        }
+    }
+
+    async fn make(&self, target: &PoolTarget) -> Result<(), PoolError> {
+        let image = self.machinery.images.newest(&target.base);
+        let Some(image) = image.map_err(PoolError::Image)? else {
+            return Ok(());
+        };
+        let warm = WarmSandbox {
+            sandbox: SandboxId::from_random(clock::random()),
+            base: target.base.clone(),
+            model: target.model.clone(),
+            image: image.id.clone(),
+        };
+        self.machinery
+            .store
+            .warm_begun(&warm, &image.commit)
+            .map_err(PoolError::Store)?;
+        let made = self.fill(&warm, &image).await;
+        match made {
+            Ok(entry) => {
+                self.machinery
+                    .store
+                    .warm_ready(&warm.sandbox, &entry.conversation)
+                    .map_err(PoolError::Store)?;
+                tracing::info!(sandbox = %warm.sandbox, repository = %warm.base.repository, "pool entry is ready");
+                self.shelf().entries.insert(warm.sandbox, entry);
+                self.announced.notify_one();
+                Ok(())
+            }
+            Err(error) => {
+                self.end(&warm.sandbox).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn fill(&self, warm: &WarmSandbox, image: &Image) -> Result<Entry, PoolError> {
+        let machinery = self.machinery.as_ref();
+        let spec = spec(machinery, &warm.sandbox, &image.layers);
+        let sandbox = machinery.backend.create(&spec).await;
+        let sandbox =
+            sandbox.map_err(|source| PoolError::Provision(ProvisionError::Create(source)))?;
+        let serving = self.serve(warm, sandbox);
+        let begun = begin_agent(machinery, &warm.sandbox, &warm.model).await;
+        let Begun {
+            agent,
+            conversation,
+            ..
+        } = begun.map_err(PoolError::Provision)?;
+        if let Err(error) = agent.warm_up().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(sandbox = %warm.sandbox, error, "the agent stays cold");
+        }
+        Ok(Entry {
+            warm: warm.clone(),
+            commit: image.commit.clone(),
+            agent,
+            conversation,
+            serving,
+        })
+    }
+
+    /// Takes up what an earlier process made. What is not ready, or a session's that is gone, ends.
+    async fn take_over(&self) -> Result<(), StoreError> {
+        for stored in self.machinery.store.warm()? {
+            let StoredWarm {
+                entry: warm,
+                commit,
+                conversation,
+                claimed_by,
+            } = stored;
+            if let Some(claimant) = claimed_by {
+                // The session's own task takes it over, or has ended without it.
+                if self.machinery.store.sandbox(&claimant)?.is_none() {
+                    self.end(&warm.sandbox).await;
+                }
+                continue;
+            }
+            let adopted = self.machinery.backend.adopt(&warm.sandbox).await;
+            let (Some(conversation), Ok(Adoption::Alive(sandbox))) = (conversation, adopted) else {
+                self.end(&warm.sandbox).await;
+                continue;
+            };
+            let entry = Entry {
+                agent: connect(&self.machinery.backend, &warm.sandbox),
+                serving: self.serve(&warm, sandbox),
+                commit,
+                conversation,
+                warm: warm.clone(),
+            };
+            self.shelf().entries.insert(warm.sandbox, entry);
+            self.announced.notify_one();
+        }
+        Ok(())
+    }
+
+    fn serve(&self, warm: &WarmSandbox, sandbox: Sandbox) -> Serving {
+        let policy = GatewayPolicy {
+            repository: warm.base.repository.clone(),
+            access: Access::Image,
+            egress: EgressPolicy::default(),
+            spent_microdollars: 0,
+        };
+        self.machinery.gateway.serve(policy, sandbox.ports)
+    }
+
+    /// Ends an entry's sandbox. It stays on record until it is gone.
+    async fn end(&self, sandbox: &SandboxId) {
+        if let Err(error) = self.machinery.backend.destroy(sandbox).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(%sandbox, error, "a pool entry remains");
+            return;
+        }
+        if let Err(error) = self.machinery.store.warm_ended(sandbox) {
+            tracing::error!(%sandbox, error = &error as &dyn std::error::Error, "the store fails");
+        }
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum PoolError {
+    #[error("failed to look for the image")]
+    Image(#[source] crate::image::ImageError),
+    #[error("failed to record the entry")]
+    Store(#[source] StoreError),
+    #[error("failed to start the entry")]
+    Provision(#[source] ProvisionError),
+}

@@ -1,0 +1,381 @@
+//! Sandboxes by namespaces: no capabilities, no new privileges, a user of their own.
+//!
+//! Nothing is executed to start one. A [`zygote`], which has one thread, copies itself into new
+//! namespaces; the copy builds what the sandbox sees ([`view`]), opens the ports that lead out
+//! ([`network`]), gives its rights up and is PID 1 ([`birth`]). A runner that is root runs each
+//! sandbox as another of the host's users, and shows it its files, which belong to user 1000 on
+//! disk, as that user's. Any other runner runs them as itself, by the same path.
+//!
+//! A sandbox does not end with the runner or the zygote. Its start is on record before it may go
+//! on: it waits for the runner, and ends if the runner does.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use protocol::SandboxId;
+use rustix::process::getuid;
+use tokio::net::UnixStream;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use self::launcher::Launcher;
+use self::slot::Slots;
+use super::cgroup::{CgroupError, Driver, Stats};
+use super::channel::{self, ChannelError, REPLY};
+use super::confinement::AGENT_ID;
+use super::identity::boot_id;
+use super::record::{FILE, SandboxRecord, SandboxState};
+use super::socket::connect;
+use super::state::{SandboxDirectory, StateDirectory, StateError};
+use super::tool::{self, ToolError};
+use super::trash::Trash;
+use super::{Adoption, Ports, Sandbox, SandboxBackend, SandboxError, SandboxSpec};
+use crate::layer::{LayerError, LayerId, LayerMeta, LayerStore, Parts};
+
+mod birth;
+mod clone;
+mod end;
+mod etc;
+mod launcher;
+mod message;
+mod mount;
+mod network;
+mod slot;
+mod start;
+mod tree;
+mod view;
+pub mod zygote;
+
+pub(crate) use self::message::receive_bytes;
+pub(crate) use self::network::OpenPorts;
+
+/// What programs get to save their state before their files become a layer.
+const FREEZE_GRACE: Duration = Duration::from_secs(5);
+#[derive(Debug, Clone)]
+pub struct NamespacesConfig {
+    /// Where sandboxes, layers and tools are kept.
+    pub state: PathBuf,
+    /// The runner's own program, which is also the zygote.
+    pub runner: PathBuf,
+    /// The first of the host's users and groups that sandboxes run as, if the runner is root.
+    pub sandbox_uid: u32,
+    pub tools: Vec<Tool>,
+}
+
+/// What every sandbox sees, read-only, as `/opt/<name>`: files of the host by their names, and the
+/// content of directories. Its `bin` is on the path.
+#[derive(Debug, Clone)]
+pub struct Tool {
+    pub name: String,
+    pub sources: Vec<PathBuf>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    #[error("failed to write what sandboxes see as /etc to {path}")]
+    Etc {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Layers(#[from] LayerError),
+    #[error("failed to sweep {path}")]
+    Sweep {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to sweep control groups")]
+    Groups(#[from] CgroupError),
+    #[error("failed to start {path}, which sandboxes are copied from")]
+    Zygote {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+#[derive(Debug)]
+pub struct Namespaces {
+    state: StateDirectory,
+    layers: LayerStore,
+    trash: Trash,
+    launcher: Launcher,
+    /// Set if sandboxes run as other users than the runner.
+    users: Option<u32>,
+    slots: Slots,
+    groups: Driver,
+    /// Names and where they are, from the state directory.
+    tools: Vec<(String, PathBuf)>,
+    path: String,
+}
+
+impl Namespaces {
+    /// Prepares the state directory and removes what a crash left behind; sandboxes on record are
+    /// left for [`SandboxBackend::adopt`]. Needs a tokio runtime.
+    pub fn open(config: &NamespacesConfig) -> Result<Self, SetupError> {
+        let state = StateDirectory::open(&config.state)?;
+        let etc = state.etc();
+        etc::write(&etc).map_err(|source| SetupError::Etc { path: etc, source })?;
+
+        let (mut tools, mut path) = (Vec::new(), String::new());
+        for tool in &config.tools {
+            let placed = tool::install(&state.tools(), &tool.name, &tool.sources)?;
+            if placed.join("bin").is_dir() {
+                path.push_str(&format!("/opt/{}/bin:", tool.name));
+            }
+            tools.push((tool.name.clone(), below(state.root(), &placed)));
+        }
+        path.push_str(start::PATH);
+
+        let trash = Trash::new(state.trash());
+        let layers = LayerStore::new(state.layers(), trash.clone());
+        layers.sweep()?;
+        let launcher = Launcher::start(config.runner.clone());
+        let launcher = launcher.map_err(|source| SetupError::Zygote {
+            path: config.runner.clone(),
+            source,
+        })?;
+        let backend = Self {
+            trash,
+            layers,
+            launcher,
+            users: getuid().is_root().then_some(config.sandbox_uid),
+            slots: Slots::default(),
+            groups: Driver::detect(state.root()),
+            tools,
+            path,
+            state,
+        };
+        let sandboxes = backend.state.sandboxes();
+        backend.sweep().map_err(|source| SetupError::Sweep {
+            path: sandboxes,
+            source,
+        })?;
+        backend.sweep_groups()?;
+        Ok(backend)
+    }
+
+    /// Where images are kept.
+    pub fn images(&self) -> PathBuf {
+        self.state.images()
+    }
+
+    pub fn layers(&self) -> &LayerStore {
+        &self.layers
+    }
+
+    /// A directory without a record is that of a sandbox which was never on its way.
+    fn sweep(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(self.state.sandboxes())? {
+            let path = entry?.path();
+            match SandboxRecord::read(&path)? {
+                None => self.trash.discard(&path)?,
+                Some(SandboxRecord {
+                    state: SandboxState::Stopped,
+                    ..
+                }) => {}
+                Some(record) => self.slots.occupy(record.slot),
+            }
+        }
+        self.trash.sweep()
+    }
+
+    /// A group without a sandbox is what a crash left of a start, or of an end.
+    fn sweep_groups(&self) -> Result<(), CgroupError> {
+        for name in self.groups.list()? {
+            let id = SandboxId::parse(&name);
+            let known = id.is_ok_and(|id| self.state.sandbox(&id).path().join(FILE).exists());
+            if !known && let Some(group) = self.groups.open(&name)? {
+                group.kill()?;
+                group.remove()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&self, id: &SandboxId) -> Result<SandboxRecord, SandboxError> {
+        let directory = self.state.sandbox(id);
+        SandboxRecord::read(directory.path())
+            .map_err(|source| SandboxError::ReadRecord {
+                path: directory.path().join(FILE),
+                source,
+            })?
+            .ok_or_else(|| SandboxError::Unknown(id.clone()))
+    }
+
+    fn write_record(&self, record: &SandboxRecord) -> Result<(), SandboxError> {
+        let directory = self.state.sandbox(&record.id);
+        record
+            .write(directory.path())
+            .map_err(|source| SandboxError::WriteRecord {
+                path: directory.path().join(FILE),
+                source,
+            })
+    }
+
+    fn discard(&self, directory: &SandboxDirectory) -> Result<(), SandboxError> {
+        self.trash
+            .discard(directory.path())
+            .map_err(|source| SandboxError::Discard {
+                path: directory.path().to_owned(),
+                source,
+            })
+    }
+
+    /// The user that files belong to which sandboxes write.
+    fn owner(&self) -> Option<u32> {
+        self.users.map(|_| AGENT_ID)
+    }
+
+    async fn hold(&self, id: &SandboxId) -> Result<Sandbox, SandboxError> {
+        let descriptors = channel::ports(self.connect(id).await?).await?;
+        Ok(Sandbox {
+            id: id.clone(),
+            ports: Ports::new(descriptors).map_err(SandboxError::Ports)?,
+        })
+    }
+}
+
+impl SandboxBackend for Namespaces {
+    fn create<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Sandbox, SandboxError>> {
+        Box::pin(self.start(spec))
+    }
+
+    fn adopt<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Adoption, SandboxError>> {
+        Box::pin(async move {
+            let identity = match self.record(id)?.state {
+                SandboxState::Starting => return Ok(Adoption::Stale),
+                SandboxState::Stopped => return Ok(Adoption::Gone),
+                SandboxState::Running(identity) => identity,
+            };
+            let watch = |source| SandboxError::Watch {
+                pid: identity.pid,
+                source,
+            };
+            if boot_id().map_err(watch)? != identity.boot_id {
+                return Ok(Adoption::Stale);
+            }
+            match identity.open().map_err(watch)? {
+                Some(_) => Ok(Adoption::Alive(self.hold(id).await?)),
+                None => Ok(Adoption::Gone),
+            }
+        })
+    }
+
+    fn connect<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<UnixStream, SandboxError>> {
+        Box::pin(async move {
+            let directory = self.state.sandbox(id);
+            let connected = timeout(REPLY, connect(directory.path()));
+            let stream = connected.await.map_err(|_| ChannelError::Deadline)?;
+            Ok(stream.map_err(ChannelError::Connect)?)
+        })
+    }
+
+    fn stop<'a>(
+        &'a self,
+        id: &'a SandboxId,
+        grace: Duration,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move { self.end(id, grace).await.map(drop) })
+    }
+
+    fn freeze<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>> {
+        Box::pin(async move {
+            let record = match self.end(id, FREEZE_GRACE).await {
+                Err(SandboxError::Unknown(id)) => {
+                    return self.last_layer(&id).ok_or(SandboxError::Unknown(id));
+                }
+                ended => ended?,
+            };
+            let layer = LayerId::of(id, record.ordinal);
+            let directory = self.state.sandbox(id);
+            let meta = LayerMeta {
+                id: layer.clone(),
+                parents: record.layers,
+            };
+            let (layers, parts) = (self.layers.clone(), directory.clone());
+            spawn_blocking(move || {
+                let (upper, agent, system) = (parts.upper(), parts.agent(), parts.system());
+                let parts = Parts {
+                    fs: &upper,
+                    agent: Some(&agent),
+                    system: record.workshop.then_some(&system),
+                };
+                layers.commit(&meta, parts)
+            })
+            .await
+            .map_err(|error| SandboxError::Prepare {
+                path: directory.upper(),
+                source: io::Error::other(error),
+            })??;
+            self.discard(&directory)?;
+            Ok(layer)
+        })
+    }
+
+    fn snapshot<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>> {
+        Box::pin(async move {
+            Err(SandboxError::Busy {
+                id: id.clone(),
+                process: String::new(),
+            })
+        })
+    }
+
+    fn destroy<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move {
+            match self.end(id, Duration::ZERO).await {
+                Ok(_) | Err(SandboxError::Unknown(_)) => self.discard(&self.state.sandbox(id)),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    fn stats<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Stats, SandboxError>> {
+        Box::pin(async move {
+            self.record(id)?;
+            let group = self.groups.open(id.as_str())?;
+            Ok(group
+                .map(|group| group.stats())
+                .transpose()?
+                .unwrap_or_default())
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<SandboxRecord>, SandboxError>> {
+        Box::pin(async move {
+            let path = self.state.sandboxes();
+            let read = |source| SandboxError::ReadRecord {
+                path: path.clone(),
+                source,
+            };
+            let mut records = Vec::new();
+            for entry in std::fs::read_dir(&path).map_err(read)? {
+                records.extend(SandboxRecord::read(&entry.map_err(read)?.path()).map_err(read)?);
+            }
+            Ok(records)
+        })
+    }
+}
+
+impl Namespaces {
+    /// The newest layer that a sandbox became.
+    fn last_layer(&self, id: &SandboxId) -> Option<LayerId> {
+        (0..)
+            .map(|ordinal| LayerId::of(id, ordinal))
+            .take_while(|layer| self.layers.files(layer).is_some())
+            .last()
+    }
+}
+
+fn below(root: &Path, path: &Path) -> PathBuf {
+    path.strip_prefix(root).unwrap_or(path).to_owned()
+}

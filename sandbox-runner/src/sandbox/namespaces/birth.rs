@@ -1,0 +1,187 @@
+//! From a copy of the zygote to PID 1 of a sandbox.
+//!
+//! The process begins with every right over its own namespaces and none outside. It builds what the
+//! sandbox sees, opens the ports, gives its rights up and serves. Inside there is one user, 1000;
+//! whatever belongs to another on the host, root included, belongs to nobody here. It writes
+//! nothing that could outlive it before the runner has it on record: it waits for one packet, and
+//! ends if the runner or the zygote does before.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::process::ExitCode;
+
+use rustix::fs::Mode;
+use rustix::process::{DumpableBehavior, Gid, Uid, set_dumpable_behavior, setsid, umask};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use rustix::system::sethostname;
+use rustix::thread::{
+    UnshareFlags, set_name, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    unshare_unsafe,
+};
+
+use super::message::{self, Go, Report, Start};
+use super::network::OpenPorts;
+use super::view::{self, ViewError};
+use crate::init;
+use crate::sandbox::confinement::{AGENT_ID, ConfinementError, ProcessCount, Profile};
+
+const HOST_NAME: &[u8] = b"sandbox";
+
+#[derive(Debug, thiserror::Error)]
+enum BirthError {
+    #[error("the zygote ended")]
+    Orphaned,
+    #[error("the runner went away before it had recorded the start")]
+    Abandoned(#[source] Option<io::Error>),
+    #[error("failed to {step}")]
+    Step {
+        step: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error(transparent)]
+    View(#[from] ViewError),
+    #[error(transparent)]
+    Confinement(#[from] ConfinementError),
+}
+
+fn step<T>(step: &'static str, result: Result<T, impl Into<io::Error>>) -> Result<T, BirthError> {
+    result.map_err(|source| BirthError::Step {
+        step,
+        source: source.into(),
+    })
+}
+
+/// What the zygote gives to the new process.
+pub(super) struct Inheritance {
+    pub(super) start: Start,
+    pub(super) profile: Profile,
+    pub(super) runner: OwnedFd,
+    /// Where the runner will ask for programs; bound outside.
+    pub(super) control: UnixListener,
+    /// The state directory's tree; none if this process may take it by itself.
+    pub(super) state: Option<OwnedFd>,
+    /// Holds a byte once the users are mapped.
+    pub(super) mapped: OwnedFd,
+}
+
+/// Returns only when the start failed.
+pub(super) fn be_born(inherited: Inheritance) -> ExitCode {
+    let Inheritance {
+        start,
+        profile,
+        runner,
+        control,
+        state,
+        mapped,
+    } = inherited;
+    match become_init(&start, &profile, &runner, state, mapped) {
+        Ok(ports) => {
+            drop(runner);
+            init::serve(&control, ports)
+        }
+        Err(error) => {
+            let mut reason = error.to_string();
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                reason.push_str(&format!(": {cause}"));
+                source = cause.source();
+            }
+            let _ = message::send(&runner, &Report::Failed { reason }, &[]);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn become_init(
+    start: &Start,
+    profile: &Profile,
+    runner: &OwnedFd,
+    state: Option<OwnedFd>,
+    mapped: OwnedFd,
+) -> Result<OpenPorts, BirthError> {
+    step("leave the runner's output", detach())?;
+    step("begin a session", setsid())?;
+    umask(Mode::WGRP | Mode::WOTH);
+    let _ = set_name(c"init");
+    match rustix::io::read(&mapped, &mut [0]) {
+        Ok(1) => {}
+        _ => return Err(BirthError::Orphaned),
+    }
+    drop(mapped);
+    become_user(start)?;
+
+    let state = match state {
+        Some(state) => state,
+        None => step("take the state directory", view::take_state(&start.state))?,
+    };
+    view::build(start, &state)?;
+    drop(state);
+    step("name the host", sethostname(HOST_NAME))?;
+    let ports = step("open the ports", OpenPorts::open())?;
+    match message::receive::<Go>(runner) {
+        Ok(Some(_)) => {}
+        Ok(None) => return Err(BirthError::Abandoned(None)),
+        Err(error) => return Err(BirthError::Abandoned(Some(error))),
+    }
+    set_environment(&start.env);
+    confine(start, profile)?;
+    step(
+        "report",
+        message::send(runner, &Report::Ready, &ports.descriptors()),
+    )?;
+    Ok(ports)
+}
+
+/// The runner's descriptors end in a process that may be restarted.
+fn detach() -> io::Result<()> {
+    let null = fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    dup2_stderr(&null)?;
+    Ok(())
+}
+
+/// Rights over the namespaces are kept: the user that is left is not the root of any.
+fn become_user(start: &Start) -> Result<(), BirthError> {
+    let (user, group) = (Uid::from_raw(AGENT_ID), Gid::from_raw(AGENT_ID));
+    if start.user.is_some() {
+        step("leave the runner's groups", set_thread_groups(&[]))?;
+    }
+    step("become the group", set_thread_res_gid(group, group, group))?;
+    step("become the user", set_thread_res_uid(user, user, user))
+}
+
+fn set_environment(environment: &BTreeMap<String, String>) {
+    for (name, value) in environment {
+        #[expect(unsafe_code, reason = "programs inherit it the fastest way")]
+        // SAFETY: this process has one thread.
+        unsafe {
+            std::env::set_var(name, value);
+        }
+    }
+}
+
+fn confine(start: &Start, profile: &Profile) -> Result<(), BirthError> {
+    #[expect(unsafe_code, reason = "unsafe for what it could do to descriptors")]
+    // SAFETY: descriptors stay shared; this is the only thread anyway.
+    let unshared = unsafe { unshare_unsafe(UnshareFlags::NEWCGROUP) };
+    step("hide the control groups of the host", unshared)?;
+    // A program of the sandbox could otherwise take PID 1 over with a debugger.
+    step(
+        "hide from debuggers",
+        set_dumpable_behavior(DumpableBehavior::NotDumpable),
+    )?;
+    let processes = if start.counted {
+        ProcessCount::ControlGroup
+    } else {
+        ProcessCount::ResourceLimit
+    };
+    Ok(profile.apply(&start.limits, processes)?)
+}

@@ -1,0 +1,109 @@
+//! The runner's side of the zygote.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+
+use super::message::{self, Order};
+
+/// Starts the zygote, and another one when it has ended.
+#[derive(Debug)]
+pub(super) struct Launcher {
+    program: PathBuf,
+    zygote: Mutex<Zygote>,
+}
+
+#[derive(Debug)]
+struct Zygote {
+    orders: UnixStream,
+    /// Collected by the runtime, whenever it ends.
+    _process: Child,
+}
+
+/// Our end of what an order's answers come through.
+#[derive(Debug)]
+pub(super) struct Channel(UnixStream);
+
+impl Launcher {
+    /// Needs a tokio runtime.
+    pub(super) fn start(program: PathBuf) -> io::Result<Self> {
+        let zygote = Mutex::new(Zygote::start(&program)?);
+        Ok(Self { program, zygote })
+    }
+
+    pub(super) async fn order(&self, order: &Order) -> io::Result<Channel> {
+        let (ours, theirs) = message::channel()?;
+        let ours = Channel::new(ours)?;
+        let mut zygote = self.zygote.lock().await;
+        if zygote.send(order, &theirs).await.is_err() {
+            tracing::warn!("the zygote has ended; starting another one");
+            *zygote = Zygote::start(&self.program)?;
+            zygote.send(order, &theirs).await?;
+        }
+        Ok(ours)
+    }
+}
+
+impl Zygote {
+    fn start(program: &PathBuf) -> io::Result<Self> {
+        let (ours, theirs) = message::channel()?;
+        let process = Command::new(program)
+            .arg0("sandbox-runner")
+            .arg("zygote")
+            .env_clear()
+            .current_dir("/")
+            // A terminal's signals are for the runner.
+            .process_group(0)
+            .stdin(theirs)
+            .stdout(Stdio::null())
+            .spawn()?;
+        Ok(Self {
+            orders: register(ours)?,
+            _process: process,
+        })
+    }
+
+    async fn send(&self, order: &Order, channel: &OwnedFd) -> io::Result<()> {
+        let send = || message::send(&self.orders, order, &[channel.as_fd()]);
+        self.orders.async_io(Interest::WRITABLE, send).await
+    }
+}
+
+impl Channel {
+    fn new(socket: OwnedFd) -> io::Result<Self> {
+        Ok(Self(register(socket)?))
+    }
+
+    pub(super) async fn send(&self, message: &impl Serialize) -> io::Result<()> {
+        let send = || message::send(&self.0, message, &[]);
+        self.0.async_io(Interest::WRITABLE, send).await
+    }
+
+    /// Nothing when everybody at the other end has ended.
+    pub(super) async fn receive<T: DeserializeOwned>(
+        &self,
+    ) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
+        let receive = || message::receive(&self.0);
+        match self.0.async_io(Interest::READABLE, receive).await {
+            // The other end did not read all before it ended; what it said last comes after this.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => receive(),
+            received => received,
+        }
+    }
+}
+
+/// The type is that of another kind of socket, but only its readiness is used.
+fn register(socket: OwnedFd) -> io::Result<UnixStream> {
+    let socket = StdUnixStream::from(socket);
+    socket.set_nonblocking(true)?;
+    UnixStream::from_std(socket)
+}

@@ -1,0 +1,226 @@
+//! The process that sandboxes are copied from: `sandbox-runner zygote`.
+//!
+//! It has one thread, since the copy of a process with several would be missing all but one. It
+//! knows no secret and has no environment, since every sandbox begins as a copy of its memory. It
+//! has the runner's rights, obeys the orders that come through its standard input, and ends when
+//! that does; sandboxes live on then.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::ExitCode;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{WaitId, WaitIdOptions, getegid, geteuid, waitid};
+use rustix::stdio::{dup2_stdin, stdin};
+
+use super::birth::{Inheritance, be_born};
+use super::clone::{Copy, SANDBOX, copy};
+use super::message::{self, Order, Report, Start};
+use super::mount::{map_owners, take_alone};
+use crate::sandbox::confinement::{AGENT_ID, Profile};
+
+struct Zygote {
+    orders: OwnedFd,
+    /// What has been copied and not yet collected.
+    children: Vec<OwnedFd>,
+    /// Compiled once for all.
+    profile: Profile,
+}
+
+enum Role {
+    Zygote,
+    Child(Box<Inheritance>),
+}
+
+/// Returns when the runner has ended, and once in every copy that could not become a sandbox.
+pub fn run() -> ExitCode {
+    match Zygote::begin().and_then(Zygote::serve) {
+        Ok(Role::Zygote) => ExitCode::SUCCESS,
+        // Nothing that is the zygote's is left in the copy by now.
+        Ok(Role::Child(inherited)) => {
+            let born = catch_unwind(AssertUnwindSafe(|| be_born(*inherited)));
+            born.unwrap_or(ExitCode::FAILURE)
+        }
+        Err(error) => {
+            eprintln!("zygote: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Zygote {
+    fn begin() -> io::Result<Self> {
+        let orders = stdin().try_clone_to_owned()?;
+        dup2_stdin(File::open("/dev/null")?)?;
+        close_inherited(&orders)?;
+        Ok(Self {
+            orders,
+            children: Vec::new(),
+            profile: Profile::compile().map_err(io::Error::other)?,
+        })
+    }
+
+    fn serve(mut self) -> io::Result<Role> {
+        loop {
+            if !self.wait()? {
+                continue;
+            }
+            let Some((order, descriptors)) = message::receive(&self.orders)? else {
+                return Ok(Role::Zygote);
+            };
+            let Some(channel) = descriptors.into_iter().next() else {
+                continue;
+            };
+            if let child @ Role::Child(_) = self.obey(order, channel) {
+                return Ok(child);
+            }
+        }
+    }
+
+    /// Collects copies that have ended; tells whether there is an order.
+    fn wait(&mut self) -> io::Result<bool> {
+        let descriptors = std::iter::once(&self.orders).chain(&self.children);
+        let mut polled: Vec<_> = descriptors
+            .map(|descriptor| PollFd::new(descriptor, PollFlags::IN))
+            .collect();
+        match poll(&mut polled, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut ready = polled.iter().map(|polled| !polled.revents().is_empty());
+        let ordered = ready.next().unwrap_or_default();
+        let mut ended = ready.collect::<Vec<_>>().into_iter();
+        self.children.retain(|child| {
+            let ended = ended.next().unwrap_or_default();
+            if ended {
+                // It can only have been collected already.
+                let _ = waitid(WaitId::PidFd(child.as_fd()), WaitIdOptions::EXITED);
+            }
+            !ended
+        });
+        Ok(ordered)
+    }
+
+    fn obey(&mut self, order: Order, channel: OwnedFd) -> Role {
+        let obeyed = match order {
+            Order::Start(start) => self.start(start, &channel),
+        };
+        match obeyed {
+            Ok(None) => Role::Zygote,
+            Ok(Some(newborn)) => Role::Child(Box::new(newborn.with(self.profile.clone(), channel))),
+            Err(error) => {
+                let reason = error.to_string();
+                // The runner may have given up; then nobody wants to know.
+                let _ = message::send(&channel, &Report::Failed { reason }, &[]);
+                Role::Zygote
+            }
+        }
+    }
+
+    /// Returns something in the copy only.
+    fn start(&mut self, start: Start, channel: &OwnedFd) -> io::Result<Option<Newborn>> {
+        let control = listen(&start.state.join(&start.sandbox)).map_err(during("listen"))?;
+        let user = start.user;
+        // Only who is root on the host may show files as another's, and nobody else needs to: the
+        // tree of another runner's own files is taken by the sandbox itself.
+        let state = user.map(|_| take_alone(&start.state)).transpose();
+        let state = state.map_err(during("take the state directory"))?;
+        let (mapped, map) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (pid, process) = match copy(SANDBOX).map_err(during("make namespaces"))? {
+            Copy::Parent { pid, process } => (pid, process),
+            Copy::Child => {
+                return Ok(Some(Newborn {
+                    start,
+                    control,
+                    state,
+                    mapped,
+                }));
+            }
+        };
+        self.children.push(process.try_clone()?);
+        map_users(pid, user).map_err(during("map the user"))?;
+        if let Some(state) = &state {
+            let users = File::open(format!("/proc/{pid}/ns/user"))?;
+            map_owners(state.as_fd(), users.as_fd()).map_err(during("map owners of files"))?;
+        }
+        message::send(channel, &Report::Born { pid }, &[process.as_fd()])?;
+        rustix::io::write(&map, &[1])?;
+        Ok(None)
+    }
+}
+
+struct Newborn {
+    start: Start,
+    control: UnixListener,
+    state: Option<OwnedFd>,
+    mapped: OwnedFd,
+}
+
+impl Newborn {
+    fn with(self, profile: Profile, runner: OwnedFd) -> Inheritance {
+        Inheritance {
+            start: self.start,
+            profile,
+            runner,
+            control: self.control,
+            state: self.state,
+            mapped: self.mapped,
+        }
+    }
+}
+
+fn during(step: &'static str) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("failed to {step}: {error}"))
+}
+
+/// Listens for the runner in a directory that only the runner can write and the sandbox does not
+/// see. Short, since socket addresses are.
+fn listen(directory: &Path) -> io::Result<UnixListener> {
+    let directory = File::open(directory)?;
+    UnixListener::bind(format!("/proc/self/fd/{}/init.sock", directory.as_raw_fd()))
+}
+
+/// One user and one group, which are ours unless we are root.
+fn map_users(pid: i32, user: Option<u32>) -> io::Result<()> {
+    let process = Path::new("/proc").join(pid.to_string());
+    let (user, group) = match user {
+        Some(user) => (user, user),
+        None => {
+            // Without this, a group whose members are denied something could be left.
+            fs::write(process.join("setgroups"), "deny")?;
+            (geteuid().as_raw(), getegid().as_raw())
+        }
+    };
+    fs::write(process.join("uid_map"), format!("{AGENT_ID} {user} 1"))?;
+    fs::write(process.join("gid_map"), format!("{AGENT_ID} {group} 1"))
+}
+
+/// Whatever the runner was started with must not reach sandboxes.
+fn close_inherited(keep: &OwnedFd) -> io::Result<()> {
+    let mut descriptors = Vec::new();
+    for entry in fs::read_dir("/proc/self/fd")? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.parse::<i32>().ok());
+        descriptors.extend(number.filter(|number| *number > 2 && *number != keep.as_raw_fd()));
+    }
+    // The listing itself was one of them and is closed by now.
+    descriptors.retain(|number| fs::symlink_metadata(format!("/proc/self/fd/{number}")).is_ok());
+    for descriptor in descriptors {
+        #[expect(
+            unsafe_code,
+            reason = "descriptors without an owner can only be closed by number"
+        )]
+        // SAFETY: this process has opened nothing yet apart from `keep` and the listing above, so
+        // no owner of any of these numbers exists.
+        unsafe {
+            rustix::io::close(descriptor);
+        }
+    }
+    Ok(())
+}

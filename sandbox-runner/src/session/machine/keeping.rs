@@ -1,0 +1,67 @@
+//! Between two turns: the files are kept as a snapshot, and an idle sandbox goes to sleep.
+
+use protocol::callback::Report;
+use protocol::event::StepName;
+use protocol::{Millis, PromptId, SnapshotId};
+
+use super::exchange::{Action, Effects, Moment, Scene};
+use super::{Machine, step};
+
+impl Machine {
+    /// Has the files kept as they are at the end of a turn.
+    pub(super) fn keep(&mut self, prompt: PromptId, effects: &mut Effects) {
+        if let Some(scene) = self.scene() {
+            self.keeping = true;
+            let scene = Box::new(scene);
+            effects.actions.push(Action::Keep { prompt, scene });
+        }
+    }
+
+    pub(super) fn kept(
+        &mut self,
+        snapshot: Option<SnapshotId>,
+        prompt: PromptId,
+        started_at: Millis,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
+        self.keeping = false;
+        if let Some(snapshot) = snapshot {
+            let step = step(StepName::Snapshot, started_at, now);
+            self.report(Report::Step { step }, now, effects);
+            let prompt = Some(prompt);
+            self.report(Report::Snapshotted { snapshot, prompt }, now, effects);
+        }
+        self.next(now, effects);
+    }
+
+    /// Goes to sleep if that is wanted and nothing is to be done.
+    pub(super) fn doze(&mut self, effects: &mut Effects) {
+        let busy = self.keeping || !self.state.waiting.is_empty();
+        if !self.state.drowsy || busy {
+            return;
+        }
+        if let Some(scene) = self.scene() {
+            // No turn begins any more: the sandbox ends.
+            self.keeping = true;
+            effects.actions.push(Action::Sleep(Box::new(scene)));
+        }
+    }
+
+    pub(super) fn slept(&mut self, snapshot: SnapshotId, now: Moment, effects: &mut Effects) {
+        self.report(Report::Slept { snapshot }, now, effects);
+        self.state.running = None;
+        self.state.gone = true;
+    }
+
+    /// `None` before the sandbox is ready and during a turn.
+    fn scene(&self) -> Option<Scene> {
+        let running = self.state.running.as_ref()?;
+        running.turn.is_none().then(|| Scene {
+            image: running.image.clone(),
+            transcript: running.transcript.clone(),
+            base: running.base.clone(),
+            pushed: running.pushed.clone(),
+        })
+    }
+}

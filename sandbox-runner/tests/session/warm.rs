@@ -1,0 +1,163 @@
+//! Sandboxes that were ready before the session was, and sessions that go on from a snapshot.
+
+use protocol::callback::{PromptResult, Report, WarmSandbox};
+use protocol::command::{Command, Start};
+use protocol::event::StepName;
+use protocol::{SandboxId, SnapshotId};
+
+use crate::stage::Stage;
+
+async fn open_warm(stage: &Stage, epoch: u32, warm: &WarmSandbox) -> Start {
+    let start = Start {
+        warm: Some(warm.sandbox.clone()),
+        ..stage.start_command(epoch)
+    };
+    stage.open_as(start).await
+}
+
+fn is_warm(report: &Report) -> Option<()> {
+    match report {
+        Report::Step { step } if step.name == StepName::Restore => {
+            (step.detail.as_deref() == Some("warm")).then_some(())
+        }
+        _ => None,
+    }
+}
+
+async fn slept(stage: &Stage, start: &Start) -> SnapshotId {
+    let sandbox = start.sandbox.clone();
+    stage.accept(&Command::Sleep { sandbox }).await;
+    let find = |report: &Report| match report {
+        Report::Slept { snapshot } => Some(snapshot.clone()),
+        _ => None,
+    };
+    stage
+        .until(start, "sleep", |reports| reports.iter().find_map(find))
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_claims_a_warm_sandbox_waits_for_no_agent_and_works_like_any() {
+    let stage = Stage::start().await;
+    let warm = stage.warm(|_| true).await;
+    let start = open_warm(&stage, 1, &warm).await;
+    let text = r#"[[write path="note.txt" content="x"]] [[say text="Done."]]"#;
+    let prompt = stage.prompt(&start, 1, text).await;
+    assert_eq!(
+        stage.finished(&start, &prompt).await,
+        PromptResult::Completed
+    );
+    assert!(stage.reports(&start).iter().find_map(is_warm).is_some());
+    assert!(!stage.steps(&start).contains(&StepName::AgentUp));
+    assert_eq!(stage.git(&["show", "agent/work:note.txt"]), "x");
+
+    // The pool fills up again, and never with what was given away.
+    stage.warm(|entry| entry.sandbox != warm.sandbox).await;
+    stage.worker.assert_faultless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warm_sandbox_is_given_to_one_of_two_sessions_and_the_other_starts_from_the_image() {
+    let stage = Stage::start().await;
+    let warm = stage.warm(|_| true).await;
+    let (first, second) = tokio::join!(open_warm(&stage, 1, &warm), open_warm(&stage, 2, &warm));
+    let mut claimed = 0;
+    for (seed, start) in [(1, &first), (2, &second)] {
+        let prompt = stage.prompt(start, seed, r#"[[say text="Hello."]]"#).await;
+        assert_eq!(
+            stage.finished(start, &prompt).await,
+            PromptResult::Completed
+        );
+        claimed += stage.reports(start).iter().filter_map(is_warm).count();
+    }
+    assert_eq!(claimed, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn warm_sandboxes_are_taken_over_by_a_restarted_runner() {
+    let mut stage = Stage::start().await;
+    let warm = stage.warm(|_| true).await;
+    stage.kill_runner().await;
+    stage.start_runner().await;
+    stage.warm(|entry| entry.sandbox == warm.sandbox).await;
+    let start = open_warm(&stage, 1, &warm).await;
+    let prompt = stage.prompt(&start, 1, r#"[[say text="Hello."]]"#).await;
+    assert_eq!(
+        stage.finished(&start, &prompt).await,
+        PromptResult::Completed
+    );
+    assert!(stage.reports(&start).iter().find_map(is_warm).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sleeping_session_wakes_with_its_files_and_its_conversation() {
+    let stage = Stage::start().await;
+    let first = stage.open(1).await;
+    // Ignored by git, so that it is in no commit.
+    let text = r#"remember the word heron [[bash command="mkdir -p ~/notes; echo kept > ~/notes/word"]] [[say text="Noted."]]"#;
+    let prompt = stage.prompt(&first, 1, text).await;
+    assert_eq!(
+        stage.finished(&first, &prompt).await,
+        PromptResult::Completed
+    );
+    let snapshot = slept(&stage, &first).await;
+
+    let second = Start {
+        snapshot: Some(snapshot),
+        ..stage.start_command(2)
+    };
+    let second = stage.open_as(second).await;
+    let text = r#"[[bash command="cat ~/notes/word > word.txt"]] [[say text="Here it is."]]"#;
+    let prompt = stage.prompt(&second, 2, text).await;
+    assert_eq!(
+        stage.finished(&second, &prompt).await,
+        PromptResult::Completed
+    );
+    assert_eq!(stage.git(&["show", "agent/work:word.txt"]), "kept");
+    // What was said before is not said again, and the model was given it.
+    assert_eq!(stage.texts(&second), ["(no output)", "Here it is."]);
+    assert!(stage.model_was_given(&["heron", "cat ~/notes/word"]));
+    stage.worker.assert_faultless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sandbox_that_was_going_to_sleep_does_so_when_the_runner_is_killed() {
+    let mut stage = Stage::start().await;
+    let start = stage.open(1).await;
+    let prompt = stage.prompt(&start, 1, r#"[[say text="Hello."]]"#).await;
+    stage.finished(&start, &prompt).await;
+    let sandbox: SandboxId = start.sandbox.clone();
+    stage.accept(&Command::Sleep { sandbox }).await;
+    stage.kill_runner().await;
+    stage.start_runner().await;
+    let find = |report: &Report| match report {
+        Report::Slept { snapshot } => Some(Ok(snapshot.clone())),
+        Report::Lost { reason } => Some(Err(reason.clone())),
+        _ => None,
+    };
+    let slept = stage
+        .until(&start, "sleep", |reports| reports.iter().find_map(find))
+        .await;
+    slept.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_is_not_here_is_said_and_the_session_goes_on_from_the_image() {
+    let stage = Stage::start().await;
+    let start = Start {
+        snapshot: Some(SnapshotId::from_random([3; 16])),
+        ..stage.start_command(1)
+    };
+    let start = stage.open_as(start).await;
+    let prompt = stage.prompt(&start, 1, r#"[[say text="Hello."]]"#).await;
+    assert_eq!(
+        stage.finished(&start, &prompt).await,
+        PromptResult::Completed
+    );
+    let notice = |report: &Report| match report {
+        Report::Notice { message } => Some(message.clone()),
+        _ => None,
+    };
+    let said = stage.reports(&start).iter().find_map(notice).unwrap();
+    assert!(said.contains("is not on this runner"), "{said}");
+}
