@@ -314,6 +314,17 @@ pub async fn waterfall(
     asked(env, &id, &parts, |_| Ask::Waterfall).await
 }
 
+/// `GET /api/sessions/{id}/contacts`
+#[worker::send]
+pub async fn contacts(
+    State(env): State<Env>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Error> {
+    let (parts, _) = request.into_parts();
+    asked(env, &id, &parts, |_| Ask::Contacts).await
+}
+
 /// `POST /api/sessions/{id}/ws-ticket`
 #[worker::send]
 pub async fn ticket(
