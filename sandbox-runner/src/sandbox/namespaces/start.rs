@@ -147,7 +147,6 @@ impl Namespaces {
             .map(|path| path.join("usr"))
             .filter(|path| path.is_dir());
         Start {
-            id: spec.id.clone(),
             state: root.to_owned(),
             home: self.home(&record.layers, &sandbox),
             sandbox,
