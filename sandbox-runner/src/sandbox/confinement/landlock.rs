@@ -19,9 +19,11 @@ const READ: [&str; 12] = [
 ];
 
 /// What belongs to the sandbox.
-const WRITE: [&str; 6] = [
+const WRITE: [&str; 7] = [
     // Not what is mounted in it: that is another one after a snapshot.
     "/home",
+    // There in sandboxes that images are built in.
+    "/opt/system",
     "/tmp",
     "/var/tmp",
     "/var/lib/agent",
