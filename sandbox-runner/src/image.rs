@@ -13,12 +13,13 @@ use protocol::callback::HeldImage;
 use protocol::image::Base;
 use protocol::{ImageId, Millis};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tokio::task::JoinError;
 
 use self::build::Build;
 use self::shelf::Shelf;
 use crate::gateway::Gateway;
-use crate::layer::LayerId;
+use crate::layer::{LayerId, LayerStore};
 use crate::sandbox::channel::ChannelError;
 use crate::sandbox::{HOME, SandboxBackend, SandboxError};
 
@@ -91,11 +92,13 @@ pub enum ImageError {
 /// The images of this runner.
 pub struct Images {
     workshop: Arc<Workshop>,
+    made: Notify,
 }
 
 struct Workshop {
     shelf: Shelf,
     backend: Arc<dyn SandboxBackend>,
+    layers: LayerStore,
     gateway: Arc<Gateway>,
     turns: Mutex<HashMap<Base, Turn>>,
 }
@@ -117,6 +120,7 @@ impl Images {
     pub fn new(
         directory: PathBuf,
         backend: Arc<dyn SandboxBackend>,
+        layers: LayerStore,
         gateway: Arc<Gateway>,
     ) -> Self {
         let shelf = Shelf::new(directory);
@@ -125,27 +129,41 @@ impl Images {
             workshop: Arc::new(Workshop {
                 shelf,
                 backend,
+                layers,
                 gateway,
                 turns,
             }),
+            made: Notify::new(),
         }
     }
 
     /// The image that was made last.
     pub fn newest(&self, base: &Base) -> Result<Option<Image>, ImageError> {
-        self.workshop.shelf.newest(base)
+        self.workshop.newest(base)
     }
 
     /// The newest image of each base, as the Worker is told of them.
     pub fn held(&self) -> Result<Vec<HeldImage>, ImageError> {
-        let images = self.workshop.shelf.all()?;
-        let held = images.into_iter().map(|image| HeldImage {
+        let images = self.workshop.shelf.all()?.into_iter();
+        let images = images.filter(|image| self.workshop.is_whole(image));
+        let held = images.map(|image| HeldImage {
             image: image.id,
             base: image.base,
             commit: image.commit,
             built_at: image.built_at,
         });
         Ok(held.collect())
+    }
+
+    /// The layers of all images that have not expired.
+    pub fn layers(&self) -> Result<Vec<LayerId>, ImageError> {
+        let images = self.workshop.shelf.kept()?.into_iter();
+        Ok(images.flat_map(|image| image.layers).collect())
+    }
+
+    /// Returns when an image was made since the last call, for one caller.
+    pub async fn made(&self) {
+        self.made.notified().await;
     }
 
     /// Makes an image unless there is one by now.
@@ -163,7 +181,9 @@ impl Images {
     async fn make(&self, base: &Base, demand: Demand) -> Result<Image, ImageError> {
         let (workshop, base) = (Arc::clone(&self.workshop), base.clone());
         let made = tokio::spawn(async move { workshop.make(&base, demand).await });
-        made.await.map_err(ImageError::Interrupted)?
+        let image = made.await.map_err(ImageError::Interrupted)??;
+        self.made.notify_one();
+        Ok(image)
     }
 }
 
@@ -171,7 +191,7 @@ impl Workshop {
     async fn make(&self, base: &Base, demand: Demand) -> Result<Image, ImageError> {
         let turn = self.turn(base);
         let _turn = turn.lock().await;
-        let present = self.shelf.newest(base)?;
+        let present = self.newest(base)?;
         let known = match (demand, present) {
             (Demand::Some, Some(image)) => return Ok(image),
             (Demand::Newest, present) => present,
@@ -179,6 +199,16 @@ impl Workshop {
         };
         let build = Build::start(self.backend.as_ref(), &self.gateway, base).await?;
         build.run(known, &self.shelf).await
+    }
+
+    fn newest(&self, base: &Base) -> Result<Option<Image>, ImageError> {
+        let newest = self.shelf.newest(base)?;
+        Ok(newest.filter(|image| self.is_whole(image)))
+    }
+
+    /// A loss of power can take the layers of an image that was just made.
+    fn is_whole(&self, image: &Image) -> bool {
+        image.layers.iter().all(|layer| self.layers.exists(layer))
     }
 
     fn turn(&self, base: &Base) -> Turn {

@@ -1,4 +1,7 @@
-//! Which image of a base is the newest: one small file for each, replaced as a whole.
+//! Which image of a base is the newest and which was it before: two small files for each, replaced
+//! as a whole.
+//!
+//! What is older has expired: nothing starts from it any more.
 
 use std::fs;
 use std::io;
@@ -10,6 +13,9 @@ use protocol::image::Base;
 use super::{Image, ImageError};
 use crate::sandbox::{directory, durable};
 
+const NEWEST: &str = "json";
+const PREVIOUS: &str = "previous";
+
 pub(super) struct Shelf {
     root: PathBuf,
 }
@@ -20,7 +26,7 @@ impl Shelf {
     }
 
     pub(super) fn newest(&self, base: &Base) -> Result<Option<Image>, ImageError> {
-        let path = self.path(base, "json");
+        let path = self.path(base, NEWEST);
         let read = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
@@ -31,19 +37,33 @@ impl Shelf {
         read.map_err(|source| ImageError::Read { path, source })
     }
 
-    /// The newest image of every base. A file that cannot be read is passed over: it is replaced by
-    /// the next image.
+    /// Every image that has not expired.
+    pub(super) fn kept(&self) -> Result<Vec<Image>, ImageError> {
+        let mut images = self.all()?;
+        images.extend(self.with_extension(PREVIOUS)?);
+        Ok(images)
+    }
+
+    /// The newest image of every base. A file that cannot be parsed is passed over: it is replaced
+    /// by the next image.
     pub(super) fn all(&self) -> Result<Vec<Image>, ImageError> {
+        self.with_extension(NEWEST)
+    }
+
+    fn with_extension(&self, wanted: &str) -> Result<Vec<Image>, ImageError> {
         let mut images = Vec::new();
         for owner in entries(&self.root)? {
             for repository in entries(&owner)? {
                 for file in entries(&repository)? {
                     if file
                         .extension()
-                        .is_some_and(|extension| extension == "json")
+                        .is_some_and(|extension| extension == wanted)
                     {
-                        let image = fs::read(&file).ok();
-                        images.extend(image.and_then(|json| serde_json::from_slice(&json).ok()));
+                        let json = fs::read(&file).map_err(|source| ImageError::Read {
+                            path: file.clone(),
+                            source,
+                        })?;
+                        images.extend(serde_json::from_slice::<Image>(&json).ok());
                     }
                 }
             }
@@ -53,9 +73,16 @@ impl Shelf {
 
     /// The image is the newest of its branch when this returns, also after a loss of power.
     pub(super) fn put(&self, image: &Image) -> Result<(), ImageError> {
-        let path = self.path(&image.base, "json");
+        let before = self.newest(&image.base).unwrap_or_default();
+        let before = before.filter(|before| before.id != image.id);
+        let path = self.path(&image.base, NEWEST);
         let parent = self.directory(&image.base.repository);
         directory::create(&parent, directory::PASSABLE)
+            .and_then(|()| match before {
+                // First, so that what somebody is starting from is on record at every moment.
+                Some(before) => durable::write_json(&self.path(&image.base, PREVIOUS), &before),
+                None => Ok(()),
+            })
             .and_then(|()| durable::write_json(&path, image))
             .map_err(|source| ImageError::Write { path, source })
     }
@@ -155,6 +182,25 @@ mod tests {
                 Some(image(branch, number))
             );
         }
+    }
+
+    #[test]
+    fn an_image_expires_when_there_are_two_newer_ones() {
+        let root = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(root.path().to_owned());
+        for (branch, number) in [("main", 1), ("main", 2), ("main", 3), ("main", 3), ("x", 4)] {
+            shelf.put(&image(branch, number)).unwrap();
+        }
+        let kept = shelf.kept().unwrap();
+        for number in 1..=4 {
+            let id = ImageId::from_random([number; 16]);
+            assert_eq!(
+                kept.iter().any(|image| image.id == id),
+                number != 1,
+                "{number}"
+            );
+        }
+        assert_eq!(shelf.all().unwrap().len(), 2);
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! Images made from a forge through the gateway.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use protocol::Millis;
 use protocol::callback::Credentials;
 use protocol::event::Repository;
 use protocol::image::Base;
+use sandbox_runner::collector::Collector;
 use sandbox_runner::config::Upstream;
 use sandbox_runner::gateway::Gateway;
 use sandbox_runner::image::{Image, ImageError, Images, WORKSPACE};
+use sandbox_runner::layer::LayerId;
 use sandbox_runner::sandbox::SandboxBackend;
+use sandbox_runner::store::Store;
 
 use crate::fixture::Fixture;
 use crate::forge::Forge;
@@ -41,6 +45,7 @@ fn images(fixture: &Fixture, forge: &Forge) -> Images {
     Images::new(
         fixture.path().join("images"),
         backend,
+        fixture.backend.layers().clone(),
         Arc::new(gateway.unwrap()),
     )
 }
@@ -171,4 +176,53 @@ async fn an_image_that_several_ask_for_is_made_once() {
     let base = base("main");
     let (first, second) = tokio::join!(images.build(&base), images.build(&base));
     assert_eq!(first.unwrap(), second.unwrap());
+}
+
+/// As if it had been made an hour ago.
+fn age(fixture: &Fixture, layer: &LayerId) {
+    let meta = fixture.path().join(format!("layers/{layer}/meta.json"));
+    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    let meta = std::fs::File::open(meta).unwrap();
+    meta.set_modified(hour_ago).unwrap();
+}
+
+#[tokio::test]
+async fn layers_of_an_expired_image_go_unless_a_sandbox_is_made_of_it() {
+    let (fixture, forge) = (Fixture::new(), Forge::start().await);
+    let images = images(&fixture, &forge);
+    let mut layers = Vec::new();
+    for version in ["unused", "used", "previous", "newest"] {
+        forge.commit("octo/hello", &[("version", version)]);
+        let image = images.refresh(&base("main")).await.unwrap();
+        if version == "used" {
+            fixture.create(&image.layers).await;
+        }
+        layers.extend(image.layers);
+    }
+    for layer in &layers {
+        age(&fixture, layer);
+    }
+    let collector = Collector {
+        backend: fixture.backend.clone(),
+        images: Arc::new(images),
+        store: Arc::new(Store::open(&fixture.path().join("runner.sqlite")).unwrap()),
+        layers: fixture.backend.layers().clone(),
+        depot: None,
+    };
+    let unused = layers.remove(0);
+    assert_eq!(collector.collect().await.unwrap(), [unused]);
+    assert!(layers.iter().all(|layer| collector.layers.exists(layer)));
+}
+
+#[tokio::test]
+async fn an_image_whose_layers_were_lost_is_made_again() {
+    let (fixture, forge) = (Fixture::new(), Forge::start().await);
+    forge.commit("octo/hello", &[("file", "")]);
+    let images = images(&fixture, &forge);
+    let lost = images.build(&base("main")).await.unwrap();
+    let path = fixture.path().join("layers").join(lost.layers[0].as_str());
+    std::fs::remove_dir_all(path).unwrap();
+    assert_eq!(images.newest(&base("main")).unwrap(), None);
+    let image = images.refresh(&base("main")).await.unwrap();
+    assert_ne!(image.id, lost.id);
 }
