@@ -258,6 +258,8 @@ mod tests {
                 capacity: *capacity,
                 sandboxes: Vec::new(),
                 version: "1.0".to_owned(),
+                images: Vec::new(),
+                warm: Vec::new(),
             };
             answer(&sql, Request::Register { register }, Millis(0)).unwrap();
         }

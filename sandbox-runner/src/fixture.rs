@@ -24,6 +24,9 @@ pub(crate) fn start(callback_url: &str) -> Start {
         },
         first_part: PartId(1),
         callback_url: callback_url.into(),
+        environment: None,
+        warm: None,
+        snapshot: None,
     }
 }
 

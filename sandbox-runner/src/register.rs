@@ -33,6 +33,8 @@ pub async fn keep_registered(worker: Worker, registration: Registration, session
             capacity: registration.capacity,
             sandboxes: sessions.sandboxes(),
             version: protocol::VERSION.to_owned(),
+            images: Vec::new(),
+            warm: Vec::new(),
         };
         match worker.tell("/runner/register", &body).await {
             Ok(()) => {

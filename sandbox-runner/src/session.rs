@@ -24,7 +24,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use protocol::SandboxId;
-use protocol::command::{Command, GitIdentity, Start};
+use protocol::command::{BuildImage, Command, GitIdentity, Start};
+use protocol::image::Base;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
@@ -97,8 +98,10 @@ impl Sessions {
         let wake = match command {
             Command::Start(start) => Wake::Start(Box::new(start)),
             Command::Prompt(prompt) => Wake::Sandbox(prompt.sandbox),
-            Command::Stop { sandbox, .. } | Command::End { sandbox } => Wake::Sandbox(sandbox),
-            Command::BuildImage { .. } => Wake::Runner,
+            Command::Stop { sandbox, .. }
+            | Command::Sleep { sandbox }
+            | Command::End { sandbox } => Wake::Sandbox(sandbox),
+            Command::BuildImage(_) => Wake::Runner,
         };
         if self.wakes.send(wake).is_err() {
             tracing::debug!("the supervisor is gone; the command waits for the next start");
@@ -263,7 +266,13 @@ async fn build_images(machinery: Arc<Machinery>, recorded: Arc<Notify>) {
             });
         for command in pending {
             after = command.id;
-            if let Command::BuildImage { repository, branch } = &command.command {
+            if let Command::BuildImage(BuildImage {
+                base: Base {
+                    repository, branch, ..
+                },
+                ..
+            }) = &command.command
+            {
                 match machinery.images.refresh(repository, branch).await {
                     Ok(image) => {
                         tracing::info!(%repository, branch, image = %image.id, "image is new")

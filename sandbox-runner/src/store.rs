@@ -366,12 +366,15 @@ fn accept_in(
         }
         Command::Prompt(_)
         | Command::Stop { .. }
+        | Command::Sleep { .. }
         | Command::End { .. }
-        | Command::BuildImage { .. } => {
+        | Command::BuildImage(_) => {
             let sandbox = match command {
                 Command::Prompt(prompt) => Some(&prompt.sandbox),
-                Command::Stop { sandbox, .. } | Command::End { sandbox } => Some(sandbox),
-                Command::Start(_) | Command::BuildImage { .. } => None,
+                Command::Stop { sandbox, .. }
+                | Command::Sleep { sandbox }
+                | Command::End { sandbox } => Some(sandbox),
+                Command::Start(_) | Command::BuildImage(_) => None,
             };
             if let Some(sandbox) = sandbox {
                 let live = transaction

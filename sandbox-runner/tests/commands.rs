@@ -154,6 +154,9 @@ fn start(number: u8) -> Command {
         },
         first_part: PartId(1),
         callback_url: "http://127.0.0.1:1/".into(),
+        environment: None,
+        warm: None,
+        snapshot: None,
     })
 }
 

@@ -235,6 +235,9 @@ fn start(url: &str) -> Start {
         },
         first_part: PartId(1),
         callback_url: url.into(),
+        environment: None,
+        warm: None,
+        snapshot: None,
     }
 }
 

@@ -4,17 +4,19 @@ use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use protocol::ImageId;
 use protocol::api::{RepositoryList, RepositorySummary};
 use protocol::callback::Register;
-use protocol::command::Command;
+use protocol::command::{BuildImage, Command};
 use protocol::event::Repository;
+use protocol::image::Base;
 use serde_json::json;
 use std::time::Duration;
 use worker::Env;
 
 use super::Caller;
 use crate::error::Error;
-use crate::platform::{clock, http};
+use crate::platform::{clock, http, random};
 use crate::{auth, config, database, fleet};
 
 /// `GET /api/repositories`
@@ -62,7 +64,19 @@ pub async fn build_image(
     )
     .await?;
     let Register { url, .. } = fleet::any(&caller.env).await?.ok_or(Error::NoRunner)?;
-    let command = Command::BuildImage { repository, branch };
+    let image = ImageId::from_random(random::bytes()?);
+    let public_url = config::public_url(&caller.env)?;
+    let command = Command::BuildImage(BuildImage {
+        callback_url: format!("{public_url}/runner/images/{image}"),
+        image,
+        base: Base {
+            repository,
+            branch,
+            environment: None,
+        },
+        specification: None,
+        force: false,
+    });
     let keys = config::runner_keys(&caller.env)?;
     let deadline = Duration::from_secs(10);
     let answer = http::post_signed(&keys, &url, "/commands", &command, deadline).await;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use protocol::api::PullRequest;
-use protocol::event::{FileChange, Person, Repository, Step, StepName};
+use protocol::event::{FileChange, Person, Repository, Step};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
@@ -120,7 +120,7 @@ fn body(content: &Content<'_>) -> String {
     let waterfall = content
         .steps
         .iter()
-        .map(|step| format!("{} {} ms", label(step.name), step.ms));
+        .map(|step| format!("{} {} ms", step.name.label(), step.ms));
     let waterfall = waterfall.collect::<Vec<_>>().join(" · ");
     if !waterfall.is_empty() {
         let _ = writeln!(text, "\n<sub>{waterfall}</sub>");
@@ -128,22 +128,9 @@ fn body(content: &Content<'_>) -> String {
     text
 }
 
-fn label(name: StepName) -> &'static str {
-    match name {
-        StepName::Claim => "claim",
-        StepName::Image => "image",
-        StepName::Restore => "restore",
-        StepName::Sync => "sync",
-        StepName::AgentUp => "agent up",
-        StepName::FirstToken => "first token",
-        StepName::Run => "run",
-        StepName::Push => "push",
-        StepName::PullRequest => "pull request",
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use protocol::event::StepName;
     use protocol::{Millis, UserId};
 
     use super::*;

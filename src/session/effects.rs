@@ -211,6 +211,9 @@ impl Core {
             model: state.model.clone(),
             first_part: state.next_part,
             callback_url: format!("{public_url}/runner/callbacks/{}", state.session),
+            environment: None,
+            warm: None,
+            snapshot: state.snapshot.clone(),
         });
         self.post(&url, &start).await?;
         let claim = Step {

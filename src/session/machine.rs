@@ -22,7 +22,7 @@ use protocol::api::{PullRequest, SessionState};
 use protocol::callback::Batch;
 use protocol::command::Model;
 use protocol::event::{FileChange, Person, Prompt, Repository, Source, Step};
-use protocol::{Epoch, Fact, Millis, PartId, PromptId, SandboxId, SessionId};
+use protocol::{Epoch, Fact, Millis, PartId, PromptId, SandboxId, SessionId, SnapshotId};
 use serde::{Deserialize, Serialize};
 
 /// Everything that decides, small enough to be one row. Texts of prompts and parts are not here.
@@ -49,6 +49,9 @@ pub struct State {
     /// Who prompted since the last commit, in order, each once.
     pub uncredited: Vec<Person>,
     pub pull_request: Option<PullRequest>,
+    /// What the files were last; the next sandbox goes on from it.
+    #[serde(default)]
+    pub snapshot: Option<SnapshotId>,
 }
 
 /// A prompt that has not started.
@@ -318,6 +321,7 @@ pub fn create(create: Create, context: Context) -> (State, Transition) {
         open_parts: BTreeMap::new(),
         uncredited: Vec::new(),
         pull_request: None,
+        snapshot: None,
     };
     (state, transition)
 }

@@ -313,6 +313,7 @@ async fn a_ticket_is_void_on_another_page(world: &World) -> Outcome {
 async fn a_reused_client_request_id_is_one_prompt_or_an_error(world: &World) -> Outcome {
     let client = world.played().await.client(ALICE).await?;
     let body = CreateSession {
+        environment: None,
         client_request_id: Some("once".to_owned()),
         ..wanted(Some("a"))
     };

@@ -136,6 +136,7 @@ pub fn wanted(prompt: Option<&str>) -> CreateSession {
         branch: None,
         prompt: prompt.map(str::to_owned),
         model: None,
+        environment: None,
         client_request_id: None,
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::Model;
 use crate::event::{Event, Mode, Person, Repository, Step};
 use crate::id::{Millis, PromptId, Seq, SessionId};
+use crate::image::EnvironmentName;
 
 /// Most UTF-16 code units of a prompt.
 pub const MAX_PROMPT: usize = 32 * 1024;
@@ -35,6 +36,10 @@ pub struct CreateSession {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub model: Option<Model>,
+    /// One of the repository's environments; without it, the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub environment: Option<EnvironmentName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub client_request_id: Option<String>,

@@ -6,8 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{FileChange, PartBody, PartOutcome, Repository, Step};
-use crate::id::{Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, SessionId};
+use crate::command::Model;
+use crate::event::{FileChange, Limit, PartBody, PartOutcome, Repository, Step};
+use crate::id::{
+    Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, SessionId, SnapshotId,
+};
+use crate::image::{Base, ImageOutcome};
 
 /// Most bytes of one tool's input or output in the log; more is cut in the middle and marked.
 pub const MAX_TEXT: usize = 64 * 1024;
@@ -78,6 +82,22 @@ pub enum Report {
     Notice {
         message: String,
     },
+    /// The files as they are now can be gone back to; the newest one replaces those before.
+    Snapshotted {
+        snapshot: SnapshotId,
+        /// The prompt whose end this is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prompt: Option<PromptId>,
+    },
+    /// The sandbox is asleep: gone, but for its snapshot. The last report.
+    Slept {
+        snapshot: SnapshotId,
+    },
+    /// Something in the sandbox was ended or refused because it wanted more than it may have.
+    LimitReached {
+        limit: Limit,
+        message: String,
+    },
     /// The sandbox could not be started, or is gone.
     Lost {
         reason: String,
@@ -104,7 +124,63 @@ pub struct Register {
     pub sandboxes: Vec<SandboxId>,
     /// [`crate::VERSION`] of the runner.
     pub version: String,
+    /// Newest image of each base that it holds.
+    #[serde(default)]
+    pub images: Vec<HeldImage>,
+    /// Sandboxes of its pool that can be leased.
+    #[serde(default)]
+    pub warm: Vec<WarmSandbox>,
 }
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldImage {
+    pub image: ImageId,
+    pub base: Base,
+    pub commit: String,
+    pub built_at: Millis,
+}
+
+/// A sandbox whose agent answers, that no session has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WarmSandbox {
+    pub sandbox: SandboxId,
+    pub base: Base,
+    pub model: Model,
+    pub image: ImageId,
+}
+
+/// The answer to a registration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    pub registered: bool,
+    /// What the runner's pool should hold; what is not named here may go.
+    #[serde(default)]
+    pub pool: Vec<PoolTarget>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolTarget {
+    pub base: Base,
+    pub model: Model,
+    pub size: u32,
+}
+
+/// `POST /runner/images/{image}`: how the making of an image goes on. Sent again until it is
+/// taken; each repetition is dropped by its offset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageReport {
+    pub runner: RunnerId,
+    /// Bytes of the log before `log`. At 0 the log begins anew: an interrupted build is repeated.
+    pub log_offset: u64,
+    pub log: String,
+    /// Present in the last report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<ImageOutcome>,
+}
+
+/// Most bytes of one report's log, and of a whole log.
+pub const MAX_LOG_CHUNK: usize = 32 * 1024;
+pub const MAX_LOG: usize = 1024 * 1024;
 
 /// How long a runner counts as present after it registered.
 pub const REGISTRATION_MS: i64 = 60_000;

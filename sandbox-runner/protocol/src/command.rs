@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Mode, Repository};
-use crate::id::{Epoch, Millis, PartId, PromptId, SandboxId, SessionId};
+use crate::id::{Epoch, ImageId, Millis, PartId, PromptId, SandboxId, SessionId, SnapshotId};
+use crate::image::{Base, EnvironmentName, Specification};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -18,18 +19,34 @@ pub enum Command {
         sandbox: SandboxId,
         prompt: PromptId,
     },
+    /// Keeps an idle sandbox's files as a snapshot and ends it; the last report says which.
+    Sleep {
+        sandbox: SandboxId,
+    },
     /// Ends the sandbox.
     End {
         sandbox: SandboxId,
     },
-    /// Makes the image of a branch, unless there is one of its newest commit.
-    BuildImage {
-        repository: Repository,
-        branch: String,
-    },
+    /// Makes an image unless nothing changed since the newest one of its base.
+    BuildImage(BuildImage),
 }
 
-/// Starts a sandbox from the newest image, which is built first when there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildImage {
+    pub image: ImageId,
+    pub base: Base,
+    /// What the environment is to hold; without one, the repository's own files decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specification: Option<Specification>,
+    /// Builds even if nothing changed.
+    #[serde(default)]
+    pub force: bool,
+    /// Absolute URL that reports of this build are sent to.
+    pub callback_url: String,
+}
+
+/// Starts a sandbox: from the pool if `warm` names an entry that is still there, else from
+/// `snapshot`, else from the newest image, which is built first when there is none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Start {
     pub session: SessionId,
@@ -45,10 +62,19 @@ pub struct Start {
     pub first_part: PartId,
     /// Absolute URL that callbacks of this sandbox are sent to.
     pub callback_url: String,
+    /// Which of the repository's environments; without one, the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentName>,
+    /// The sandbox of the runner's pool that the Fleet leased to this session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm: Option<SandboxId>,
+    /// What this session's files were last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotId>,
 }
 
 /// A model by the provider that serves it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Model {
     pub provider: Provider,

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, ImageId, Millis, PartId, PromptId, SandboxId, Seq, UserId};
+use crate::id::{Epoch, ImageId, Millis, PartId, PromptId, SandboxId, Seq, SnapshotId, UserId};
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,6 +68,29 @@ pub enum Fact {
         sandbox: SandboxId,
         epoch: Epoch,
         reason: String,
+    },
+    /// The sandbox was idle and is asleep; the next prompt wakes it from its snapshot.
+    SandboxSlept {
+        sandbox: SandboxId,
+        epoch: Epoch,
+        snapshot: SnapshotId,
+    },
+    /// Nobody used the sandbox that typing had made ready, so it was ended.
+    SandboxReleased {
+        sandbox: SandboxId,
+        epoch: Epoch,
+    },
+    /// The files as they were now can be gone back to.
+    Snapshotted {
+        snapshot: SnapshotId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        prompt: Option<PromptId>,
+    },
+    /// Something in the sandbox was ended or refused because it wanted more than it may have.
+    LimitReached {
+        limit: Limit,
+        message: String,
     },
     /// One bar of the waterfall.
     Step {
@@ -245,7 +268,9 @@ pub struct Step {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub enum StepName {
-    /// Choosing a runner.
+    /// From the first keystroke to the prompt's arrival: the time that warming had.
+    Typing,
+    /// Choosing a runner, and a sandbox of its pool if there is one.
     Claim,
     /// Building the image, when there was none.
     Image,
@@ -253,15 +278,51 @@ pub enum StepName {
     Restore,
     /// Bringing the workspace to the branch's newest commit.
     Sync,
+    /// A write that waited until the workspace was up to date.
+    WriteWait,
     /// Until the agent server answers.
     AgentUp,
     /// From the prompt's arrival to its first token.
     FirstToken,
     /// From the prompt's start to its end.
     Run,
+    /// Keeping the files as a snapshot.
+    Snapshot,
     /// Committing and pushing.
     Push,
     PullRequest,
+}
+
+impl StepName {
+    /// As people read it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Typing => "typing",
+            Self::Claim => "claim",
+            Self::Image => "image",
+            Self::Restore => "restore",
+            Self::Sync => "sync",
+            Self::WriteWait => "write waited",
+            Self::AgentUp => "agent up",
+            Self::FirstToken => "first token",
+            Self::Run => "run",
+            Self::Snapshot => "snapshot",
+            Self::Push => "push",
+            Self::PullRequest => "pull request",
+        }
+    }
+}
+
+/// What a sandbox may have only so much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum Limit {
+    Memory,
+    Processes,
+    Disk,
+    Time,
+    Money,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -109,6 +109,10 @@ string_id!(
     ImageId, "img"
 );
 string_id!(
+    /// What a sandbox's files were at one moment, from which another sandbox goes on.
+    SnapshotId, "snp"
+);
+string_id!(
     /// A machine that runs sandboxes.
     RunnerId, "run"
 );

@@ -6,6 +6,7 @@
 //! # Layout
 //!
 //! - [`id`]: every identifier is a type of its own.
+//! - [`image`]: what sandboxes start from.
 //! - [`event`]: the ordered log of a session, which is what every client reads.
 //! - [`frame`]: what travels on a client's WebSocket.
 //! - [`api`]: bodies of the HTTP surface.
@@ -21,13 +22,15 @@ pub mod command;
 pub mod event;
 pub mod frame;
 pub mod id;
+pub mod image;
 pub mod signature;
 #[cfg(test)]
 mod typescript;
 
 pub use event::{Event, Fact};
 pub use id::{
-    Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, Seq, SessionId, UserId,
+    Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, Seq, SessionId, SnapshotId,
+    UserId,
 };
 
 /// Version of these messages. A runner of another major version is not placed on.

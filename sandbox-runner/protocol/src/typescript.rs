@@ -6,7 +6,7 @@
 
 use ts_rs::{Config, TS};
 
-use crate::{api, command, event, frame, id};
+use crate::{api, command, event, frame, id, image};
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/ui/src/protocol.ts");
 
@@ -29,11 +29,12 @@ fn the_browser_types_are_generated_from_these_ones() {
     // Every number here fits a double: none exceeds 2^53.
     let config = Config::new().with_large_int("number");
     let text = declarations!(config;
-        id::SessionId, id::PromptId, id::SandboxId, id::ImageId, id::Seq, id::PartId, id::Epoch,
+        id::SessionId, id::PromptId, id::SandboxId, id::ImageId, id::SnapshotId, id::Seq, id::PartId, id::Epoch,
         id::UserId, id::Millis,
         event::Event, event::Fact, event::Repository, event::Person, event::Prompt, event::Source,
         event::Mode, event::Outcome, event::Step, event::StepName, event::PartBody,
-        event::PartOutcome, event::FileChange, event::Opener,
+        event::PartOutcome, event::FileChange, event::Opener, event::Limit,
+        image::Base, image::EnvironmentName, image::Specification, image::BuildStep,
         command::Model, command::Provider,
         frame::ClientFrame, frame::ServerFrame, frame::Participant,
         api::Me, api::CreateSession, api::CreatedSession, api::SessionSummary, api::SessionState,

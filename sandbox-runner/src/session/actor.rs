@@ -222,7 +222,7 @@ impl Actor {
                 Command::End { .. } => return Ok(true),
                 Command::Prompt(prompt) => Input::Prompt(prompt),
                 Command::Stop { prompt, .. } => Input::Stop(prompt),
-                Command::Start(_) | Command::BuildImage { .. } => continue,
+                Command::Start(_) | Command::Sleep { .. } | Command::BuildImage(_) => continue,
             };
             self.apply(input, &[pending.id])?;
         }

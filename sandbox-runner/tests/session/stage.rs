@@ -215,6 +215,9 @@ impl Stage {
             },
             first_part: PartId(u64::from(epoch) * 1000),
             callback_url: format!("{}/runner/callbacks/{session}", self.worker.url),
+            environment: None,
+            warm: None,
+            snapshot: None,
             session,
         };
         self.accept(&Command::Start(start.clone())).await;

@@ -112,6 +112,14 @@ impl State {
                 self.prompt_finished(&prompt, result, context, transition);
             }
             Report::Notice { message } => transition.fact(Fact::Notice { message }),
+            Report::Snapshotted { snapshot, prompt } => {
+                self.snapshot = Some(snapshot.clone());
+                transition.fact(Fact::Snapshotted { snapshot, prompt });
+            }
+            Report::Slept { snapshot } => self.slept(snapshot, context, transition),
+            Report::LimitReached { limit, message } => {
+                transition.fact(Fact::LimitReached { limit, message });
+            }
             Report::Lost { reason } => self.lose_sandbox(reason, context, transition),
         }
     }

@@ -2,7 +2,7 @@
 
 use protocol::api::PullRequest;
 use protocol::event::{Opener, Outcome, PartOutcome, Person, Step};
-use protocol::{Epoch, Fact, PromptId, SandboxId};
+use protocol::{Epoch, Fact, PromptId, SandboxId, SnapshotId};
 
 use super::{
     Context, Deadline, Effect, Refusal, SILENCE_LIMIT_MS, START_LIMIT_MS, Sandbox, State,
@@ -91,6 +91,27 @@ impl State {
         } else if !sandbox.ready {
             self.fail_waiting(&reason, transition);
         }
+        if !self.queue.is_empty() {
+            self.ensure_sandbox(context, transition);
+        }
+    }
+
+    /// The sandbox is gone but for its snapshot; a prompt that came meanwhile wakes it.
+    pub(super) fn slept(
+        &mut self,
+        snapshot: SnapshotId,
+        context: Context,
+        transition: &mut Transition,
+    ) {
+        let Some(sandbox) = self.sandbox.take() else {
+            return;
+        };
+        self.snapshot = Some(snapshot.clone());
+        transition.fact(Fact::SandboxSlept {
+            sandbox: sandbox.id,
+            epoch: sandbox.epoch,
+            snapshot,
+        });
         if !self.queue.is_empty() {
             self.ensure_sandbox(context, transition);
         }

@@ -91,6 +91,7 @@ impl Stage {
             branch: None,
             prompt: prompt.map(str::to_owned),
             model: None,
+            environment: None,
             client_request_id: None,
         }
     }

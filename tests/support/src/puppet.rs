@@ -91,6 +91,8 @@ impl Puppet {
                     capacity: 1000,
                     sandboxes: Vec::new(),
                     version: protocol::VERSION.to_owned(),
+                    images: Vec::new(),
+                    warm: Vec::new(),
                 },
             )
             .await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use protocol::PartId;
-use protocol::event::{Fact, Outcome, PartBody, Step, StepName};
+use protocol::event::{Fact, Outcome, PartBody, Step};
 use protocol::frame::ServerFrame;
 
 const DIM: &str = "\x1b[2m";
@@ -149,24 +149,10 @@ pub fn waterfall(steps: &[Step]) -> String {
         let detail = step.detail.as_deref().unwrap_or_default();
         text.push_str(&format!(
             "  {:<13} {:>7} ms  {bar:<width$}  {DIM}{detail}{RESET}\n",
-            label(step.name),
+            step.name.label(),
             step.ms,
             width = BAR as usize + 1,
         ));
     }
     text
-}
-
-fn label(name: StepName) -> &'static str {
-    match name {
-        StepName::Claim => "claim",
-        StepName::Image => "image",
-        StepName::Restore => "restore",
-        StepName::Sync => "sync",
-        StepName::AgentUp => "agent up",
-        StepName::FirstToken => "first token",
-        StepName::Run => "done",
-        StepName::Push => "push",
-        StepName::PullRequest => "pull request",
-    }
 }

@@ -22,6 +22,11 @@ export type SandboxId = string;
 export type ImageId = string;
 
 /**
+ * What a sandbox's files were at one moment, from which another sandbox goes on.
+ */
+export type SnapshotId = string;
+
+/**
  * Place of an event in its session's log: 1, 2, 3…, no gaps. 0 is "before the first".
  */
 export type Seq = number;
@@ -49,7 +54,7 @@ export type Millis = number;
 /**
  * One entry of the log.
  */
-export type Event = { seq: Seq, at: Millis, } & ({ "type": "session_created", repository: Repository, branch: string, by: Person, } | { "type": "session_titled", title: string, } | { "type": "session_archived", by: Person, } | { "type": "prompt_queued", prompt: Prompt, } | { "type": "prompt_edited", prompt: PromptId, text: string, by: Person, } | { "type": "prompt_cancelled", prompt: PromptId, by: Person, } | { "type": "prompt_started", prompt: PromptId, } | { "type": "prompt_finished", prompt: PromptId, outcome: Outcome, } | { "type": "sandbox_starting", sandbox: SandboxId, epoch: Epoch, } | { "type": "sandbox_ready", sandbox: SandboxId, epoch: Epoch, image: ImageId | null, commit: string, } | { "type": "sandbox_lost", sandbox: SandboxId, epoch: Epoch, reason: string, } | { "type": "step", step: Step, } | { "type": "part_started", part: PartId, prompt: PromptId, body: PartBody, } | { "type": "part_finished", part: PartId, prompt: PromptId, 
+export type Event = { seq: Seq, at: Millis, } & ({ "type": "session_created", repository: Repository, branch: string, by: Person, } | { "type": "session_titled", title: string, } | { "type": "session_archived", by: Person, } | { "type": "prompt_queued", prompt: Prompt, } | { "type": "prompt_edited", prompt: PromptId, text: string, by: Person, } | { "type": "prompt_cancelled", prompt: PromptId, by: Person, } | { "type": "prompt_started", prompt: PromptId, } | { "type": "prompt_finished", prompt: PromptId, outcome: Outcome, } | { "type": "sandbox_starting", sandbox: SandboxId, epoch: Epoch, } | { "type": "sandbox_ready", sandbox: SandboxId, epoch: Epoch, image: ImageId | null, commit: string, } | { "type": "sandbox_lost", sandbox: SandboxId, epoch: Epoch, reason: string, } | { "type": "sandbox_slept", sandbox: SandboxId, epoch: Epoch, snapshot: SnapshotId, } | { "type": "sandbox_released", sandbox: SandboxId, epoch: Epoch, } | { "type": "snapshotted", snapshot: SnapshotId, prompt?: PromptId, } | { "type": "limit_reached", limit: Limit, message: string, } | { "type": "step", step: Step, } | { "type": "part_started", part: PartId, prompt: PromptId, body: PartBody, } | { "type": "part_finished", part: PartId, prompt: PromptId, 
 /**
  * UTF-16 code units of the final text, so that a browser can compare with `length`.
  */
@@ -59,7 +64,7 @@ length: number,
  */
 text?: string, outcome: PartOutcome, } | { "type": "pushed", prompt: PromptId, branch: string, commit: string, files: Array<FileChange>, } | { "type": "pull_request_opened", prompt: PromptId, number: number, url: string, title: string, by: Opener, } | { "type": "notice", message: string, });
 
-export type Fact = { "type": "session_created", repository: Repository, branch: string, by: Person, } | { "type": "session_titled", title: string, } | { "type": "session_archived", by: Person, } | { "type": "prompt_queued", prompt: Prompt, } | { "type": "prompt_edited", prompt: PromptId, text: string, by: Person, } | { "type": "prompt_cancelled", prompt: PromptId, by: Person, } | { "type": "prompt_started", prompt: PromptId, } | { "type": "prompt_finished", prompt: PromptId, outcome: Outcome, } | { "type": "sandbox_starting", sandbox: SandboxId, epoch: Epoch, } | { "type": "sandbox_ready", sandbox: SandboxId, epoch: Epoch, image: ImageId | null, commit: string, } | { "type": "sandbox_lost", sandbox: SandboxId, epoch: Epoch, reason: string, } | { "type": "step", step: Step, } | { "type": "part_started", part: PartId, prompt: PromptId, body: PartBody, } | { "type": "part_finished", part: PartId, prompt: PromptId, 
+export type Fact = { "type": "session_created", repository: Repository, branch: string, by: Person, } | { "type": "session_titled", title: string, } | { "type": "session_archived", by: Person, } | { "type": "prompt_queued", prompt: Prompt, } | { "type": "prompt_edited", prompt: PromptId, text: string, by: Person, } | { "type": "prompt_cancelled", prompt: PromptId, by: Person, } | { "type": "prompt_started", prompt: PromptId, } | { "type": "prompt_finished", prompt: PromptId, outcome: Outcome, } | { "type": "sandbox_starting", sandbox: SandboxId, epoch: Epoch, } | { "type": "sandbox_ready", sandbox: SandboxId, epoch: Epoch, image: ImageId | null, commit: string, } | { "type": "sandbox_lost", sandbox: SandboxId, epoch: Epoch, reason: string, } | { "type": "sandbox_slept", sandbox: SandboxId, epoch: Epoch, snapshot: SnapshotId, } | { "type": "sandbox_released", sandbox: SandboxId, epoch: Epoch, } | { "type": "snapshotted", snapshot: SnapshotId, prompt?: PromptId, } | { "type": "limit_reached", limit: Limit, message: string, } | { "type": "step", step: Step, } | { "type": "part_started", part: PartId, prompt: PromptId, body: PartBody, } | { "type": "part_finished", part: PartId, prompt: PromptId, 
 /**
  * UTF-16 code units of the final text, so that a browser can compare with `length`.
  */
@@ -102,7 +107,7 @@ export type Step = { name: StepName, started_at: Millis, ms: number,
  */
 detail?: string, };
 
-export type StepName = "claim" | "image" | "restore" | "sync" | "agent_up" | "first_token" | "run" | "push" | "pull_request";
+export type StepName = "typing" | "claim" | "image" | "restore" | "sync" | "write_wait" | "agent_up" | "first_token" | "run" | "snapshot" | "push" | "pull_request";
 
 export type PartBody = { "kind": "text" } | { "kind": "reasoning" } | { "kind": "tool", tool: string, title: string, 
 /**
@@ -126,6 +131,47 @@ additions: number | null, deletions: number | null, };
  * Whose token opened a pull request.
  */
 export type Opener = { "kind": "user", person: Person, };
+
+/**
+ * What a sandbox may have only so much of.
+ */
+export type Limit = "memory" | "processes" | "disk" | "time" | "money";
+
+/**
+ * What an image is of: a branch of a repository, in one of the repository's environments.
+ */
+export type Base = { repository: Repository, branch: string, 
+/**
+ * Absent for the environment that the repository's own files describe.
+ */
+environment?: EnvironmentName, };
+
+/**
+ * 1 to 40 lower-case letters, digits and dashes, beginning with a letter: safe in a path and a URL.
+ */
+export type EnvironmentName = string;
+
+/**
+ * What an environment is to hold besides the repository.
+ */
+export type Specification = { 
+/**
+ * Languages by name and version: `{"python": "3.11"}`.
+ */
+runtime?: { [key in string]: string }, 
+/**
+ * Packages of the system's own package manager.
+ */
+packages?: Array<string>, 
+/**
+ * A shell script that is run in the workspace instead of the repository's own set-up.
+ */
+setup?: string, };
+
+/**
+ * Something that was run for an image. A failed one does not fail the image.
+ */
+export type BuildStep = { name: string, success: boolean, ms: number, };
 
 /**
  * A model by the provider that serves it.
@@ -152,7 +198,11 @@ export type CreateSession = { repository: Repository, branch?: string,
 /**
  * Without one, the session only warms.
  */
-prompt?: string, model?: Model, client_request_id?: string, };
+prompt?: string, model?: Model, 
+/**
+ * One of the repository's environments; without it, the default.
+ */
+environment?: EnvironmentName, client_request_id?: string, };
 
 export type CreatedSession = { id: SessionId, url: string, };
 

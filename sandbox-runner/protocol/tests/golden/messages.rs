@@ -5,30 +5,38 @@ use protocol::callback::*;
 use protocol::command::*;
 use protocol::event::*;
 use protocol::frame::*;
+use protocol::image::*;
 use protocol::{
-    Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, Seq, SessionId, UserId, VERSION,
+    Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, Seq, SessionId, SnapshotId,
+    UserId, VERSION,
 };
 
 use crate::example::Unknown::{PassedOver, Refused};
 use crate::example::{Example, each, each_in, list, message, variants};
 
 variants! {
-    Command { Start, Prompt, Stop, End, BuildImage }
+    Command { Start, Prompt, Stop, Sleep, End, BuildImage }
     Provider { Anthropic, Openai }
     Report {
-        Step, Ready, PartStarted, Delta, PartFinished, Pushed, PromptFinished, Notice, Lost
+        Step, Ready, PartStarted, Delta, PartFinished, Pushed, PromptFinished, Notice,
+        Snapshotted, Slept, LimitReached, Lost
     }
     PromptResult { Completed, Stopped, Failed }
     Purpose { Image, Session }
     Fact {
         SessionCreated, SessionTitled, SessionArchived, PromptQueued, PromptEdited,
         PromptCancelled, PromptStarted, PromptFinished, SandboxStarting, SandboxReady, SandboxLost,
-        Step, PartStarted, PartFinished, Pushed, PullRequestOpened, Notice
+        SandboxSlept, SandboxReleased, Snapshotted, LimitReached, Step, PartStarted, PartFinished, Pushed, PullRequestOpened, Notice
     }
     Source { Web, Api }
     Mode { Queue, Insert }
     Outcome { Completed, Stopped, Failed }
-    StepName { Claim, Image, Restore, Sync, AgentUp, FirstToken, Run, Push, PullRequest }
+    StepName {
+        Typing, Claim, Image, Restore, Sync, WriteWait, AgentUp, FirstToken, Run, Snapshot, Push,
+        PullRequest
+    }
+    Limit { Memory, Processes, Disk, Time, Money }
+    ImageOutcome { Ready, Unchanged, Failed }
     PartBody { Text, Reasoning, Tool }
     PartOutcome { Completed, Failed }
     Opener { User }
@@ -66,6 +74,16 @@ fn commands() -> Vec<Example> {
         model: model(),
         first_part: PartId(1),
         callback_url: format!("https://agents.example/runner/callbacks/{}", session()),
+        environment: None,
+        warm: None,
+        snapshot: Some(snapshot()),
+    };
+    let build = BuildImage {
+        image: image(),
+        base: base(),
+        specification: Some(specification()),
+        force: false,
+        callback_url: format!("https://agents.example/runner/images/{}", image()),
     };
     let commands = vec![
         Command::Start(start.clone()),
@@ -74,15 +92,16 @@ fn commands() -> Vec<Example> {
             sandbox: sandbox(),
             prompt: prompt_id(),
         },
+        Command::Sleep { sandbox: sandbox() },
         Command::End { sandbox: sandbox() },
-        Command::BuildImage {
-            repository: repository(),
-            branch: "main".to_owned(),
-        },
+        Command::BuildImage(build.clone()),
     ];
     let mut examples = each("command", PassedOver, commands);
     examples.extend([
         message("start", PassedOver, start),
+        message("build_image", PassedOver, build),
+        message("base", PassedOver, base()),
+        message("specification", Refused, specification()),
         message("send_prompt", PassedOver, prompt),
         message("accepted", PassedOver, Accepted { accepted: true }),
         message("model", PassedOver, model()),
@@ -136,6 +155,17 @@ fn callbacks() -> Vec<Example> {
         Report::Notice {
             message: "set-up failed: see the image's log".to_owned(),
         },
+        Report::Snapshotted {
+            snapshot: snapshot(),
+            prompt: Some(prompt_id()),
+        },
+        Report::Slept {
+            snapshot: snapshot(),
+        },
+        Report::LimitReached {
+            limit: Limit::Memory,
+            message: "cargo was ended: the sandbox has 4 GiB".to_owned(),
+        },
         Report::Lost {
             reason: "the agent server ended".to_owned(),
         },
@@ -179,7 +209,43 @@ fn callbacks() -> Vec<Example> {
                 capacity: 8,
                 sandboxes: vec![sandbox()],
                 version: VERSION.to_owned(),
+                images: vec![held_image()],
+                warm: vec![warm_sandbox()],
             },
+        ),
+        message("held_image", PassedOver, held_image()),
+        message("warm_sandbox", PassedOver, warm_sandbox()),
+        message(
+            "registered",
+            PassedOver,
+            Registered {
+                registered: true,
+                pool: vec![pool_target()],
+            },
+        ),
+        message("pool_target", PassedOver, pool_target()),
+        message(
+            "image_report",
+            PassedOver,
+            ImageReport {
+                runner: RunnerId::from_random([6; 16]),
+                log_offset: 120,
+                log: "   Compiling api\n".to_owned(),
+                outcome: Some(ImageOutcome::Ready(built_image())),
+            },
+        ),
+        message("built_image", PassedOver, built_image()),
+        list(
+            "image_outcome",
+            vec![
+                ImageOutcome::Ready(built_image()),
+                ImageOutcome::Unchanged {
+                    commit: COMMIT.to_owned(),
+                },
+                ImageOutcome::Failed {
+                    message: "the repository has no branch main".to_owned(),
+                },
+            ],
         ),
         message(
             "credentials_request",
@@ -259,6 +325,23 @@ fn events() -> Vec<Example> {
             epoch: Epoch(1),
             reason: "the agent server ended".to_owned(),
         },
+        Fact::SandboxSlept {
+            sandbox: sandbox(),
+            epoch: Epoch(1),
+            snapshot: snapshot(),
+        },
+        Fact::SandboxReleased {
+            sandbox: sandbox(),
+            epoch: Epoch(1),
+        },
+        Fact::Snapshotted {
+            snapshot: snapshot(),
+            prompt: Some(prompt_id()),
+        },
+        Fact::LimitReached {
+            limit: Limit::Memory,
+            message: "cargo was ended: the sandbox has 4 GiB".to_owned(),
+        },
         Fact::Step { step: step() },
         Fact::PartStarted {
             part: PartId(3),
@@ -318,6 +401,17 @@ fn events() -> Vec<Example> {
         message("step", PassedOver, step()),
         message("file_change", PassedOver, text_file()),
         message("file_change-binary", PassedOver, binary_file()),
+        list(
+            "limit",
+            vec![
+                Limit::Memory,
+                Limit::Processes,
+                Limit::Disk,
+                Limit::Time,
+                Limit::Money,
+            ],
+        ),
+        message("build_step", PassedOver, build_step()),
         list("source", vec![Source::Web, Source::Api]),
         list("mode", vec![Mode::Queue, Mode::Insert]),
         list(
@@ -333,13 +427,16 @@ fn events() -> Vec<Example> {
         list(
             "step_name",
             vec![
+                StepName::Typing,
                 StepName::Claim,
                 StepName::Image,
                 StepName::Restore,
                 StepName::Sync,
+                StepName::WriteWait,
                 StepName::AgentUp,
                 StepName::FirstToken,
                 StepName::Run,
+                StepName::Snapshot,
                 StepName::Push,
                 StepName::PullRequest,
             ],
@@ -439,6 +536,7 @@ fn bodies() -> Vec<Example> {
                 branch: Some("develop".to_owned()),
                 prompt: Some(TEXT.to_owned()),
                 model: Some(model()),
+                environment: Some(EnvironmentName::parse("python-3").unwrap()),
                 client_request_id: Some("7f3c".to_owned()),
             },
         ),
@@ -450,6 +548,7 @@ fn bodies() -> Vec<Example> {
                 branch: None,
                 prompt: None,
                 model: None,
+                environment: None,
                 client_request_id: None,
             },
         ),
@@ -567,6 +666,71 @@ fn prompt_id() -> PromptId {
 
 fn sandbox() -> SandboxId {
     SandboxId::from_random([3; 16])
+}
+
+fn snapshot() -> SnapshotId {
+    SnapshotId::from_random([8; 16])
+}
+
+fn base() -> Base {
+    Base {
+        repository: repository(),
+        branch: "main".to_owned(),
+        environment: None,
+    }
+}
+
+fn specification() -> Specification {
+    Specification {
+        runtime: [("python".to_owned(), "3.11".to_owned())].into(),
+        packages: vec!["jq".to_owned()],
+        setup: Some("make deps".to_owned()),
+    }
+}
+
+fn held_image() -> HeldImage {
+    HeldImage {
+        image: image(),
+        base: base(),
+        commit: COMMIT.to_owned(),
+        built_at: NOW,
+    }
+}
+
+fn warm_sandbox() -> WarmSandbox {
+    WarmSandbox {
+        sandbox: sandbox(),
+        base: base(),
+        model: model(),
+        image: image(),
+    }
+}
+
+fn pool_target() -> PoolTarget {
+    PoolTarget {
+        base: base(),
+        model: model(),
+        size: 2,
+    }
+}
+
+fn build_step() -> BuildStep {
+    BuildStep {
+        name: "cargo test".to_owned(),
+        success: true,
+        ms: 8123,
+    }
+}
+
+fn built_image() -> BuiltImage {
+    BuiltImage {
+        commit: COMMIT.to_owned(),
+        fingerprint: "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef".to_owned(),
+        reason: "no image yet".to_owned(),
+        runtime: [("python".to_owned(), "3.11.2".to_owned())].into(),
+        steps: vec![build_step()],
+        bytes: 123_456_789,
+    }
 }
 
 fn image() -> ImageId {

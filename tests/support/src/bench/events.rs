@@ -38,6 +38,7 @@ pub async fn measure() -> Result<Measure, BenchError> {
         branch: None,
         prompt: None,
         model: None,
+        environment: None,
         client_request_id: None,
     };
     let session = client.create_session(&wanted).await?.id;
