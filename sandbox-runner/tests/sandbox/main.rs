@@ -9,6 +9,7 @@
 
 mod fixture;
 mod forge;
+mod hostile;
 mod images;
 mod isolation;
 mod lifecycle;
