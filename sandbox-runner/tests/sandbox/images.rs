@@ -22,7 +22,7 @@ const MANIFEST: &str = "[package]\nname = \"hello\"\nversion = \"0.1.0\"\neditio
 const PASSING: &str = "#[test]\nfn adds() { assert_eq!(1 + 1, 2); }\n";
 const FAILING: &str = "#[test]\nfn adds() { assert_eq!(1 + 1, 3); }\n";
 
-fn images(fixture: &Fixture, forge: &Forge) -> Images {
+pub(crate) fn images(fixture: &Fixture, forge: &Forge) -> Images {
     let provider = Upstream {
         base_url: "http://127.0.0.1:9".to_owned(),
         key: None,
@@ -50,7 +50,7 @@ fn images(fixture: &Fixture, forge: &Forge) -> Images {
     )
 }
 
-fn base(branch: &str) -> Base {
+pub(crate) fn base(branch: &str) -> Base {
     Base {
         repository: Repository::parse("octo/hello").unwrap(),
         branch: branch.to_owned(),
