@@ -19,7 +19,7 @@ const READ: [&str; 12] = [
 ];
 
 /// What belongs to the sandbox.
-const WRITE: [&str; 6] = [
+const WRITE: [&str; 7] = [
     // Not what is mounted in it: that is another one after a snapshot.
     "/home",
     "/tmp",
@@ -27,6 +27,8 @@ const WRITE: [&str; 6] = [
     "/var/lib/agent",
     "/run",
     "/dev/shm",
+    // There is one only where packages are unpacked.
+    "/opt/system",
 ];
 
 pub(super) fn enter() -> Result<(), RulesetError> {
