@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::gateway::egress::Egress;
 use crate::gateway::{Gateway, GatewayError};
-use crate::image::Images;
+use crate::image::{self, Images, System};
 use crate::pool::Pool;
 use crate::register::{Registration, credentials, keep_registered};
 use crate::sandbox::doctor::{self, DoctorError};
@@ -89,7 +89,9 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
     let images = Arc::new(Images::new(
         backend.images(),
         backend.clone(),
+        backend.layers().clone(),
         Arc::clone(&gateway),
+        System::read(),
     ));
 
     let (sessions, supervisor) = sessions();
@@ -106,6 +108,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         .unwrap_or_else(|| format!("http://{address}"));
 
     let machinery = Arc::new(Machinery {
+        runner: runner.clone(),
         store: Arc::clone(&store),
         worker: worker.clone(),
         layers: backend.layers().clone(),
@@ -180,14 +183,15 @@ fn backend(config: &Config) -> Result<Namespaces, RunnerError> {
         path: settings.clone(),
         source,
     })?;
+    let agent = Tool {
+        name: AGENT.to_owned(),
+        sources: vec![settings, config.opencode_bin.clone()],
+    };
     Namespaces::open(&NamespacesConfig {
         state: config.state_dir.clone(),
         runner: std::env::current_exe().map_err(RunnerError::Program)?,
         sandbox_uid: config.sandbox_uid,
-        tools: vec![Tool {
-            name: AGENT.to_owned(),
-            sources: vec![settings, config.opencode_bin.clone()],
-        }],
+        tools: std::iter::once(agent).chain(image::tool()).collect(),
     })
     .map_err(RunnerError::Setup)
 }
