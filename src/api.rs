@@ -1,8 +1,12 @@
 //! The HTTP surface: each handler parses, authorises, asks one thing, answers.
 
+pub mod environments;
+pub mod images;
 pub mod repositories;
 pub mod runner;
 pub mod sessions;
+pub mod statistics;
+pub mod webhooks;
 
 use axum::Json;
 use axum::body::Body;
@@ -11,13 +15,15 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use protocol::SessionId;
 use protocol::api::Me;
-use protocol::event::Person;
+use protocol::event::{Person, Repository};
+use protocol::image::EnvironmentName;
 use serde::de::DeserializeOwned;
 use worker::Env;
 
 use crate::auth::{self, CurrentUser};
 use crate::config;
-use crate::database::Database;
+use crate::database::environments::Environment;
+use crate::database::{self, Database};
 use crate::error::Error;
 use crate::github::Github;
 use crate::platform::http::to_object;
@@ -55,6 +61,39 @@ impl Caller {
         auth::authorize_session(&self.database, &self.github, &self.person, &session).await?;
         Ok(session)
     }
+
+    /// The repository that a path names, and its default branch, if it is open to the caller.
+    pub async fn repository(&self, owner: &str, name: &str) -> Result<(Repository, String), Error> {
+        let repository = Repository::new(owner, name).map_err(|_| Error::NotFound("repository"))?;
+        let (database, github) = (&self.database, &self.github);
+        let branch =
+            auth::authorize_repository(database, github, &self.person, &repository).await?;
+        Ok((repository, branch))
+    }
+
+    /// An environment of a repository that is open to the caller. Without a name it is the default
+    /// one, which everybody may use.
+    pub async fn authorize_environment(
+        &self,
+        repository: &Repository,
+        name: Option<&EnvironmentName>,
+    ) -> Result<(), Error> {
+        match name {
+            Some(name) => self.environment(repository, name).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    async fn environment(
+        &self,
+        repository: &Repository,
+        name: &EnvironmentName,
+    ) -> Result<Environment, Error> {
+        database::environments::find(&self.database, repository, name)
+            .await?
+            .filter(|environment| environment.is_open_to(&self.person))
+            .ok_or(Error::NotFound("environment"))
+    }
 }
 
 /// `GET /healthz`
@@ -81,9 +120,15 @@ pub async fn unknown() -> Error {
 
 /// Reads a JSON body within the limit.
 async fn read_json<T: DeserializeOwned>(body: Body) -> Result<T, Error> {
-    let bytes = read_body(body, MAX_BODY).await?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Error::invalid("malformed", format!("the body cannot be read: {error}")))
+    parse_json(&read_body(body, MAX_BODY).await?)
+}
+
+fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(malformed)
+}
+
+fn malformed(error: serde_json::Error) -> Error {
+    Error::invalid("malformed", format!("the body cannot be read: {error}"))
 }
 
 async fn read_body(body: Body, limit: usize) -> Result<Vec<u8>, Error> {

@@ -45,6 +45,25 @@ pub fn encryption_key(env: &Env) -> Result<[u8; 32], ConfigError> {
         })
 }
 
+/// Minutes that a sandbox without work stays awake, unless `IDLE_MINUTES` says otherwise.
+pub const IDLE_MINUTES: i64 = 10;
+
+pub fn idle_minutes(env: &Env) -> Result<i64, ConfigError> {
+    let text = optional(env, "IDLE_MINUTES", &IDLE_MINUTES.to_string());
+    let minutes = text.parse().ok();
+    minutes
+        .filter(|minutes| (1..=1440).contains(minutes))
+        .ok_or(ConfigError::Form {
+            name: "IDLE_MINUTES",
+            expected: "a whole number from 1 to 1440",
+        })
+}
+
+/// What GitHub signs its webhooks with; without it there are none.
+pub fn github_webhook_secret(env: &Env) -> Option<String> {
+    Some(optional(env, "GITHUB_WEBHOOK_SECRET", "")).filter(|secret| !secret.is_empty())
+}
+
 /// The model of sessions that name none: `provider/name`.
 pub fn default_model(env: &Env) -> Result<Model, ConfigError> {
     let text = optional(env, "MODEL", "anthropic/claude-sonnet-4-5");

@@ -1,6 +1,12 @@
 //! D1: who may come in, and what lists show. Nothing of a session is decided here.
 
+pub mod bases;
+pub mod deliveries;
+pub mod environments;
+pub mod image_logs;
+pub mod images;
 pub mod logins;
+pub mod repositories;
 pub mod sessions;
 pub mod users;
 
@@ -32,6 +38,7 @@ pub struct Database {
 pub enum Parameter<'a> {
     Text(&'a str),
     Number(i64),
+    Optional(Option<&'a str>),
 }
 
 impl Database {
@@ -53,6 +60,7 @@ impl Database {
                 Parameter::Text(text) => JsValue::from_str(text),
                 #[expect(clippy::cast_precision_loss, reason = "ids and times stay within 2^53")]
                 Parameter::Number(number) => JsValue::from_f64(*number as f64),
+                Parameter::Optional(text) => text.map_or(JsValue::NULL, JsValue::from_str),
             })
             .collect();
         Ok(self.d1.prepare(statement).bind(&values)?)

@@ -1,19 +1,36 @@
-//! The Durable Object that knows the runners and which of them holds which sandbox.
+//! The Durable Object that knows the runners, what they keep warm, and which of them holds which
+//! sandbox.
 //!
-//! A runner is present for [`REGISTRATION_MS`] after it registered. A sandbox stays where it was
-//! placed, so that asking twice never starts it twice.
+//! A runner is present for [`REGISTRATION_MS`](protocol::callback::REGISTRATION_MS) after it
+//! registered. A sandbox stays where it was placed, so that asking twice never starts it twice.
 
-use protocol::callback::{REGISTRATION_MS, Register};
-use protocol::{Millis, SandboxId};
+mod placement;
+mod pool;
+mod runners;
+#[cfg(test)]
+mod tests;
+
+pub use self::placement::{Placement, Wish};
+
+use std::collections::BTreeMap;
+
+use protocol::api::PoolFigures;
+use protocol::callback::{PoolTarget, Register};
+use protocol::image::Base;
+use protocol::{Millis, RunnerId, SandboxId};
 use serde::{Deserialize, Serialize};
 use worker::{DurableObject, Env, Request as HttpRequest, Response, State, durable_object};
 
 use crate::error::Error;
+use crate::images::BUILDS_PER_RUNNER;
 use crate::platform::clock;
-use crate::platform::sql::{DurableSql, Sql, SqlError};
+use crate::platform::migration::migrate;
+use crate::platform::sql::{DurableSql, Sql};
 use crate::session::store::StoreError;
 
-const SCHEMA: &str = "
+const STEPS: &[&str] = &[
+    // Objects from before the tables were numbered have these.
+    "
     CREATE TABLE IF NOT EXISTS runners (
         id TEXT PRIMARY KEY, json TEXT NOT NULL, seen_at INTEGER NOT NULL
     ) WITHOUT ROWID;
@@ -22,10 +39,22 @@ const SCHEMA: &str = "
     ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS seen (id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS seen_by_time ON seen (at)
-";
-
-/// How long a placement counts against a runner that has not yet said that it holds the sandbox.
-const UNSEEN_PLACEMENT_MS: i64 = 2 * REGISTRATION_MS;
+    ",
+    "
+    ALTER TABLE placements ADD COLUMN warm TEXT;
+    ALTER TABLE placements ADD COLUMN kind TEXT NOT NULL DEFAULT '';
+    ALTER TABLE placements ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+    ALTER TABLE placements ADD COLUMN base TEXT NOT NULL DEFAULT '';
+    ALTER TABLE placements ADD COLUMN model TEXT NOT NULL DEFAULT '';
+    ALTER TABLE placements ADD COLUMN ready_ms INTEGER;
+    CREATE INDEX placements_by_time ON placements (placed_at);
+    CREATE TABLE warm (
+        sandbox TEXT PRIMARY KEY, runner TEXT NOT NULL, base TEXT NOT NULL, model TEXT NOT NULL,
+        image TEXT NOT NULL, leased_to TEXT, missed INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE warm_time (day INTEGER PRIMARY KEY, ms INTEGER NOT NULL)
+    ",
+];
 
 /// Longer than a signature is good for, whichever way the clocks differ.
 const SEEN_MS: i64 = 11 * 60_000;
@@ -38,12 +67,24 @@ enum Request {
     },
     Place {
         sandbox: SandboxId,
+        wish: Wish,
     },
+    /// A placed sandbox was ready `ms` after it had been asked for.
+    Ready {
+        sandbox: SandboxId,
+        ms: u64,
+    },
+    PoolFigures,
     /// Whether a signed message's identifier is here for the first time.
     FirstSight {
         id: String,
     },
-    Any,
+    Present,
+    /// Chooses a runner for a build, given how many each has.
+    PlaceBuild {
+        base: Base,
+        running: BTreeMap<RunnerId, u32>,
+    },
 }
 
 #[durable_object]
@@ -58,7 +99,7 @@ impl std::panic::RefUnwindSafe for Fleet {}
 impl DurableObject for Fleet {
     fn new(state: State, _env: Env) -> Self {
         let sql = DurableSql::new(&state);
-        if let Err(error) = sql.run(SCHEMA, &[]) {
+        if let Err(error) = migrate(&sql, STEPS) {
             Error::from(StoreError::from(error)).log();
         }
         Self { sql }
@@ -109,15 +150,17 @@ impl DurableObject for Fleet {
 fn answer(sql: &impl Sql, request: Request, now: Millis) -> Result<serde_json::Value, StoreError> {
     Ok(match request {
         Request::Register { register } => {
-            let json = serde_json::to_string(&register)?;
-            sql.run(
-                "INSERT INTO runners (id, json, seen_at) VALUES (?, ?, ?)
-                 ON CONFLICT (id) DO UPDATE SET json = excluded.json, seen_at = excluded.seen_at",
-                &[register.runner.as_str().into(), json.into(), now.0.into()],
-            )?;
-            serde_json::json!({ "registered": true })
+            runners::register(sql, &register, now)?;
+            serde_json::to_value(pool::targets(sql, &register.runner, now)?)?
         }
-        Request::Place { sandbox } => serde_json::to_value(place_in(sql, &sandbox, now)?)?,
+        Request::Place { sandbox, wish } => {
+            serde_json::to_value(placement::place(sql, &sandbox, &wish, now)?)?
+        }
+        Request::Ready { sandbox, ms } => {
+            pool::note_ready(sql, &sandbox, ms)?;
+            serde_json::Value::Null
+        }
+        Request::PoolFigures => serde_json::to_value(pool::figures(sql, now)?)?,
         Request::FirstSight { id } => {
             sql.run(
                 "DELETE FROM seen WHERE at < ?",
@@ -129,107 +172,70 @@ fn answer(sql: &impl Sql, request: Request, now: Millis) -> Result<serde_json::V
             )?;
             (!rows.is_empty()).into()
         }
-        Request::Any => serde_json::to_value(present(sql, now)?.into_iter().next())?,
+        Request::Present => serde_json::to_value(runners::present(sql, now)?)?,
+        Request::PlaceBuild { base, running } => {
+            serde_json::to_value(place_build_in(runners::present(sql, now)?, &base, &running))?
+        }
     })
 }
 
-fn present(sql: &impl Sql, now: Millis) -> Result<Vec<Register>, StoreError> {
-    let rows = sql.run(
-        "SELECT json FROM runners WHERE seen_at >= ? ORDER BY id",
-        &[now.plus(-REGISTRATION_MS).0.into()],
-    )?;
-    rows.iter()
-        .map(|row| Ok(serde_json::from_str(row.text(0)?)?))
-        .collect()
+/// Notes that a runner is there; answers what its pool should hold.
+pub async fn register(env: &Env, register: Register) -> Result<Vec<PoolTarget>, Error> {
+    ask(env, &Request::Register { register }).await
 }
 
-/// The runner that holds `sandbox`, else the one with the most room.
-fn place_in(
-    sql: &impl Sql,
-    sandbox: &SandboxId,
-    now: Millis,
-) -> Result<Option<Register>, StoreError> {
-    let runners = present(sql, now)?;
-    let placed = sql.run(
-        "SELECT runner FROM placements WHERE sandbox = ?",
-        &[sandbox.as_str().into()],
-    )?;
-    if let Some(row) = placed.first() {
-        let runner = row.text(0)?;
-        return Ok(runners
-            .into_iter()
-            .find(|known| known.runner.as_str() == runner));
-    }
-    let mut best: Option<(i64, Register)> = None;
-    for runner in runners {
-        let room = i64::from(runner.capacity) - load(sql, &runner, now)?;
-        if room > 0 && best.as_ref().is_none_or(|(most, _)| room > *most) {
-            best = Some((room, runner));
-        }
-    }
-    let Some((_, runner)) = best else {
-        return Ok(None);
-    };
-    sql.run(
-        "DELETE FROM placements WHERE placed_at < ?",
-        &[now.plus(-86_400_000).0.into()],
-    )?;
-    sql.run(
-        "INSERT INTO placements (sandbox, runner, placed_at) VALUES (?, ?, ?)",
-        &[
-            sandbox.as_str().into(),
-            runner.runner.as_str().into(),
-            now.0.into(),
-        ],
-    )?;
-    Ok(Some(runner))
+/// Chooses a runner for a sandbox, and leases a warm one there; the same whenever asked again.
+pub async fn place(env: &Env, sandbox: &SandboxId, wish: Wish) -> Result<Option<Placement>, Error> {
+    let sandbox = sandbox.clone();
+    ask(env, &Request::Place { sandbox, wish }).await
 }
 
-/// Sandboxes that a runner says it holds, and those on their way to it.
-fn load(sql: &impl Sql, runner: &Register, now: Millis) -> Result<i64, SqlError> {
-    let rows = sql.run(
-        "SELECT sandbox FROM placements WHERE runner = ? AND placed_at >= ?",
-        &[
-            runner.runner.as_str().into(),
-            now.plus(-UNSEEN_PLACEMENT_MS).0.into(),
-        ],
-    )?;
-    let mut load = runner.sandboxes.len() as i64;
-    for row in &rows {
-        let sandbox = row.text(0)?;
-        if !runner.sandboxes.iter().any(|held| held.as_str() == sandbox) {
-            load += 1;
-        }
-    }
-    Ok(load)
+/// Notes how long a sandbox took until it was ready.
+pub async fn note_ready(env: &Env, sandbox: &SandboxId, ms: u64) -> Result<(), Error> {
+    let sandbox = sandbox.clone();
+    ask(env, &Request::Ready { sandbox, ms }).await
 }
 
-/// Notes that a runner is there.
-pub async fn register(env: &Env, register: Register) -> Result<(), Error> {
-    ask::<serde_json::Value>(env, &Request::Register { register })
-        .await
-        .map(|_| ())
-}
-
-/// Chooses a runner for a sandbox; the same one whenever asked again.
-pub async fn place(env: &Env, sandbox: &SandboxId) -> Result<Option<Register>, Error> {
-    ask(
-        env,
-        &Request::Place {
-            sandbox: sandbox.clone(),
-        },
-    )
-    .await
-}
-
-/// Any runner that is present, for work that belongs to no sandbox.
-pub async fn any(env: &Env) -> Result<Option<Register>, Error> {
-    ask(env, &Request::Any).await
+/// What the pools did and cost lately.
+pub async fn pool_figures(env: &Env) -> Result<PoolFigures, Error> {
+    ask(env, &Request::PoolFigures).await
 }
 
 /// False when a message of this identifier was taken before.
 pub async fn first_sight(env: &Env, id: &str) -> Result<bool, Error> {
     ask(env, &Request::FirstSight { id: id.to_owned() }).await
+}
+
+/// Runners that are present.
+pub async fn present_runners(env: &Env) -> Result<Vec<Register>, Error> {
+    ask(env, &Request::Present).await
+}
+
+/// Chooses a runner for a build; `running` says how many builds each has.
+pub async fn place_build(
+    env: &Env,
+    base: &Base,
+    running: BTreeMap<RunnerId, u32>,
+) -> Result<Option<Register>, Error> {
+    let base = base.clone();
+    ask(env, &Request::PlaceBuild { base, running }).await
+}
+
+/// Of the runners with room one that holds an image of the base, which it can begin with or find
+/// unchanged; else the one with the fewest builds.
+fn place_build_in(
+    runners: Vec<Register>,
+    base: &Base,
+    running: &BTreeMap<RunnerId, u32>,
+) -> Option<Register> {
+    let builds = |runner: &Register| running.get(&runner.runner).copied().unwrap_or(0);
+    runners
+        .into_iter()
+        .filter(|runner| builds(runner) < BUILDS_PER_RUNNER)
+        .min_by_key(|runner| {
+            let holds = runner.images.iter().any(|image| image.base == *base);
+            (!holds, builds(runner))
+        })
 }
 
 async fn ask<T: serde::de::DeserializeOwned>(env: &Env, request: &Request) -> Result<T, Error> {
@@ -238,60 +244,4 @@ async fn ask<T: serde::de::DeserializeOwned>(env: &Env, request: &Request) -> Re
         .fetch_with_request(crate::platform::http::to_object("/", request)?)
         .await?;
     Ok(response.json().await?)
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use protocol::RunnerId;
-
-    use super::*;
-    use crate::platform::sql::native::NativeSql;
-
-    fn fleet(runners: &[(u8, u32)]) -> NativeSql {
-        let sql = NativeSql::in_memory();
-        sql.run(SCHEMA, &[]).unwrap();
-        for (number, capacity) in runners {
-            let register = Register {
-                runner: RunnerId::from_random([*number; 16]),
-                url: format!("http://runner-{number}"),
-                capacity: *capacity,
-                sandboxes: Vec::new(),
-                version: "1.0".to_owned(),
-                images: Vec::new(),
-                warm: Vec::new(),
-            };
-            answer(&sql, Request::Register { register }, Millis(0)).unwrap();
-        }
-        sql
-    }
-
-    fn sandbox(number: u8) -> SandboxId {
-        SandboxId::from_random([number; 16])
-    }
-
-    #[test]
-    fn a_sandbox_is_placed_once_however_often_it_is_asked_for() {
-        let sql = fleet(&[(1, 4), (2, 4)]);
-        let first = place_in(&sql, &sandbox(1), Millis(1)).unwrap().unwrap();
-        place_in(&sql, &sandbox(2), Millis(1)).unwrap().unwrap();
-        let again = place_in(&sql, &sandbox(1), Millis(2)).unwrap().unwrap();
-        assert_eq!(first, again);
-    }
-
-    #[test]
-    fn sandboxes_spread_until_nobody_has_room() {
-        let sql = fleet(&[(1, 1), (2, 1)]);
-        let one = place_in(&sql, &sandbox(1), Millis(1)).unwrap().unwrap();
-        let two = place_in(&sql, &sandbox(2), Millis(1)).unwrap().unwrap();
-        assert_ne!(one.runner, two.runner);
-        assert_eq!(place_in(&sql, &sandbox(3), Millis(1)).unwrap(), None);
-    }
-
-    #[test]
-    fn a_runner_that_stopped_registering_gets_nothing() {
-        let sql = fleet(&[(1, 4)]);
-        let late = Millis(REGISTRATION_MS + 1);
-        assert_eq!(place_in(&sql, &sandbox(1), late).unwrap(), None);
-    }
 }

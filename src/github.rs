@@ -1,11 +1,14 @@
-//! GitHub's REST API, as far as we use it: sign-in, access, installation tokens, pull requests.
+//! GitHub's REST API, as far as we use it: sign-in, access, installation tokens, branches,
+//! pull requests, webhooks.
 //!
 //! The client is small on purpose; its requests are checked against GitHub's published behaviour
 //! by a stateful peer in the end-to-end tests. Base URLs are configuration.
 
 pub mod app;
+pub mod branch;
 pub mod oauth;
 pub mod pull_request;
+pub mod webhook;
 
 use std::time::Duration;
 

@@ -5,6 +5,7 @@
 //! - [`router`]: every route; [`api`], [`auth`]: handlers and who may call them.
 //! - [`session`]: the object of one session; [`session::machine`] decides, purely.
 //! - [`fleet`]: the object that knows the runners.
+//! - [`images`]: the registry of images.
 //! - [`database`]: D1. [`github`]: GitHub's API. [`config`], [`error`]: what the names say.
 //! - [`platform`]: the only place that knows JavaScript and the clock.
 
@@ -15,13 +16,14 @@ pub mod database;
 pub mod error;
 pub mod fleet;
 pub mod github;
+pub mod images;
 pub mod platform;
 pub mod router;
 pub mod session;
 
 use axum::body::Body;
 use tower_service::Service as _;
-use worker::{Context, Env, HttpRequest, event};
+use worker::{Context, Env, HttpRequest, ScheduleContext, ScheduledEvent, event};
 
 #[event(fetch)]
 async fn fetch(
@@ -40,4 +42,11 @@ async fn fetch(
         return Ok(response);
     }
     Ok(router::secure(response))
+}
+
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    if let Err(error) = images::refresh::refresh_all(&env).await {
+        error.log();
+    }
 }

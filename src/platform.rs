@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod crypto;
 pub mod http;
+pub mod migration;
 pub mod random;
 pub mod sql;

@@ -3,10 +3,12 @@
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{delete, get, patch, post, put};
 use worker::Env;
 
-use crate::api::{self, repositories, runner, sessions};
+use crate::api::{
+    self, environments, images, repositories, runner, sessions, statistics, webhooks,
+};
 use crate::auth::sign_in;
 
 pub fn router(env: Env) -> Router {
@@ -22,9 +24,30 @@ pub fn router(env: Env) -> Router {
         // Clients work.
         .route("/api/me", get(api::me))
         .route("/api/repositories", get(repositories::list))
+        .route("/api/repositories/{owner}/{name}", get(repositories::show))
+        .route(
+            "/api/repositories/{owner}/{name}/settings",
+            put(repositories::set),
+        )
         .route(
             "/api/repositories/{owner}/{name}/images",
-            post(repositories::build_image),
+            get(images::list).post(images::request),
+        )
+        .route(
+            "/api/repositories/{owner}/{name}/images/{image}",
+            get(images::show),
+        )
+        .route(
+            "/api/repositories/{owner}/{name}/images/{image}/log",
+            get(images::log),
+        )
+        .route(
+            "/api/repositories/{owner}/{name}/environments",
+            get(environments::list).post(environments::create),
+        )
+        .route(
+            "/api/repositories/{owner}/{name}/environments/{environment}",
+            get(environments::show).delete(environments::remove),
         )
         .route("/api/sessions", get(sessions::list).post(sessions::create))
         .route(
@@ -41,8 +64,12 @@ pub fn router(env: Env) -> Router {
         .route("/api/sessions/{id}/waterfall", get(sessions::waterfall))
         .route("/api/sessions/{id}/ws-ticket", post(sessions::ticket))
         .route("/api/sessions/{id}/ws", get(sessions::socket))
+        .route("/api/statistics/pool", get(statistics::pool))
+        // GitHub tells.
+        .route("/github/webhooks", post(webhooks::github))
         // Runners report.
         .route("/runner/callbacks/{session}", post(runner::callbacks))
+        .route("/runner/images/{image}", post(runner::image))
         .route("/runner/register", post(runner::register))
         .route("/runner/credentials", post(runner::credentials))
         .fallback(api::unknown)

@@ -26,6 +26,7 @@ use self::hub::Hub;
 use self::machine::{Context, Input};
 use self::request::{NewPrompt, REQUEST_PATH, Request, SOCKET_PATH};
 use self::store::{Admission, Store, TicketHolder};
+use crate::config;
 use crate::error::Error;
 use crate::platform::sql::DurableSql;
 use crate::platform::{clock, random};
@@ -45,6 +46,7 @@ pub(crate) struct Core {
     state: State,
     env: Env,
     store: Option<Store<DurableSql>>,
+    idle_ms: i64,
     /// When the alarm rings, as far as this life of the object knows.
     alarm_at: Cell<Option<Millis>>,
 }
@@ -63,11 +65,16 @@ impl DurableObject for Session {
             Ok(pair) => state.set_websocket_auto_response(&pair),
             Err(error) => worker::console_error!("no automatic pong: {error:?}"),
         }
+        let idle_minutes = config::idle_minutes(&env).unwrap_or_else(|error| {
+            Error::from(error).log();
+            config::IDLE_MINUTES
+        });
         Self {
             core: Rc::new(Core {
                 state,
                 env,
                 store,
+                idle_ms: idle_minutes * 60_000,
                 alarm_at: Cell::new(None),
             }),
         }
@@ -140,7 +147,7 @@ impl Core {
         match request {
             Request::Create { create } => {
                 if store.state()?.is_none() {
-                    let context = context()?;
+                    let context = self.context()?;
                     let (state, transition) = machine::create(create, context);
                     store.commit(&state, transition, None, context.now)?;
                     self.perform_soon();
@@ -148,7 +155,7 @@ impl Core {
                 Ok(Response::from_json(&self.summary()?)?)
             }
             Request::Warm => {
-                self.apply(Input::Warm, None)?;
+                self.apply(Input::Typing, None)?;
                 Ok(Response::from_json(&self.summary()?)?)
             }
             Request::Prompt(prompt) => {
@@ -202,7 +209,7 @@ impl Core {
         let batch: Batch = serde_json::from_str(body)
             .map_err(|error| Error::invalid("malformed", format!("not a batch: {error}")))?;
         // What does not exist here keeps no identifiers either.
-        self.session()?;
+        let state = self.session()?;
         if !self.store()?.first_sight(webhook_id, clock::now())? {
             return Err(Error::Replayed);
         }
@@ -211,11 +218,8 @@ impl Core {
             .first
             .saturating_add(batch.reports.len() as u64)
             .saturating_sub(1);
-        self.apply(Input::Batch(batch), None)?;
-        let sandbox = self
-            .session()?
-            .sandbox
-            .filter(|sandbox| sandbox.epoch == epoch);
+        let state = self.step(state, Input::Batch(batch), None)?;
+        let sandbox = state.sandbox.filter(|sandbox| sandbox.epoch == epoch);
         // A report that ended the sandbox was taken, and nothing after it counts.
         let received = sandbox.map_or(last, |sandbox| sandbox.received);
         Ok(Response::from_json(&Acknowledgement { received })?)
@@ -260,17 +264,38 @@ impl Core {
         Ok(id)
     }
 
-    /// One step: decide, commit, tell viewers, and see to what has to be done.
     fn apply(self: &Rc<Self>, input: Input, done: Option<&str>) -> Result<(), Error> {
-        let mut state = self.session()?;
-        let context = context()?;
+        self.step(self.session()?, input, done).map(|_| ())
+    }
+
+    /// One step from the stored state: decide, commit, tell viewers, and see to what has to be done.
+    fn step(
+        self: &Rc<Self>,
+        before: machine::State,
+        input: Input,
+        done: Option<&str>,
+    ) -> Result<machine::State, Error> {
+        let mut state = before.clone();
+        let context = self.context()?;
         let transition = state.step(input, context)?;
+        // A keystroke mostly changes nothing, and then nothing is written.
+        if done.is_none() && transition.is_empty() && state == before {
+            return Ok(state);
+        }
         let committed = self
             .store()?
             .commit(&state, transition, done, context.now)?;
         self.hub().broadcast(committed);
         self.perform_soon();
-        Ok(())
+        Ok(state)
+    }
+
+    fn context(&self) -> Result<Context, Error> {
+        Ok(Context {
+            now: clock::now(),
+            random: random::bytes()?,
+            idle_ms: self.idle_ms,
+        })
     }
 
     /// Performs what is due without making the caller wait for it.
@@ -349,11 +374,4 @@ pub fn checked_prompt(text: &str) -> Result<String, Error> {
         return Err(Error::invalid("prompt_too_long", message));
     }
     Ok(text.to_owned())
-}
-
-fn context() -> Result<Context, Error> {
-    Ok(Context {
-        now: clock::now(),
-        random: random::bytes()?,
-    })
 }

@@ -1,6 +1,7 @@
 // Loaded into the agent server. It sets the environment of the commands that the agent runs:
 // commits which the agent makes itself are authored by whoever prompted, as the runner's own are
-// (each prompt comes with its author), and the configuration folder is the user's again.
+// (each prompt comes with its author), and the folders of settings, data and caches are the user's
+// again, not the agent's own.
 const authors = new Map()
 
 export const Session = async () => ({
@@ -9,7 +10,11 @@ export const Session = async () => ({
     if (author) authors.set(input.sessionID, author)
   },
   "shell.env": async (input, output) => {
-    output.env.XDG_CONFIG_HOME = `${process.env.HOME}/.config`
+    const home = process.env.HOME
+    output.env.XDG_CONFIG_HOME = `${home}/.config`
+    output.env.XDG_DATA_HOME = `${home}/.local/share`
+    output.env.XDG_STATE_HOME = `${home}/.local/state`
+    output.env.XDG_CACHE_HOME = `${home}/.cache`
     const author = authors.get(input.sessionID)
     if (!author) return
     output.env.GIT_AUTHOR_NAME = author.name

@@ -13,6 +13,7 @@ use protocol::egress::HostName;
 use protocol::signature::{KeyError, Keys};
 
 use crate::gateway::billing::{Billing, BillingError};
+use crate::layer::depot::{DepotConfig, InvalidDepot};
 
 /// One environment variable, as `--help` shows it.
 pub struct Variable {
@@ -123,6 +124,13 @@ pub const VARIABLES: &[Variable] = &[
         "the committer's address",
     ),
     variable(
+        "DEPOT_URL",
+        "",
+        "where layers travel between runners: file:///directory or s3://bucket/prefix?endpoint=https://…&region=…; without it they stay on this machine",
+    ),
+    variable("DEPOT_ACCESS_KEY_ID", "", "key for the bucket of DEPOT_URL"),
+    variable("DEPOT_SECRET_ACCESS_KEY", "", "secret of that key"),
+    variable(
         "RUST_LOG",
         "info",
         "what is logged to standard error, as tracing's filter",
@@ -147,6 +155,7 @@ pub struct Config {
     /// Hosts that may be on a network around this machine.
     pub internal_hosts: BTreeSet<HostName>,
     pub committer: GitIdentity,
+    pub depot: Option<DepotConfig>,
 }
 
 /// A model provider: where it is and what it wants to see.
@@ -229,6 +238,7 @@ impl Config {
                 name: source.line("GIT_COMMITTER_NAME")?,
                 email: source.line("GIT_COMMITTER_EMAIL")?,
             },
+            depot: source.depot()?,
         })
     }
 }
@@ -299,6 +309,22 @@ impl Source<'_> {
             return Err(self.invalid(name));
         }
         Ok(value.trim_end_matches('/').to_owned())
+    }
+
+    fn depot(&self) -> Result<Option<DepotConfig>, ConfigError> {
+        let Some(url) = self.optional("DEPOT_URL") else {
+            return Ok(None);
+        };
+        let keys = ["DEPOT_ACCESS_KEY_ID", "DEPOT_SECRET_ACCESS_KEY"];
+        let [id, secret] = keys.map(|name| self.optional(name));
+        let config = DepotConfig::parse(&url, id, secret);
+        config.map(Some).map_err(|error| match error {
+            InvalidDepot::NoKeys => ConfigError::Missing {
+                name: "DEPOT_ACCESS_KEY_ID",
+                about: "a bucket needs it and DEPOT_SECRET_ACCESS_KEY",
+            },
+            InvalidDepot::NoAddress => self.invalid("DEPOT_URL"),
+        })
     }
 
     /// One line without what git gives a meaning in an identity.
@@ -396,6 +422,7 @@ mod tests {
             ("MODEL_PRICES", "3 dollars"),
             ("SESSION_BUDGET_USD", "5"),
             ("EGRESS_INTERNAL_HOSTS", "mirror.example.com 10.0.0.1"),
+            ("DEPOT_URL", "/directory"),
         ];
         for (name, value) in cases {
             let error = read(&[(name, value)]).unwrap_err();
@@ -415,6 +442,16 @@ mod tests {
                 ..
             }
         ));
+    }
+
+    #[test]
+    fn a_bucket_without_its_keys_is_refused_and_says_which_are_missing() {
+        let error = read(&[("DEPOT_URL", "s3://layers")]).unwrap_err();
+        assert!(
+            error.to_string().contains("DEPOT_SECRET_ACCESS_KEY"),
+            "{error}"
+        );
+        assert_eq!(read(&[]).unwrap().depot, None);
     }
 
     #[test]

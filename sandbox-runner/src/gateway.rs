@@ -130,6 +130,7 @@ struct Caller {
     credentials: Arc<Cache>,
     billing: Arc<Billing>,
     model_room: Arc<Semaphore>,
+    model_memory: Arc<Semaphore>,
     ledger: Arc<Ledger>,
 }
 
@@ -222,6 +223,7 @@ impl Gateway {
             credentials: Arc::new(Cache::new(asked)),
             billing: Arc::clone(&self.billing),
             model_room: Arc::new(Semaphore::new(model::MOST_REQUESTS)),
+            model_memory: Arc::new(Semaphore::new(model::MEMORY as usize)),
             ledger,
         };
         Router::new().fallback(answer).with_state(caller)

@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use crate::sandbox::HOME;
 use crate::sandbox::namespaces::OpenPorts;
 
 mod exec;
+mod pause;
 mod reaper;
 mod service;
 mod splice;
@@ -37,9 +40,32 @@ const STACK: usize = 128 << 10;
 /// How long to leave a listener alone that cannot accept because the sandbox is out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// What init holds for the runner.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) ports: OpenPorts,
+    pub(crate) namespaces: OwnNamespaces,
+}
+
+/// By which the runner enters; a runner that is not root could not open them from outside.
+#[derive(Debug)]
+pub(crate) struct OwnNamespaces {
+    users: File,
+    mounts: File,
+}
+
+impl OwnNamespaces {
+    pub(crate) fn open() -> io::Result<Self> {
+        Ok(Self {
+            users: File::open("/proc/self/ns/user")?,
+            mounts: File::open("/proc/self/ns/mnt")?,
+        })
+    }
+}
+
 /// Serves until it is killed; returns only when there can be no thread.
-pub(crate) fn serve(listener: &UnixListener, ports: OpenPorts) -> ExitCode {
-    let ports = Arc::new(ports);
+pub(crate) fn serve(listener: &UnixListener, held: Held) -> ExitCode {
+    let held = Arc::new(held);
     let reaper = Arc::new(Reaper::default());
     let services = Arc::new(Services::default());
     let collector = Arc::clone(&reaper);
@@ -50,18 +76,18 @@ pub(crate) fn serve(listener: &UnixListener, ports: OpenPorts) -> ExitCode {
         match listener.accept() {
             Ok((stream, _)) => {
                 let (reaper, services) = (Arc::clone(&reaper), Arc::clone(&services));
-                let ports = Arc::clone(&ports);
+                let held = Arc::clone(&held);
                 // Without a thread the connection is dropped, which the runner sees.
-                let _ = background(move || answer(stream, &reaper, &services, &ports));
+                let _ = background(move || answer(stream, &reaper, &services, &held));
             }
             Err(_) => thread::sleep(ACCEPT_PAUSE),
         }
     }
 }
 
-fn answer(mut stream: UnixStream, reaper: &Reaper, services: &Arc<Services>, ports: &OpenPorts) {
+fn answer(mut stream: UnixStream, reaper: &Reaper, services: &Arc<Services>, held: &Held) {
     let outcome = read_request(&mut stream)
-        .and_then(|request| perform(request, &mut stream, reaper, services, ports));
+        .and_then(|request| perform(request, &mut stream, reaper, services, held));
     if let Err(error) = outcome {
         let _ = stream.write_all(&encode(Kind::Failed, error.to_string().as_bytes()));
     }
@@ -84,10 +110,25 @@ fn perform(
     stream: &mut UnixStream,
     reaper: &Reaper,
     services: &Arc<Services>,
-    ports: &OpenPorts,
+    held: &Held,
 ) -> io::Result<()> {
     match request {
-        Request::Ports => send_ports(stream, ports),
+        Request::Ports => give(stream, &held.ports.descriptors()),
+        Request::Namespaces => {
+            let namespaces = &held.namespaces;
+            give(
+                stream,
+                &[namespaces.users.as_fd(), namespaces.mounts.as_fd()],
+            )
+        }
+        Request::Pause => {
+            pause::pause()?;
+            stream.write_all(&encode(Kind::Done, b""))
+        }
+        Request::Resume => {
+            pause::resume()?;
+            stream.write_all(&encode(Kind::Done, b""))
+        }
         Request::Dial { port } => {
             let port = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
             port.set_nodelay(true)?;
@@ -114,11 +155,11 @@ fn perform(
     }
 }
 
-fn send_ports(stream: &UnixStream, ports: &OpenPorts) -> io::Result<()> {
-    let descriptors = ports.descriptors();
+/// Answers with descriptors.
+fn give(stream: &UnixStream, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(4))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    control.push(SendAncillaryMessage::ScmRights(descriptors));
     let answer = encode(Kind::Done, b"");
     // As short as it is, it is sent whole.
     sendmsg(

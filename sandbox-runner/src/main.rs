@@ -63,10 +63,10 @@ fn serve() -> Result<(), Failure> {
 
 fn doctor() -> Result<(), Failure> {
     let config = prepare()?;
-    runtime()?
+    let machine = runtime()?
         .block_on(runner::doctor(&config))
         .map_err(Failure::Runner)?;
-    print("This machine can hold sandboxes.\n")
+    print(&format!("This machine can hold sandboxes.\n{machine}"))
 }
 
 fn sweep() -> Result<(), Failure> {

@@ -17,7 +17,7 @@ use crate::gateway::{Gateway, GatewayError};
 use crate::image::{self, Images, System};
 use crate::pool::Pool;
 use crate::register::{Registration, credentials, keep_registered};
-use crate::sandbox::doctor::{self, DoctorError};
+use crate::sandbox::doctor::{self, DoctorError, Machine};
 use crate::sandbox::namespaces::{Namespaces, NamespacesConfig, SetupError, Tool};
 use crate::sandbox::{SandboxBackend as _, SandboxError};
 use crate::server::{Commands, router};
@@ -65,10 +65,15 @@ pub enum RunnerError {
     Serve(#[source] io::Error),
 }
 
+const MOST_FILES: u64 = 65_536;
+
 /// Serves until a signal ends it. Sandboxes live on, and the next start takes them over.
 pub async fn serve(config: Config) -> Result<(), RunnerError> {
+    allow_connections();
     let backend = Arc::new(backend(&config)?);
-    doctor::check(&backend).await.map_err(RunnerError::Doctor)?;
+    let machine = doctor::check(&backend).await;
+    let machine = machine.map_err(RunnerError::Doctor)?;
+    tracing::debug!(%machine, "sandboxes can be had");
     // The backend holds the state directory's lock from here on.
     let path = config.state_dir.join("runner.sqlite");
     let store = Arc::new(Store::open(&path).map_err(RunnerError::Store)?);
@@ -154,8 +159,8 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
     Ok(())
 }
 
-/// Checks that this machine can hold sandboxes.
-pub async fn doctor(config: &Config) -> Result<(), RunnerError> {
+/// Checks that this machine can hold sandboxes, and says what it is like.
+pub async fn doctor(config: &Config) -> Result<Machine, RunnerError> {
     let backend = backend(config)?;
     doctor::check(&backend).await.map_err(RunnerError::Doctor)
 }
@@ -219,6 +224,23 @@ fn identifier(config: &Config) -> Result<RunnerId, RunnerError> {
             Ok(id)
         }
         Err(error) => Err(failed(error)),
+    }
+}
+
+/// Connections of sandboxes are descriptors of this process, and the usual limit is what one
+/// sandbox alone may have open.
+fn allow_connections() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(MOST_FILES).min(MOST_FILES);
+    if limit.current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit {
+            current: Some(wanted),
+            maximum: limit.maximum,
+        };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "the limit of open files stays low");
+        }
     }
 }
 

@@ -112,8 +112,6 @@ pub enum SandboxError {
     Exists(SandboxId),
     #[error("there is no sandbox {0}")]
     Unknown(SandboxId),
-    #[error("process {process} of sandbox {id} holds files open")]
-    Busy { id: SandboxId, process: String },
     #[error("there is no layer {0}")]
     UnknownLayer(LayerId),
     #[error("failed to prepare the directory {path}")]
@@ -150,6 +148,12 @@ pub enum SandboxError {
     Unkillable { pid: i32 },
     #[error(transparent)]
     Group(#[from] CgroupError),
+    #[error("sandbox {0} does not run")]
+    NotRunning(SandboxId),
+    #[error("sandbox {id} is at work: {holder} holds its home directory")]
+    Busy { id: SandboxId, holder: String },
+    #[error("the home directory could not be replaced: {0}")]
+    Swap(String),
     #[error("work on a sandbox was interrupted")]
     Interrupted(#[source] io::Error),
     #[error(transparent)]
@@ -185,7 +189,9 @@ pub trait SandboxBackend: Send + Sync {
     /// Stops the sandbox and turns what it wrote into a layer; the sandbox is gone afterwards.
     fn freeze<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>>;
 
-    /// Turns what a running sandbox wrote into a layer; it goes on upon that layer.
+    /// Turns what the sandbox wrote so far into a layer while it runs; it is stopped for some
+    /// milliseconds, however much that is. Fails with [`SandboxError::Busy`] while a program holds
+    /// something in the home directory.
     fn snapshot<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>>;
 
     /// Stops the sandbox and removes all it wrote.

@@ -7,6 +7,7 @@
 //! Control groups of this machine, whichever kind it has, with real processes in them.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use sandbox_runner::sandbox::cgroup::{Cgroup, CgroupError, Driver};
+use sandbox_runner::sandbox::cgroup::{Cgroup, CgroupError, Driver, Entrance};
 use sandbox_runner::sandbox::limits::Limits;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -224,6 +225,55 @@ fn killing_ends_also_what_left_its_parents() {
     // All of them held its output.
     assert_eq!(program.rest(), "");
     assert_eq!(program.signal(), Some(9));
+}
+
+#[test]
+fn a_process_can_be_in_the_group_from_its_start() {
+    let machine = Machine::new();
+    let group = machine.group(&Limits::default());
+    let pid = start_inside(&group.entrance().unwrap());
+    assert_eq!(group.processes().unwrap(), [pid]);
+    // It says so when it has entered the hierarchies that it has to enter by itself.
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let count = groups.lines().filter(|line| line.ends_with("/sandbox"));
+    assert_eq!(count.count(), group.entrance().unwrap().tasks.len() + 1);
+    assert_eq!(group.stats().unwrap().processes, Some(1));
+    group.kill().unwrap();
+    let pid = Pid::from_raw(pid).unwrap();
+    rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap();
+}
+
+/// A child that has entered and then only waits for its end.
+fn start_inside(entrance: &Entrance) -> i32 {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let directory = entrance.directory.as_ref().unwrap().as_raw_fd();
+    #[expect(
+        unsafe_code,
+        reason = "the standard library starts no process in a group"
+    )]
+    // SAFETY: all fields may be zero. The child is a copy with one thread that makes system calls
+    // only, until it is killed.
+    let pid = unsafe {
+        let mut arguments: libc::clone_args = std::mem::zeroed();
+        arguments.flags = 0x2_0000_0000; // CLONE_INTO_CGROUP
+        arguments.exit_signal = libc::SIGCHLD.unsigned_abs().into();
+        arguments.cgroup = directory.unsigned_abs().into();
+        let size = size_of::<libc::clone_args>();
+        let pid = libc::syscall(libc::SYS_clone3, &raw const arguments, size);
+        if pid == 0 {
+            let entered = u8::from(entrance.enter().is_ok());
+            let _ = rustix::io::write(&writer, &[entered]);
+            loop {
+                libc::pause();
+            }
+        }
+        i32::try_from(pid).unwrap()
+    };
+    drop(writer);
+    let mut entered = [0];
+    reader.read_exact(&mut entered).unwrap();
+    assert_eq!(entered, [1]);
+    pid
 }
 
 #[test]

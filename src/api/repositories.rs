@@ -1,23 +1,18 @@
-//! Repositories that a user reaches, and images of them.
+//! Repositories that a user reaches, and what each is set to.
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use protocol::ImageId;
-use protocol::api::{RepositoryList, RepositorySummary};
-use protocol::callback::Register;
-use protocol::command::{BuildImage, Command};
-use protocol::event::Repository;
+use protocol::api::{RepositoryDetail, RepositoryList, RepositorySummary, Settings};
 use protocol::image::Base;
-use serde_json::json;
-use std::time::Duration;
 use worker::Env;
 
-use super::Caller;
+use super::{Caller, read_json};
+use crate::database::images::Wish;
 use crate::error::Error;
-use crate::platform::{clock, http, random};
-use crate::{auth, config, database, fleet};
+use crate::images::checks;
+use crate::platform::clock;
+use crate::{database, images};
 
 /// `GET /api/repositories`
 #[worker::send]
@@ -45,45 +40,61 @@ pub async fn refresh(caller: &Caller) -> Result<Vec<RepositorySummary>, Error> {
     Ok(repositories)
 }
 
-/// `POST /api/repositories/{owner}/{name}/images`: builds the default branch's image, unless there
-/// is one of its newest commit.
+/// `GET /api/repositories/{owner}/{name}`
 #[worker::send]
-pub async fn build_image(
+pub async fn show(
     State(env): State<Env>,
     Path((owner, name)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, Error> {
     let (parts, _) = request.into_parts();
     let caller = Caller::of(env, &parts).await?;
-    let repository = Repository::new(&owner, &name).map_err(|_| Error::NotFound("repository"))?;
-    let branch = auth::authorize_repository(
-        &caller.database,
-        &caller.github,
-        &caller.person,
-        &repository,
-    )
-    .await?;
-    let Register { url, .. } = fleet::any(&caller.env).await?.ok_or(Error::NoRunner)?;
-    let image = ImageId::from_random(random::bytes()?);
-    let public_url = config::public_url(&caller.env)?;
-    let command = Command::BuildImage(BuildImage {
-        callback_url: format!("{public_url}/runner/images/{image}"),
-        image,
-        base: Base {
+    let (repository, default_branch) = caller.repository(&owner, &name).await?;
+    let settings = database::repositories::settings(&caller.database, &repository).await?;
+    let base = Base {
+        repository,
+        branch: default_branch,
+        environment: None,
+    };
+    let rows = database::images::of_base(&caller.database, &base).await?;
+    Ok(Json(RepositoryDetail {
+        image: rows.first().map(|row| row.image()).transpose()?,
+        repository: base.repository,
+        default_branch: base.branch,
+        settings,
+    })
+    .into_response())
+}
+
+/// `PUT /api/repositories/{owner}/{name}/settings`: another specification is built at once.
+#[worker::send]
+pub async fn set(
+    State(env): State<Env>,
+    Path((owner, name)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Error> {
+    let (parts, body) = request.into_parts();
+    let caller = Caller::of(env, &parts).await?;
+    let (repository, branch) = caller.repository(&owner, &name).await?;
+    let settings: Settings = read_json(body).await?;
+    checks::check_settings(&settings)?;
+    let (database, now) = (&caller.database, clock::now());
+    let login = &caller.person.login;
+    let before = database::repositories::settings(database, &repository).await?;
+    database::repositories::set(database, &repository, &settings, login, now).await?;
+    if before.specification != settings.specification {
+        let base = Base {
             repository,
             branch,
             environment: None,
-        },
-        specification: None,
-        force: false,
-    });
-    let keys = config::runner_keys(&caller.env)?;
-    let deadline = Duration::from_secs(10);
-    let answer = http::post_signed(&keys, &url, "/commands", &command, deadline).await;
-    match answer {
-        Ok(answer) if answer.status == 202 => {
-            Ok((StatusCode::ACCEPTED, Json(json!({ "status": "building" }))).into_response())
-        }
-        _ => Err(Error::NoRunner),
+        };
+        database::bases::used(database, &base, now).await?;
+        let wish = Wish {
+            behind: true,
+            ..images::wish(&base, "the specification changed", login, now)
+        };
+        images::request(database, &wish).await?;
+        images::dispatch(&caller.env, database).await;
     }
+    Ok(Json(settings).into_response())
 }

@@ -2,27 +2,30 @@
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use protocol::SessionId;
-use protocol::callback::{Credentials, CredentialsRequest, Purpose, Register};
+use protocol::callback::{
+    Acknowledgement, Credentials, CredentialsRequest, ImageReport, Purpose, Register, Registered,
+};
 use protocol::signature::{Signature, Signed};
+use protocol::{ImageId, SessionId};
 use serde::de::DeserializeOwned;
-use serde_json::json;
 use worker::Env;
 
-use super::{ask_session, read_body};
+use super::{ask_session, parse_json, read_body};
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::github::Github;
 use crate::github::app::Contents;
+use crate::images::{self, Taken};
 use crate::platform::clock;
 use crate::session::request::Request as Ask;
 use crate::{config, fleet};
 
 /// Most bytes of a batch: 200 reports whose texts are cut, and some.
 const MAX_BATCH_BODY: usize = 16 * 1024 * 1024;
-const MAX_MESSAGE_BODY: usize = 64 * 1024;
+/// A piece of a log fits, however it is escaped, and a registration with everything a runner holds.
+const MAX_MESSAGE_BODY: usize = 256 * 1024;
 
 /// `POST /runner/callbacks/{session}`
 #[worker::send]
@@ -51,8 +54,27 @@ pub async fn register(State(env): State<Env>, request: Request) -> Result<Respon
         );
         return Err(Error::invalid("wrong_version", message));
     }
-    fleet::register(&env, register).await?;
-    Ok(Json(json!({ "registered": true })).into_response())
+    let pool = fleet::register(&env, register).await?;
+    images::dispatch(&env, &Database::new(&env)?).await;
+    let registered = true;
+    Ok(Json(Registered { registered, pool }).into_response())
+}
+
+/// `POST /runner/images/{image}`
+#[worker::send]
+pub async fn image(
+    State(env): State<Env>,
+    Path(image): Path<String>,
+    request: Request,
+) -> Result<Response, Error> {
+    let report: ImageReport = message(&env, request).await?;
+    let image = ImageId::parse(&image).map_err(|_| Error::NotFound("image"))?;
+    let database = Database::new(&env)?;
+    let (status, received) = match images::report(&env, &database, &image, report).await? {
+        Taken::Received(received) => (StatusCode::OK, received),
+        Taken::Gap(received) => (StatusCode::CONFLICT, received),
+    };
+    Ok((status, Json(Acknowledgement { received })).into_response())
 }
 
 /// `POST /runner/credentials`
@@ -101,9 +123,7 @@ pub async fn drill(
 /// A verified message that has not been here before.
 async fn message<T: DeserializeOwned>(env: &Env, request: Request) -> Result<T, Error> {
     let (id, body) = verified(env, request, MAX_MESSAGE_BODY).await?;
-    let message = serde_json::from_slice(&body).map_err(|error| {
-        Error::invalid("malformed", format!("the body cannot be read: {error}"))
-    })?;
+    let message = parse_json(&body)?;
     if !fleet::first_sight(env, &id).await? {
         return Err(Error::Replayed);
     }

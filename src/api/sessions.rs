@@ -6,6 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::api::{CreatePrompt, CreateSession, CreatedSession, EditPrompt, SessionList};
 use protocol::event::{Mode, Source};
+use protocol::image::Base;
 use protocol::{Millis, PromptId, Seq, SessionId};
 use serde::Deserialize;
 use worker::Env;
@@ -34,15 +35,25 @@ pub async fn create(State(env): State<Env>, request: Request) -> Result<Response
         &wanted.repository,
     )
     .await?;
+    let environment = wanted.environment.as_ref();
+    caller
+        .authorize_environment(&wanted.repository, environment)
+        .await?;
     let session = reserve(&caller, &wanted).await?;
+    let base = Base {
+        repository: wanted.repository,
+        branch: checked_branch(wanted.branch.unwrap_or(default_branch))?,
+        environment: wanted.environment,
+    };
     let create = Create {
         session: session.clone(),
-        branch: checked_branch(wanted.branch.unwrap_or(default_branch))?,
-        repository: wanted.repository,
+        branch: base.branch.clone(),
+        repository: base.repository.clone(),
         model: match wanted.model {
             Some(model) => model,
             None => config::default_model(&caller.env)?,
         },
+        environment: base.environment.clone(),
         by: caller.person.clone(),
     };
     let created = ask_session(&caller.env, &session, &Ask::Create { create }).await?;
@@ -53,6 +64,7 @@ pub async fn create(State(env): State<Env>, request: Request) -> Result<Response
     let summary = summary.ok_or(Error::NotFound("session"))?;
     // Before the answer: whoever has the identifier can open the session at once.
     database::sessions::update(&caller.database, &summary).await?;
+    database::bases::used(&caller.database, &base, clock::now()).await?;
     let started = match prompt {
         Some(text) => {
             let prompt = NewPrompt {
@@ -98,7 +110,7 @@ async fn reserve(caller: &Caller, wanted: &CreateSession) -> Result<SessionId, E
 }
 
 /// A branch name that git would accept (git-check-ref-format), so that no command sees another.
-fn checked_branch(branch: String) -> Result<String, Error> {
+pub(super) fn checked_branch(branch: String) -> Result<String, Error> {
     let plain =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/');
     let parts_fit = branch

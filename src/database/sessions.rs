@@ -62,7 +62,8 @@ pub async fn repository_of(
     Ok(row.map(|row| row.repository))
 }
 
-/// Sessions of repositories that the user was found to reach, newest first, before `cursor`.
+/// Sessions of repositories that the user was found to reach, newest first, before `cursor`. Those
+/// that never had a prompt have no title, and are of interest to nobody but who began to type.
 pub async fn list(
     database: &Database,
     user: UserId,
@@ -77,7 +78,7 @@ pub async fn list(
     let rows: Vec<Row> = database
         .all(
             "SELECT summary FROM sessions
-             WHERE archived = 0 AND updated_at < ? AND (? = 0 OR created_by = ?)
+             WHERE archived = 0 AND json_extract(summary, '$.title') <> '' AND updated_at < ? AND (? = 0 OR created_by = ?)
                AND EXISTS (SELECT 1 FROM access WHERE access.user = ?
                     AND access.repository = sessions.repository AND access.checked_at >= ?)
              ORDER BY updated_at DESC, id LIMIT ?",

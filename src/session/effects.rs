@@ -7,7 +7,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use protocol::callback::Register;
 use protocol::command::{Command, GitIdentity, SendPrompt, Start};
 use protocol::event::{FileChange, Mode, Person, Step, StepName};
 use protocol::{Epoch, Millis, PromptId, SandboxId};
@@ -18,7 +17,7 @@ use super::{Core, summary_of};
 use crate::config;
 use crate::database::{self, Database};
 use crate::error::Error;
-use crate::fleet;
+use crate::fleet::{self, Wish};
 use crate::github::{Github, pull_request};
 use crate::platform::clock;
 use crate::platform::http::{self, HttpError};
@@ -146,6 +145,14 @@ impl Core {
                 })
                 .await
             }
+            Effect::SleepSandbox { epoch } => {
+                self.command(&state, *epoch, |sandbox| Command::Sleep { sandbox })
+                    .await
+            }
+            Effect::NoteReady { sandbox, ms } => {
+                fleet::note_ready(&self.env, sandbox, *ms).await?;
+                Ok(None)
+            }
             Effect::EndSandbox {
                 sandbox,
                 runner_url,
@@ -195,10 +202,16 @@ impl Core {
             return Ok(None);
         }
         let started_at = clock::now();
-        let Register { url, .. } = fleet::place(&self.env, sandbox).await?.ok_or_else(|| {
-            Failure::Passing(
-                "no runner has registered: start one with `sandbox-runner` (see README)".to_owned(),
-            )
+        let wish = Wish {
+            base: state.base(),
+            model: state.model.clone(),
+            snapshot: state.snapshot.clone(),
+        };
+        let placed = fleet::place(&self.env, sandbox, wish).await?;
+        let placement = placed.ok_or_else(|| {
+            let message = "no runner with room has registered: start one with `sandbox-runner` \
+                           (see README)";
+            Failure::Passing(message.to_owned())
         })?;
         let public_url = config::public_url(&self.env).map_err(Error::from)?;
         let start = Command::Start(Start {
@@ -211,22 +224,23 @@ impl Core {
             model: state.model.clone(),
             first_part: state.next_part,
             callback_url: format!("{public_url}/runner/callbacks/{}", state.session),
-            environment: None,
-            warm: None,
-            snapshot: state.snapshot.clone(),
+            environment: state.environment.clone(),
+            warm: placement.warm,
+            snapshot: state.snapshot.as_ref().map(|kept| kept.id.clone()),
             egress: None,
             spent_microdollars: 0,
         });
-        self.post(&url, &start).await?;
+        self.post(&placement.url, &start).await?;
         let claim = Step {
             name: StepName::Claim,
             started_at,
             ms: clock::now().since(started_at),
-            detail: None,
+            detail: Some(placement.reason),
         };
         Ok(Some(Input::Placed {
             epoch,
-            runner_url: url,
+            runner: placement.runner,
+            runner_url: placement.url,
             claim,
         }))
     }
@@ -331,7 +345,8 @@ fn after_failure(effect: &Effect, reason: String) -> Option<Input> {
     match effect {
         Effect::StartSandbox { epoch, .. }
         | Effect::SendPrompt { epoch, .. }
-        | Effect::StopPrompt { epoch, .. } => Some(Input::Unreachable {
+        | Effect::StopPrompt { epoch, .. }
+        | Effect::SleepSandbox { epoch } => Some(Input::Unreachable {
             epoch: *epoch,
             reason,
         }),
@@ -340,7 +355,10 @@ fn after_failure(effect: &Effect, reason: String) -> Option<Input> {
         }),
         // A runner that is gone took the sandbox with it, and the index is rewritten at the next
         // change.
-        Effect::EndSandbox { .. } | Effect::UpdateIndex | Effect::Expire(_) => {
+        Effect::EndSandbox { .. }
+        | Effect::NoteReady { .. }
+        | Effect::UpdateIndex
+        | Effect::Expire(_) => {
             worker::console_error!("given up: key={} reason={reason}", effect.key());
             None
         }

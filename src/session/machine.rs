@@ -8,10 +8,13 @@
 //! Invariants (held by property tests):
 //! - at most one prompt runs, and every prompt that started finishes exactly once;
 //! - reports are taken in number order, each once, and only from the newest epoch;
+//! - there is at most one sandbox, it is only let go of while nothing runs in it, and nothing stays
+//!   scheduled for one that is gone;
 //! - deltas of a part meet without gap or overlap until the part is finished.
 
 mod prompts;
 mod reports;
+mod rest;
 mod sandbox;
 #[cfg(test)]
 mod tests;
@@ -22,7 +25,8 @@ use protocol::api::{PullRequest, SessionState};
 use protocol::callback::Batch;
 use protocol::command::Model;
 use protocol::event::{FileChange, Person, Prompt, Repository, Source, Step};
-use protocol::{Epoch, Fact, Millis, PartId, PromptId, SandboxId, SessionId, SnapshotId};
+use protocol::image::{Base, EnvironmentName};
+use protocol::{Epoch, Fact, Millis, PartId, PromptId, RunnerId, SandboxId, SessionId, SnapshotId};
 use serde::{Deserialize, Serialize};
 
 /// Everything that decides, small enough to be one row. Texts of prompts and parts are not here.
@@ -33,6 +37,8 @@ pub struct State {
     pub branch: String,
     pub work_branch: String,
     pub model: Model,
+    #[serde(default)]
+    pub environment: Option<EnvironmentName>,
     pub title: String,
     pub created_by: Person,
     pub created_at: Millis,
@@ -51,7 +57,25 @@ pub struct State {
     pub pull_request: Option<PullRequest>,
     /// What the files were last; the next sandbox goes on from it.
     #[serde(default)]
-    pub snapshot: Option<SnapshotId>,
+    pub snapshot: Option<Kept>,
+    /// Somebody types, and has not sent it yet.
+    #[serde(default)]
+    pub typing: Option<Typing>,
+}
+
+/// A snapshot, and the runner that has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    pub id: SnapshotId,
+    pub runner: Option<RunnerId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Typing {
+    /// The first keystroke.
+    pub since: Millis,
+    /// The last one, up to [`rest::TYPING_STEP_MS`] late.
+    pub last: Millis,
 }
 
 /// A prompt that has not started.
@@ -77,12 +101,30 @@ pub struct Running {
 pub struct Sandbox {
     pub id: SandboxId,
     pub epoch: Epoch,
+    #[serde(default)]
+    pub asked_at: Option<Millis>,
     pub ready: bool,
+    /// A prompt came since it was asked for.
+    #[serde(default = "prompted")]
+    pub prompted: bool,
+    /// It has been told to sleep, and takes nothing any more.
+    #[serde(default)]
+    pub sleeping: bool,
+    /// Since when it is ready and has nothing to do.
+    #[serde(default)]
+    pub rests_since: Option<Millis>,
+    #[serde(default)]
+    pub runner: Option<RunnerId>,
     /// Where its commands go; known once it is placed.
     pub runner_url: Option<String>,
     /// Every report up to this number is in the log.
     pub received: u64,
     pub last_report_at: Millis,
+}
+
+/// What is true of a sandbox that was stored before this was.
+fn prompted() -> bool {
+    true
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,12 +140,14 @@ pub struct Context {
     pub now: Millis,
     /// For the identifier of a sandbox, should one be started.
     pub random: [u8; 16],
+    /// How long a sandbox without work stays awake.
+    pub idle_ms: i64,
 }
 
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// Makes a sandbox ready before there is a prompt.
-    Warm,
+    /// Somebody writes a prompt: a sandbox is made ready meanwhile.
+    Typing,
     Prompt(Prompt),
     Edit {
         prompt: PromptId,
@@ -123,6 +167,7 @@ pub enum Input {
     Batch(Batch),
     Placed {
         epoch: Epoch,
+        runner: RunnerId,
         runner_url: String,
         claim: Step,
     },
@@ -175,9 +220,17 @@ pub enum Effect {
         prompt: PromptId,
         epoch: Epoch,
     },
+    SleepSandbox {
+        epoch: Epoch,
+    },
     EndSandbox {
         sandbox: SandboxId,
         runner_url: String,
+    },
+    /// Tells the Fleet how long a sandbox took, for its figures.
+    NoteReady {
+        sandbox: SandboxId,
+        ms: u64,
     },
     OpenPullRequest {
         prompt: PromptId,
@@ -198,7 +251,9 @@ impl Effect {
             Self::StartSandbox { epoch, .. } => format!("start:{epoch}"),
             Self::SendPrompt { prompt, .. } => format!("send:{prompt}"),
             Self::StopPrompt { prompt, .. } => format!("stop:{prompt}"),
+            Self::SleepSandbox { epoch } => format!("sleep:{epoch}"),
             Self::EndSandbox { sandbox, .. } => format!("end:{sandbox}"),
+            Self::NoteReady { sandbox, .. } => format!("ready:{sandbox}"),
             Self::OpenPullRequest { prompt, .. } => format!("pull-request:{prompt}"),
             Self::UpdateIndex => "index".to_owned(),
             Self::Expire(deadline) => deadline.key(),
@@ -216,6 +271,12 @@ pub enum Deadline {
     Stop { prompt: PromptId },
     /// A running prompt has to have reported something by then.
     Silence { epoch: Epoch },
+    /// A prompt has to have come by then to the sandbox that typing made ready.
+    Abandoned { epoch: Epoch },
+    /// A sandbox that has nothing to do until then is put to sleep.
+    Idle { epoch: Epoch },
+    /// A sandbox that was told to sleep has to be asleep by then.
+    Sleep { epoch: Epoch },
 }
 
 impl Deadline {
@@ -224,6 +285,9 @@ impl Deadline {
             Self::Start { epoch } => format!("deadline:start:{epoch}"),
             Self::Stop { prompt } => format!("deadline:stop:{prompt}"),
             Self::Silence { epoch } => format!("deadline:silence:{epoch}"),
+            Self::Abandoned { epoch } => format!("deadline:abandoned:{epoch}"),
+            Self::Idle { epoch } => format!("deadline:idle:{epoch}"),
+            Self::Sleep { epoch } => format!("deadline:sleep:{epoch}"),
         }
     }
 }
@@ -234,6 +298,10 @@ pub const START_LIMIT_MS: i64 = 30 * 60_000;
 pub const STOP_LIMIT_MS: i64 = 10_000;
 /// A build without a line of output may take long; a runner that died says nothing for ever.
 pub const SILENCE_LIMIT_MS: i64 = 20 * 60_000;
+/// A snapshot takes milliseconds; a runner that has not told of it by then is in trouble.
+pub const SLEEP_LIMIT_MS: i64 = 60_000;
+/// Changes that follow each other are one write to the index, and lists are not read that fast.
+pub const BOOKKEEPING_DELAY_MS: i64 = 500;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -265,12 +333,22 @@ pub struct Transition {
 }
 
 impl Transition {
+    pub fn is_empty(&self) -> bool {
+        self.outputs.is_empty() && self.effects.is_empty() && self.cancelled.is_empty()
+    }
+
     fn fact(&mut self, fact: Fact) {
         self.outputs.push(Output::Fact(fact));
     }
 
     fn now(&mut self, context: Context, effect: Effect) {
         self.effects.push((context.now, effect));
+    }
+
+    /// For what nobody waits for: it does not hold up what follows.
+    fn soon(&mut self, context: Context, effect: Effect) {
+        self.effects
+            .push((context.now.plus(BOOKKEEPING_DELAY_MS), effect));
     }
 
     fn expire(&mut self, at: Millis, deadline: Deadline) {
@@ -289,6 +367,8 @@ pub struct Create {
     pub repository: Repository,
     pub branch: String,
     pub model: Model,
+    #[serde(default)]
+    pub environment: Option<EnvironmentName>,
     pub by: Person,
 }
 
@@ -300,13 +380,14 @@ pub fn create(create: Create, context: Context) -> (State, Transition) {
         branch: create.branch.clone(),
         by: create.by.clone(),
     });
-    transition.now(context, Effect::UpdateIndex);
+    transition.soon(context, Effect::UpdateIndex);
     let state = State {
         work_branch: format!("agent/{}", create.session),
         session: create.session,
         repository: create.repository,
         branch: create.branch,
         model: create.model,
+        environment: create.environment,
         title: String::new(),
         created_by: create.by,
         created_at: context.now,
@@ -322,6 +403,7 @@ pub fn create(create: Create, context: Context) -> (State, Transition) {
         uncredited: Vec::new(),
         pull_request: None,
         snapshot: None,
+        typing: None,
     };
     (state, transition)
 }
@@ -331,8 +413,9 @@ impl State {
     pub fn step(&mut self, input: Input, context: Context) -> Result<Transition, Refusal> {
         let mut transition = Transition::default();
         let before = self.summary_key();
+        let resting = self.resting();
         match input {
-            Input::Warm => self.warm(context, &mut transition)?,
+            Input::Typing => self.typing(context, &mut transition)?,
             Input::Prompt(prompt) => self.prompt(prompt, context, &mut transition)?,
             Input::Edit { prompt, text, by } => self.edit(prompt, text, by, &mut transition)?,
             Input::Cancel { prompt, by } => self.cancel(prompt, by, &mut transition)?,
@@ -341,10 +424,11 @@ impl State {
             Input::Batch(batch) => self.batch(batch, context, &mut transition)?,
             Input::Placed {
                 epoch,
+                runner,
                 runner_url,
                 claim,
             } => {
-                self.placed(epoch, runner_url, claim, &mut transition);
+                self.placed(epoch, (runner, runner_url), claim, &mut transition);
             }
             Input::Unreachable { epoch, reason } => {
                 if self.is_current(epoch) {
@@ -362,6 +446,7 @@ impl State {
             Input::PullRequestFailed { message } => transition.fact(Fact::Notice { message }),
             Input::Expired(deadline) => self.expired(deadline, context, &mut transition),
         }
+        self.settle(resting, context, &mut transition);
         if transition
             .outputs
             .iter()
@@ -370,9 +455,18 @@ impl State {
             self.updated_at = context.now;
         }
         if self.summary_key() != before {
-            transition.now(context, Effect::UpdateIndex);
+            transition.soon(context, Effect::UpdateIndex);
         }
         Ok(transition)
+    }
+
+    /// What its sandboxes start from, without a snapshot.
+    pub fn base(&self) -> Base {
+        Base {
+            repository: self.repository.clone(),
+            branch: self.branch.clone(),
+            environment: self.environment.clone(),
+        }
     }
 
     /// What lists show of this session.

@@ -1,6 +1,6 @@
-//! The tables of a session, by version. A step is never changed once it has shipped: a new one
-//! follows it, since objects of every age come back to life under the newest code.
+//! The tables of a session, by version (see [`migration`]).
 
+use crate::platform::migration;
 use crate::platform::sql::{Sql, SqlError};
 
 const STEPS: &[&str] = &["
@@ -26,40 +26,7 @@ const STEPS: &[&str] = &["
     CREATE INDEX seen_by_time ON seen (at)
 "];
 
-/// Brings the object's tables to the newest version; harmless when they are there.
+/// Brings the object's tables to the newest version.
 pub fn migrate(sql: &impl Sql) -> Result<(), SqlError> {
-    sql.run(
-        "CREATE TABLE IF NOT EXISTS meta (version INTEGER NOT NULL)",
-        &[],
-    )?;
-    let rows = sql.run("SELECT version FROM meta", &[])?;
-    let version = rows.first().map_or(Ok(0), |row| row.integer(0))?;
-    for (number, step) in (1_i64..)
-        .zip(STEPS)
-        .skip_while(|(number, _)| *number <= version)
-    {
-        sql.transaction(&mut || {
-            sql.run(step, &[])?;
-            sql.run("DELETE FROM meta", &[])?;
-            sql.run("INSERT INTO meta (version) VALUES (?)", &[number.into()])?;
-            Ok(())
-        })?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::platform::sql::native::NativeSql;
-
-    #[test]
-    fn migrating_twice_is_migrating_once() -> Result<(), SqlError> {
-        let sql = NativeSql::in_memory();
-        migrate(&sql)?;
-        migrate(&sql)?;
-        let rows = sql.run("SELECT version FROM meta", &[])?;
-        assert_eq!(rows.len(), 1);
-        Ok(())
-    }
+    migration::migrate(sql, STEPS)
 }

@@ -107,7 +107,7 @@ impl Core {
             ClientFrame::Stop {} => self.apply(Input::Stop { by }, None),
             ClientFrame::Typing {} => {
                 self.hub().broadcast_typing(by);
-                self.apply(Input::Warm, None)
+                self.apply(Input::Typing, None)
             }
             ClientFrame::Presence { active } => {
                 attachment.active = active;

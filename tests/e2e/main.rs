@@ -14,8 +14,10 @@
 
 mod callbacks;
 mod drill;
+mod images;
 mod refusals;
 mod stage;
+mod warm;
 mod whole;
 mod world;
 
@@ -35,6 +37,8 @@ fn main() -> ExitCode {
     for (name, group) in [
         ("refusals", refusals::group as fn(&mut Group<'_>)),
         ("callbacks", callbacks::group),
+        ("warm", warm::group),
+        ("images", images::group),
         ("drill", drill::group),
         ("whole", whole::group),
     ] {

@@ -92,8 +92,15 @@ impl<'w> Played<'w> {
     }
 
     pub async fn ready_on(stack: &'w PlayedStack) -> Result<Self, Failure> {
+        Self::ready_for(stack, &wanted(None)).await
+    }
+
+    pub async fn ready_for(
+        stack: &'w PlayedStack,
+        wanted: &CreateSession,
+    ) -> Result<Self, Failure> {
         let client = stack.client(ALICE).await?;
-        let session = client.create_session(&wanted(None)).await?.id;
+        let session = client.create_session(wanted).await?.id;
         let start = stack.puppet.start_command(&session).await?;
         let ready = Report::Ready {
             image: None,

@@ -407,6 +407,10 @@ async fn ten_idle_sandboxes_cost_the_runner_little(world: &World) -> Outcome {
     let mut sessions = Vec::new();
     for _ in 0..10 {
         sessions.push(warm(client, stage).await?);
+        // Nobody prompts them; without this the first would be released before the last is ready.
+        for (_, viewer) in &mut sessions {
+            viewer.send(&ClientFrame::Typing {}).await?;
+        }
     }
     let process = stage.stack.runner_process_id().expect("the runner runs");
     let status =

@@ -1,5 +1,9 @@
 //! Bodies of the HTTP surface that clients use.
 
+mod registry;
+
+pub use registry::*;
+
 use serde::{Deserialize, Serialize};
 
 use crate::command::Model;
@@ -172,6 +176,46 @@ pub struct RepositorySummary {
     pub repository: Repository,
     pub default_branch: String,
     pub private: bool,
+}
+
+/// `GET /api/statistics/pool`: what warm sandboxes did and cost, in the last `days`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct PoolFigures {
+    pub days: u32,
+    /// Sandboxes that were taken from a pool.
+    pub hits: u64,
+    /// Those that could not be. Sandboxes that went on from a snapshot are neither.
+    pub misses: Vec<PoolMiss>,
+    /// From asking for a sandbox to its being ready; absent until there was one.
+    pub median_warm_ms: Option<u64>,
+    pub median_cold_ms: Option<u64>,
+    /// `hits` times the difference of the medians.
+    pub seconds_saved: Option<u64>,
+    /// How long sandboxes waited in pools, all together: what they cost.
+    pub warm_sandbox_seconds: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct PoolMiss {
+    pub reason: MissReason,
+    pub count: u64,
+}
+
+/// Why a sandbox was not taken from a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum MissReason {
+    /// Every entry was given away, or there was no demand before.
+    PoolEmpty,
+    /// The entries left were made from an image that is not the newest any more.
+    OlderImage,
+    /// The entries left are for another model.
+    OtherModel,
+    /// There is no image of this base.
+    NoImage,
 }
 
 /// Every answer that is not a success.

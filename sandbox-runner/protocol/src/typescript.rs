@@ -42,7 +42,10 @@ fn the_browser_types_are_generated_from_these_ones() {
         api::Me, api::CreateSession, api::CreatedSession, api::SessionSummary, api::SessionState,
         api::PullRequest, api::SessionList, api::CreatePrompt, api::CreatedPrompt, api::EditPrompt,
         api::EventPage, api::Ticket, api::Waterfall, api::ContactList, api::RepositoryList, api::RepositorySummary,
-        api::ErrorBody, api::ErrorDetail,
+        api::Settings, api::RepositoryDetail, api::RequestImage, api::RequestedImage, api::Image,
+        api::ImageState, api::ImageList, api::ImageLog, api::CreateEnvironment, api::Environment,
+        api::EnvironmentStatus, api::EnvironmentList,
+        api::PoolFigures, api::PoolMiss, api::MissReason, api::ErrorBody, api::ErrorDetail,
     );
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(PATH, &text).unwrap();

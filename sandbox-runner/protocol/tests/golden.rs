@@ -111,7 +111,14 @@ fn every_type_that_travels_has_an_example() {
     let shown: BTreeSet<&str> = EXAMPLES.iter().map(|example| example.type_name).collect();
     let mut found = 0;
     for module in [
-        "api", "callback", "command", "egress", "event", "frame", "ledger",
+        "api",
+        "api/registry",
+        "callback",
+        "command",
+        "egress",
+        "event",
+        "frame",
+        "ledger",
     ] {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/{module}.rs"));
         let mut travels = false;

@@ -1,6 +1,8 @@
 //! How the agent server is started inside a sandbox.
 //!
-//! All its state is under the home directory, so that a snapshot holds it. What decides how it
+//! All its state is in a directory of its own, which a snapshot keeps beside the home: the agent
+//! holds nothing open in the home while it has nothing to do, so the home can be replaced under it.
+//! What decides how it
 //! behaves comes from here, above the repository's own configuration, which could otherwise load
 //! code into the server. It holds no secret: the gateway adds the keys.
 
@@ -9,6 +11,8 @@ use std::{fs, io};
 
 use protocol::command::{Model, Provider};
 use serde_json::{Value, json};
+
+use crate::sandbox;
 
 /// Version that the driver is written for.
 pub const VERSION: &str = "1.18.33";
@@ -42,6 +46,8 @@ pub struct Place<'a> {
     /// The repository.
     pub workspace: &'a str,
     pub home: &'a str,
+    /// What the agent writes for itself; also where it runs.
+    pub state: &'a str,
     /// The folder that [`write_tools`] wrote, read only.
     pub tools: &'a str,
     pub port: u16,
@@ -55,7 +61,8 @@ impl<'a> Place<'a> {
         Self {
             binary,
             workspace,
-            home: "/home/agent",
+            home: sandbox::HOME,
+            state: sandbox::AGENT,
             tools: "/opt/agent",
             port: PORT,
             gateway: "http://127.0.0.1:3129",
@@ -75,12 +82,12 @@ pub fn launch(place: &Place<'_>, model: &Model) -> Launch {
         .chain(argv)
         .map(str::to_owned)
         .collect();
-    let home = place.home;
+    let state = place.state;
     let env = [
-        ("HOME", home.to_owned()),
-        ("XDG_DATA_HOME", format!("{home}/.local/share")),
-        ("XDG_STATE_HOME", format!("{home}/.local/state")),
-        ("XDG_CACHE_HOME", format!("{home}/.cache")),
+        ("HOME", place.home.to_owned()),
+        ("XDG_DATA_HOME", format!("{state}/data")),
+        ("XDG_STATE_HOME", format!("{state}/state")),
+        ("XDG_CACHE_HOME", format!("{state}/cache")),
         // Not the home's: into a configuration folder of its own the agent would install a package
         // first. The plugin takes this back for the programs that the agent runs.
         ("XDG_CONFIG_HOME", format!("{}/config", place.tools)),
@@ -186,21 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn all_state_is_under_the_home_directory() {
+    fn all_state_is_apart_from_the_home_directory() {
         let place = Place::sandbox("/opt/agent/opencode", "/workspace");
-        let directories: Vec<_> = launch(&place, &model())
-            .env
-            .into_iter()
-            .filter(|(name, _)| {
-                name == "HOME" || name.starts_with("XDG_") && name != "XDG_CONFIG_HOME"
-            })
-            .collect();
-        assert_eq!(directories.len(), 4);
-        assert!(
-            directories
-                .iter()
-                .all(|(_, value)| value.starts_with("/home/agent"))
-        );
+        let environment = launch(&place, &model()).env;
+        let directories = ["XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"];
+        for wanted in directories {
+            let found = environment.iter().find(|(name, _)| name == wanted);
+            assert!(found.unwrap().1.starts_with("/var/lib/agent/"), "{found:?}");
+        }
     }
 
     #[test]

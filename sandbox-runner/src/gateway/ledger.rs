@@ -68,7 +68,8 @@ impl Ledger {
     /// Adds what an earlier process of the runner counted of this sandbox.
     pub fn restore(&self, contacts: &[Contact]) {
         for contact in contacts {
-            self.change(contact.kind, &contact.host, contact.verdict, |present| {
+            let (kind, host, at) = (contact.kind, &contact.host, contact.last_at);
+            self.change(kind, host, contact.verdict, at, |present| {
                 present.reason = present.reason.take().or_else(|| contact.reason.clone());
                 present.requests = present.requests.saturating_add(contact.requests);
                 count(present, contact.bytes_up, contact.bytes_down);
@@ -89,37 +90,45 @@ impl Ledger {
     }
 
     pub(super) fn allowed(&self, kind: ContactKind, host: &str) {
-        self.change(kind, host, Verdict::Allowed, |contact| {
+        self.change(kind, host, Verdict::Allowed, clock::now(), |contact| {
             contact.requests = contact.requests.saturating_add(1);
         });
     }
 
     pub(super) fn denied(&self, kind: ContactKind, host: &str, reason: &str) {
-        tracing::info!(host, ?kind, reason, "a sandbox was denied a contact");
-        self.complain(kind, host, Verdict::Denied, reason);
+        // Once for each, since a sandbox can be denied without end.
+        if self.complain(kind, host, Verdict::Denied, reason) {
+            tracing::info!(host, ?kind, reason, "a sandbox was denied a contact");
+        }
     }
 
     pub(super) fn failed(&self, kind: ContactKind, host: &str, reason: &str) {
-        tracing::warn!(host, ?kind, reason, "a sandbox's contact failed");
-        self.complain(kind, host, Verdict::Failed, reason);
+        if self.complain(kind, host, Verdict::Failed, reason) {
+            tracing::warn!(host, ?kind, reason, "a sandbox's contact failed");
+        }
     }
 
-    fn complain(&self, kind: ContactKind, host: &str, verdict: Verdict, reason: &str) {
-        self.change(kind, host, verdict, |contact| {
+    /// Whether this is the first such contact.
+    fn complain(&self, kind: ContactKind, host: &str, verdict: Verdict, reason: &str) -> bool {
+        let mut is_first = false;
+        self.change(kind, host, verdict, clock::now(), |contact| {
+            is_first = contact.requests == 0;
             contact.requests = contact.requests.saturating_add(1);
             contact.reason = Some(reason.to_owned());
         });
+        is_first
     }
 
     /// Of an allowed contact.
     pub(super) fn bytes(&self, kind: ContactKind, host: &str, up: u64, down: u64) {
-        self.change(kind, host, Verdict::Allowed, |contact| {
+        self.change(kind, host, Verdict::Allowed, clock::now(), |contact| {
             count(contact, up, down);
         });
     }
 
     pub(super) fn used(&self, host: &str, tokens: Tokens, microdollars: Option<u64>) {
-        self.change(ContactKind::Model, host, Verdict::Allowed, |contact| {
+        let kind = ContactKind::Model;
+        self.change(kind, host, Verdict::Allowed, clock::now(), |contact| {
             spend(contact, tokens, microdollars);
         });
     }
@@ -129,6 +138,7 @@ impl Ledger {
         kind: ContactKind,
         host: &str,
         verdict: Verdict,
+        at: Millis,
         change: impl FnOnce(&mut Contact),
     ) {
         let mut entries = self.entries();
@@ -157,7 +167,7 @@ impl Ledger {
             is_new: false,
         });
         change(&mut entry.contact);
-        entry.contact.last_at = clock::now();
+        entry.contact.last_at = entry.contact.last_at.max(at);
         if !entry.is_new {
             entry.is_new = true;
             self.changed.notify_one();

@@ -14,7 +14,9 @@ use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::billing::Price;
-use super::forward::{allow_contact, discard, fail_contact, json_answer, named, refuse, stream};
+use super::forward::{
+    allow_contact, content_length, discard, fail_contact, json_answer, named, refuse, stream,
+};
 use super::ledger::{ContactKind, Ledger};
 use super::usage::Usage;
 use super::{Access, Caller, Provider};
@@ -25,6 +27,9 @@ const LONGEST_REQUEST: usize = 32 * 1024 * 1024;
 /// Requests of one sandbox at a time. What is under way is not spent yet, so this bounds how far a
 /// session can exceed its budget.
 pub(super) const MOST_REQUESTS: usize = 16;
+
+/// Kilobytes of one sandbox's requests at a time.
+pub(super) const MEMORY: u32 = 64 * 1024;
 
 /// What a provider needs to know of a request besides its body.
 const REQUEST_HEADERS: [HeaderName; 7] = [
@@ -136,14 +141,17 @@ async fn forward(caller: &Caller, call: &Call<'_>, request: Request) -> Response
         return dialect.error(StatusCode::UNAUTHORIZED, "authentication_error", &message);
     };
     let (parts, body) = request.into_parts();
+    // Neither is ever closed. Bodies are held in memory, so few of them wait at a time.
+    let room = Arc::clone(&caller.model_room).acquire_owned().await.ok();
+    let length = content_length(&parts.headers).unwrap_or(LONGEST_REQUEST as u64);
+    let weight = u32::try_from(length / 1024 + 1).unwrap_or(u32::MAX);
+    let memory = caller.model_memory.acquire_many(weight.min(MEMORY)).await;
     let Some(body) = whole(body).await else {
         let message = "The request is longer than 32 MB or was cut off.";
         deny(caller, provider, message);
         return dialect.error(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message);
     };
     let sent = body.len() as u64;
-    // It is never closed.
-    let room = Arc::clone(&caller.model_room).acquire_owned().await.ok();
     let mut meter = None;
     if parts.method == Method::POST {
         let asked: Asked = serde_json::from_slice(&body).unwrap_or_default();
@@ -173,7 +181,9 @@ async fn forward(caller: &Caller, call: &Call<'_>, request: Request) -> Response
         .request(parts.method, url)
         .headers(headers)
         .body(body);
-    match request.send().await {
+    let sending = request.send().await;
+    drop(memory);
+    match sending {
         Ok(answer) => {
             let ledger = Arc::clone(&caller.ledger);
             allow_contact(&ledger, ContactKind::Model, host, path, answer.status());

@@ -22,6 +22,11 @@ pub(crate) const MAX_OUTPUT: usize = 32 << 10;
 pub(crate) enum Request {
     /// Asks for the descriptors of the ports that lead out; they come with the answer.
     Ports,
+    /// Asks for the descriptors of the namespaces of users and of mounts.
+    Namespaces,
+    /// Stops every other process; answers when all have stopped.
+    Pause,
+    Resume,
     /// Splices the connection to a port on the sandbox's loopback.
     Dial {
         port: u16,

@@ -24,6 +24,9 @@ pub use self::location::{DepotConfig, InvalidDepot};
 use super::archive::{ArchiveError, Digest, Limits, Packed, pack, unpack};
 use super::{LayerError, LayerId, LayerMeta, LayerStore, Lease};
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod bucket;
 mod location;
 mod memory;
 mod transfer;

@@ -17,6 +17,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
+
 use self::control::Control;
 use self::hierarchy::Mounts;
 use super::limits::Limits;
@@ -41,6 +43,12 @@ pub enum CgroupError {
     Name(String),
     #[error("failed to create the control group {path}")]
     Create {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to open {path}")]
+    Open {
         path: PathBuf,
         #[source]
         source: io::Error,
@@ -247,7 +255,8 @@ enum Group {
 }
 
 impl Cgroup {
-    /// Moves a process into the group; its later children are in it from their start.
+    /// Moves a process into the group; its later children are in it from their start. The kernel
+    /// takes up to 20 ms for it, see [`Cgroup::entrance`].
     pub fn attach(&self, pid: i32) -> Result<(), CgroupError> {
         for directory in self.directories() {
             file::write(&directory.join("cgroup.procs"), pid)?;
@@ -255,16 +264,19 @@ impl Cgroup {
         Ok(())
     }
 
-    /// The directory for `CLONE_INTO_CGROUP`, if there is a unified hierarchy. A process that was
-    /// started so need not be attached in [`Driver`]s of that hierarchy alone, see
-    /// [`Cgroup::needs_attach`].
-    pub fn directory(&self) -> Result<Option<OwnedFd>, CgroupError> {
-        self.control().directory()
-    }
-
-    /// Whether a process that was started into [`Cgroup::directory`] is not yet in the whole group.
-    pub fn needs_attach(&self) -> bool {
-        matches!(self.0, Group::Separate(_))
+    /// What a process needs to be in the group from its start.
+    pub fn entrance(&self) -> Result<Entrance, CgroupError> {
+        let unified = self.control().directory();
+        let tasks = self
+            .directories()
+            .into_iter()
+            .filter(|directory| Some(*directory) != unified)
+            .map(|directory| file::open(&directory.join("tasks"), OFlags::WRONLY))
+            .collect::<Result<_, _>>()?;
+        let directory = unified
+            .map(|directory| file::open(directory, OFlags::PATH | OFlags::DIRECTORY))
+            .transpose()?;
+        Ok(Entrance { directory, tasks })
     }
 
     /// Stops all processes where they are; all of them have stopped when this returns. If some do
@@ -333,6 +345,30 @@ impl Cgroup {
             Group::Unified(group) => group.directories(),
             Group::Separate(group) => group.directories(),
         }
+    }
+}
+
+/// The fast way into a group. To move another process, the kernel holds up every start and end of
+/// a process on the machine, and waits until all processors have noticed; a process that is started
+/// there, or has a single thread and moves itself, needs none of that.
+#[derive(Debug)]
+pub struct Entrance {
+    /// For `CLONE_INTO_CGROUP`; none where there is no unified hierarchy.
+    pub directory: Option<OwnedFd>,
+    /// What the process writes to, see [`Entrance::enter`]; nothing but in separate hierarchies.
+    pub tasks: Vec<OwnedFd>,
+}
+
+impl Entrance {
+    /// Moves the calling process, which has a single thread and was started into the directory.
+    /// Needs no right of its own and allocates nothing, so it can be the first thing that a child
+    /// does.
+    pub fn enter(&self) -> io::Result<()> {
+        for tasks in &self.tasks {
+            // Zero is the caller, also in another namespace of processes.
+            rustix::io::write(tasks, b"0")?;
+        }
+        Ok(())
     }
 }
 

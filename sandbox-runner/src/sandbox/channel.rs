@@ -114,8 +114,30 @@ pub(super) async fn dial(mut stream: UnixStream, port: u16) -> Result<UnixStream
 }
 
 /// The descriptors of the ports that lead out.
-pub(super) async fn ports(mut stream: UnixStream) -> Result<Vec<OwnedFd>, ChannelError> {
-    send(&mut stream, &Request::Ports).await?;
+pub(super) async fn ports(stream: UnixStream) -> Result<Vec<OwnedFd>, ChannelError> {
+    descriptors(stream, &Request::Ports).await
+}
+
+/// The descriptors of the namespaces of users and of mounts.
+pub(super) async fn namespaces(stream: UnixStream) -> Result<Vec<OwnedFd>, ChannelError> {
+    descriptors(stream, &Request::Namespaces).await
+}
+
+pub(super) async fn pause(mut stream: UnixStream) -> Result<(), ChannelError> {
+    send(&mut stream, &Request::Pause).await?;
+    done(&mut stream, REPLY).await
+}
+
+pub(super) async fn resume(mut stream: UnixStream) -> Result<(), ChannelError> {
+    send(&mut stream, &Request::Resume).await?;
+    done(&mut stream, REPLY).await
+}
+
+async fn descriptors(
+    mut stream: UnixStream,
+    request: &Request,
+) -> Result<Vec<OwnedFd>, ChannelError> {
+    send(&mut stream, request).await?;
     let mut header = [0; HEADER_LENGTH];
     // Descriptors come with the first byte of the answer, and a socket has room for all of it.
     let received = stream.async_io(Interest::READABLE, || receive_bytes(&stream, &mut header));

@@ -22,11 +22,12 @@ use tokio::time::timeout;
 
 use self::launcher::Launcher;
 use self::slot::Slots;
+use self::turn::Turns;
 use super::cgroup::{CgroupError, Driver, Stats};
 use super::channel::{self, ChannelError, REPLY};
 use super::confinement::AGENT_ID;
 use super::identity::boot_id;
-use super::record::{FILE, SandboxRecord, SandboxState};
+use super::record::{FILE, SandboxRecord, SandboxState, Snapshot};
 use super::socket::connect;
 use super::state::{SandboxDirectory, StateDirectory, StateError};
 use super::tool::{self, ToolError};
@@ -43,8 +44,11 @@ mod message;
 mod mount;
 mod network;
 mod slot;
+mod snapshot;
 mod start;
+mod swap;
 mod tree;
+mod turn;
 mod view;
 pub mod zygote;
 
@@ -112,6 +116,7 @@ pub struct Namespaces {
     users: Option<u32>,
     slots: Slots,
     groups: Driver,
+    turns: Turns,
     /// Names and where they are, from the state directory.
     tools: Vec<(String, PathBuf)>,
     path: String,
@@ -150,6 +155,7 @@ impl Namespaces {
             users: getuid().is_root().then_some(config.sandbox_uid),
             slots: Slots::default(),
             groups: Driver::detect(state.root()),
+            turns: Turns::default(),
             tools,
             path,
             state,
@@ -166,6 +172,14 @@ impl Namespaces {
     /// Where images are kept.
     pub fn images(&self) -> PathBuf {
         self.state.images()
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        self.state.root()
+    }
+
+    pub(super) fn groups(&self) -> &Driver {
+        &self.groups
     }
 
     pub fn layers(&self) -> &LayerStore {
@@ -251,7 +265,9 @@ impl SandboxBackend for Namespaces {
 
     fn adopt<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Adoption, SandboxError>> {
         Box::pin(async move {
-            let identity = match self.record(id)?.state {
+            let _turn = self.turns.take(id).await;
+            let record = self.recover(id).await?;
+            let identity = match record.state {
                 SandboxState::Starting => return Ok(Adoption::Stale),
                 SandboxState::Stopped => return Ok(Adoption::Gone),
                 SandboxState::Running(identity) => identity,
@@ -284,17 +300,22 @@ impl SandboxBackend for Namespaces {
         id: &'a SandboxId,
         grace: Duration,
     ) -> BoxFuture<'a, Result<(), SandboxError>> {
-        Box::pin(async move { self.end(id, grace).await.map(drop) })
+        Box::pin(async move {
+            let _turn = self.turns.take(id).await;
+            self.end(id, grace).await.map(drop)
+        })
     }
 
     fn freeze<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>> {
         Box::pin(async move {
-            let record = match self.end(id, FREEZE_GRACE).await {
+            let _turn = self.turns.take(id).await;
+            let mut record = match self.end(id, FREEZE_GRACE).await {
                 Err(SandboxError::Unknown(id)) => {
                     return self.last_layer(&id).ok_or(SandboxError::Unknown(id));
                 }
                 ended => ended?,
             };
+            self.finish_snapshot(&mut record).await?;
             let layer = LayerId::of(id, record.ordinal);
             let directory = self.state.sandbox(id);
             let meta = LayerMeta {
@@ -321,21 +342,20 @@ impl SandboxBackend for Namespaces {
         })
     }
 
-    fn snapshot<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>> {
-        Box::pin(async move {
-            Err(SandboxError::Busy {
-                id: id.clone(),
-                process: String::new(),
-            })
-        })
-    }
-
     fn destroy<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(async move {
+            let _turn = self.turns.take(id).await;
             match self.end(id, Duration::ZERO).await {
                 Ok(_) | Err(SandboxError::Unknown(_)) => self.discard(&self.state.sandbox(id)),
                 Err(error) => Err(error),
             }
+        })
+    }
+
+    fn snapshot<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>> {
+        Box::pin(async move {
+            let _turn = self.turns.take(id).await;
+            self.take_snapshot(id).await
         })
     }
 
@@ -367,6 +387,32 @@ impl SandboxBackend for Namespaces {
 }
 
 impl Namespaces {
+    /// The record, after what a runner left that ended in the middle of a snapshot.
+    async fn recover(&self, id: &SandboxId) -> Result<SandboxRecord, SandboxError> {
+        let mut record = self.record(id)?;
+        match record.snapshot {
+            None => return Ok(record),
+            // Whether the home is mounted is not known; what was written is all there.
+            Some(Snapshot::Begun) => {
+                record = self.end(id, Duration::ZERO).await?;
+                record.snapshot = None;
+                self.write_record(&record)?;
+            }
+            Some(Snapshot::Swapped) => {
+                if let SandboxState::Running(identity) = &record.state {
+                    let pid = identity.pid;
+                    let alive = identity.open();
+                    let alive = alive.map_err(|source| SandboxError::Watch { pid, source })?;
+                    if alive.is_some() {
+                        self.resume(id).await?;
+                    }
+                }
+                self.finish_snapshot(&mut record).await?;
+            }
+        }
+        Ok(record)
+    }
+
     /// The newest layer that a sandbox became.
     fn last_layer(&self, id: &SandboxId) -> Option<LayerId> {
         (0..)

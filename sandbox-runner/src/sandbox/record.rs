@@ -24,6 +24,8 @@ pub struct SandboxRecord {
     /// How many layers its changes have become so far.
     pub ordinal: u32,
     pub workshop: bool,
+    /// How far a snapshot has come that is not finished.
+    pub snapshot: Option<Snapshot>,
     pub state: SandboxState,
 }
 
@@ -33,6 +35,15 @@ pub enum SandboxState {
     Starting,
     Running(ProcessIdentity),
     Stopped,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Snapshot {
+    /// The processes are stopped, or are about to be.
+    Begun,
+    /// The upper directory is the highest layer, and a fresh one is above it.
+    Swapped,
 }
 
 pub(super) const FILE: &str = "record.json";

@@ -178,6 +178,20 @@ impl SandboxDirectory {
         self.0.join("agent")
     }
 
+    /// What is above the layers after a snapshot that is not finished.
+    pub(super) fn fresh_upper(&self) -> PathBuf {
+        self.0.join("upper.new")
+    }
+
+    pub(super) fn fresh_work(&self) -> PathBuf {
+        self.0.join("work.new")
+    }
+
+    /// The agent's state at the time of a snapshot.
+    pub(super) fn copied_agent(&self) -> PathBuf {
+        self.0.join("agent.copy")
+    }
+
     /// Packages that are unpacked for an image.
     pub(super) fn system(&self) -> PathBuf {
         self.0.join("system")

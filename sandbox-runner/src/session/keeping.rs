@@ -39,8 +39,8 @@ pub(super) async fn keep(
     };
     let snapshot = match kept.await {
         Ok(snapshot) => Some(snapshot),
-        Err(KeepError::Layer(SandboxError::Busy { .. })) => {
-            tracing::info!(sandbox = %start.sandbox, "files are in use, so none were kept");
+        Err(KeepError::Layer(SandboxError::Busy { holder, .. })) => {
+            tracing::info!(sandbox = %start.sandbox, holder, "files are in use, so none were kept");
             None
         }
         Err(error) => {

@@ -320,15 +320,13 @@ async fn spawn_agent(
     place: &SandboxId,
     model: &Model,
 ) -> Result<Agent, ProvisionError> {
-    let launch = launch::launch(
-        &launch::Place::sandbox(&machinery.agent_binary, WORKSPACE),
-        model,
-    );
+    let seen = launch::Place::sandbox(&machinery.agent_binary, WORKSPACE);
+    let launch = launch::launch(&seen, model);
     let spec = SpawnSpec {
         name: AGENT.to_owned(),
         argv: launch.argv,
         env: launch.env.into_iter().collect(),
-        cwd: Some(WORKSPACE.to_owned()),
+        cwd: Some(seen.state.to_owned()),
         log: Some(AGENT_LOG.to_owned()),
     };
     let spawned = machinery.backend.spawn(place, &spec).await;

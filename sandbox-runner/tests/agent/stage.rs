@@ -60,7 +60,9 @@ impl Stage {
         let workspace = root.join("workspace");
         prepare_workspace(&workspace).await;
         write_tools(&root.join("tools")).unwrap();
-        std::fs::create_dir(root.join("home")).unwrap();
+        for name in ["home", "state"] {
+            std::fs::create_dir(root.join(name)).unwrap();
+        }
 
         let port = TcpListener::bind("127.0.0.1:0")
             .await
@@ -69,8 +71,9 @@ impl Stage {
             .unwrap()
             .port();
         let text = |path: &Path| path.to_str().unwrap().to_owned();
-        let (home, tools, workspace) = (
+        let (home, state, tools, workspace) = (
             text(&root.join("home")),
+            text(&root.join("state")),
             text(&root.join("tools")),
             text(&workspace),
         );
@@ -78,6 +81,7 @@ impl Stage {
             binary: &binary,
             workspace: &workspace,
             home: &home,
+            state: &state,
             tools: &tools,
             port,
             gateway: &gateway_url,

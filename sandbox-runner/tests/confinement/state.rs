@@ -19,6 +19,26 @@ pub fn trials() -> Vec<Trial> {
             expect(&status, "Gid:\t1000\t1000\t1000\t1000\n")?;
             expect(&status, "Groups:\t \n")
         }),
+        trial("root_of_a_namespace_alone_is_confined_as_well", || {
+            // Without the host's root, groups cannot be given up.
+            let workspace = Workspace::new();
+            let program = workspace.0.path().join("program");
+            std::fs::copy(std::env::current_exe()?, &program)?;
+            open_to_all(&program)?;
+            open_to_all(workspace.0.path())?;
+            let output = std::process::Command::new("setpriv")
+                .args(["--reuid=20001", "--regid=20001", "--groups=20001,20002"])
+                .args(["unshare", "--user", "--map-user=1000", "--map-group=1000"])
+                .arg("--keep-caps")
+                .arg(&program)
+                .args(["confine", "cat", "/proc/self/status"])
+                .output()?;
+            let status = String::from_utf8(output.stdout)?;
+            expect(&status, "Uid:\t1000\t1000\t1000\t1000\n")?;
+            expect(&status, "CapBnd:\t0000000000000000\n")?;
+            expect(&status, "CapEff:\t0000000000000000\n")?;
+            expect(&status, "Seccomp:\t2\n")
+        }),
         trial("new_privileges_are_ruled_out", || {
             expect(&status()?, "NoNewPrivs:\t1\n")
         }),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use sandbox_runner::init::wire::ExecSpec;
 use sandbox_runner::layer::LayerId;
+use sandbox_runner::sandbox::cgroup::Driver;
 use sandbox_runner::sandbox::channel::ExecOutput;
 use sandbox_runner::sandbox::limits::Limits;
 use sandbox_runner::sandbox::namespaces::{Namespaces, NamespacesConfig, Tool};
@@ -43,6 +45,27 @@ impl Drop for State {
                 let _ = pidfd_send_signal(&descriptor, Signal::KILL);
                 wait_for_end(&descriptor);
             }
+        }
+        self.remove_groups();
+    }
+}
+
+impl State {
+    fn remove_groups(&self) {
+        let groups = Driver::detect(self.0.path());
+        for name in groups.list().unwrap() {
+            if let Some(group) = groups.open(&name).unwrap() {
+                group.kill().unwrap();
+                group.remove().unwrap();
+            }
+        }
+        // The directory of this state's groups; that of all stays.
+        let metadata = self.0.path().metadata().unwrap();
+        let owner = format!("hosted-agents/{:x}-{:x}", metadata.dev(), metadata.ino());
+        let hierarchies = fs::read_dir("/sys/fs/cgroup").unwrap();
+        let hierarchies = hierarchies.map(|entry| entry.unwrap().path());
+        for hierarchy in hierarchies.chain(["/sys/fs/cgroup".into()]) {
+            let _ = fs::remove_dir(hierarchy.join(&owner));
         }
     }
 }

@@ -7,10 +7,12 @@
     reason = "tests"
 )]
 
+mod egress;
 mod fixture;
 mod forge;
 mod images;
 mod isolation;
 mod lifecycle;
 mod programs;
+mod snapshot;
 mod timing;

@@ -16,6 +16,7 @@ use axum::http::StatusCode;
 use protocol::callback::{PromptResult, Report};
 use protocol::command::Command;
 use protocol::event::{Mode, StepName};
+use protocol::ledger::Verdict;
 use protocol::{PromptId, SandboxId};
 
 use stage::Stage;
@@ -331,4 +332,25 @@ async fn a_sandbox_whose_session_is_void_is_ended() {
         }
     });
     ended.await.expect("the sandbox lives on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ledger_is_told_before_a_prompt_ends_and_counts_on_after_a_restart() {
+    let mut stage = Stage::start().await;
+    let start = stage.open(1).await;
+    let text = r#"[[say text="One."]]"#;
+    let first = stage.prompt(&start, 1, text).await;
+    stage.finished(&start, &first).await;
+    let before = stage.model_contact(&start, &first);
+    assert_eq!(before.verdict, Verdict::Allowed);
+    assert!(before.requests > 0 && before.bytes_up > 0 && before.bytes_down > 0);
+    assert!(before.tokens.is_some_and(|tokens| tokens.output > 0));
+
+    stage.kill_runner().await;
+    stage.start_runner().await;
+    let second = stage.prompt(&start, 2, text).await;
+    stage.finished(&start, &second).await;
+    let after = stage.model_contact(&start, &second);
+    assert_eq!(after.requests, before.requests + 1);
+    assert!(after.bytes_up > before.bytes_up);
 }

@@ -23,6 +23,7 @@ use protocol::command::{
 };
 use protocol::event::{Mode, Repository, StepName};
 use protocol::image::Base;
+use protocol::ledger::{Contact, ContactKind};
 use protocol::signature::{Keys, Signature, Signed};
 use protocol::{Epoch, ImageId, Millis, PartId, PromptId, SandboxId, SessionId};
 use support::forge::{Forge, ForgeOptions};
@@ -430,6 +431,24 @@ impl Stage {
     }
 
     /// What git says of the bare repository at the forge.
+    /// What was told of the model before the prompt's end.
+    pub(crate) fn model_contact(&self, start: &Start, ended: &PromptId) -> Contact {
+        let reports = self.reports(start);
+        let before = reports.iter().take_while(
+            |report| !matches!(report, Report::PromptFinished { prompt, .. } if prompt == ended),
+        );
+        let contacts = before.filter_map(|report| match report {
+            Report::Contacts { contacts } => Some(contacts),
+            _ => None,
+        });
+        contacts
+            .flatten()
+            .filter(|contact| contact.kind == ContactKind::Model)
+            .last()
+            .unwrap()
+            .clone()
+    }
+
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
         let output = std::process::Command::new("git")
             .arg("-C")

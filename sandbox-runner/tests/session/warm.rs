@@ -3,7 +3,7 @@
 use protocol::callback::{PromptResult, Report, WarmSandbox};
 use protocol::command::{Command, Start};
 use protocol::event::StepName;
-use protocol::{SandboxId, SnapshotId};
+use protocol::{PromptId, SandboxId, SnapshotId};
 
 use crate::stage::Stage;
 
@@ -33,6 +33,19 @@ async fn slept(stage: &Stage, start: &Start) -> SnapshotId {
     };
     stage
         .until(start, "sleep", |reports| reports.iter().find_map(find))
+        .await
+}
+
+async fn kept(stage: &Stage, start: &Start, prompt: &PromptId) -> SnapshotId {
+    let find = |report: &Report| match report {
+        Report::Snapshotted {
+            snapshot,
+            prompt: of,
+        } => (of.as_ref() == Some(prompt)).then(|| snapshot.clone()),
+        _ => None,
+    };
+    stage
+        .until(start, "snapshot", |reports| reports.iter().find_map(find))
         .await
 }
 
@@ -116,6 +129,36 @@ async fn a_sleeping_session_wakes_with_its_files_and_its_conversation() {
     assert_eq!(stage.git(&["show", "agent/work:word.txt"]), "kept");
     // What was said before is not said again, and the model was given it.
     assert_eq!(stage.texts(&second), ["(no output)", "Here it is."]);
+    assert!(stage.model_was_given(&["heron", "cat ~/notes/word"]));
+    stage.worker.assert_faultless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_goes_on_from_the_end_of_any_turn_in_another_sandbox() {
+    let stage = Stage::start().await;
+    let first = stage.open(1).await;
+    let text =
+        r#"remember the word heron [[bash command="mkdir -p ~/notes; echo one > ~/notes/word"]]"#;
+    let prompt = stage.prompt(&first, 1, text).await;
+    let snapshot = kept(&stage, &first, &prompt).await;
+    // The sandbox goes on upon what was kept, and that stays as it was.
+    let text = r#"[[bash command="echo two >> ~/notes/word; cat ~/notes/word > word.txt"]]"#;
+    let later = stage.prompt(&first, 2, text).await;
+    kept(&stage, &first, &later).await;
+    assert_eq!(stage.git(&["show", "agent/work:word.txt"]), "one\ntwo");
+
+    let second = Start {
+        snapshot: Some(snapshot),
+        ..stage.start_command(2)
+    };
+    let second = stage.open_as(second).await;
+    let text = r#"[[bash command="cat ~/notes/word"]] [[say text="Read."]]"#;
+    let prompt = stage.prompt(&second, 3, text).await;
+    assert_eq!(
+        stage.finished(&second, &prompt).await,
+        PromptResult::Completed
+    );
+    assert_eq!(stage.texts(&second), ["one\n", "Read."]);
     assert!(stage.model_was_given(&["heron", "cat ~/notes/word"]));
     stage.worker.assert_faultless();
 }

@@ -40,6 +40,7 @@ impl State {
         };
         let insert = prompt.mode == Mode::Insert;
         transition.fact(Fact::PromptQueued { prompt });
+        self.typed(context, transition);
         if insert && self.insert(&waiting, context, transition) {
             return Ok(());
         }
@@ -139,7 +140,11 @@ impl State {
 
     /// Starts the next prompt when the sandbox is free for it.
     pub(super) fn start_next(&mut self, context: Context, transition: &mut Transition) {
-        let Some(sandbox) = self.sandbox.as_mut().filter(|sandbox| sandbox.ready) else {
+        let Some(sandbox) = self
+            .sandbox
+            .as_mut()
+            .filter(|sandbox| sandbox.ready && !sandbox.sleeping)
+        else {
             return;
         };
         if self.running.is_some() || self.queue.is_empty() {

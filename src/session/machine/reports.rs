@@ -4,7 +4,7 @@ use protocol::callback::{Batch, PromptResult, Report};
 use protocol::event::{Outcome, PartOutcome};
 use protocol::{Fact, PartId, PromptId};
 
-use super::{Context, Deadline, Effect, OpenPart, Output, Refusal, State, Transition};
+use super::{Context, Deadline, Effect, Kept, OpenPart, Output, Refusal, State, Transition};
 
 impl State {
     pub(super) fn batch(
@@ -47,7 +47,13 @@ impl State {
                     return;
                 };
                 sandbox.ready = true;
+                let asked_at = sandbox.asked_at.take();
                 let (sandbox, epoch) = (sandbox.id.clone(), sandbox.epoch);
+                if let Some(asked_at) = asked_at {
+                    let sandbox = sandbox.clone();
+                    let ms = context.now.since(asked_at);
+                    transition.soon(context, Effect::NoteReady { sandbox, ms });
+                }
                 transition.cancel(Deadline::Start { epoch }.key());
                 transition.fact(Fact::SandboxReady {
                     sandbox,
@@ -113,7 +119,11 @@ impl State {
             }
             Report::Notice { message } => transition.fact(Fact::Notice { message }),
             Report::Snapshotted { snapshot, prompt } => {
-                self.snapshot = Some(snapshot.clone());
+                let runner = self.sandbox.as_ref().and_then(|known| known.runner.clone());
+                self.snapshot = Some(Kept {
+                    id: snapshot.clone(),
+                    runner,
+                });
                 transition.fact(Fact::Snapshotted { snapshot, prompt });
             }
             Report::Slept { snapshot } => self.slept(snapshot, context, transition),

@@ -2,26 +2,13 @@
 
 use protocol::api::PullRequest;
 use protocol::event::{Opener, Outcome, PartOutcome, Person, Step};
-use protocol::{Epoch, Fact, PromptId, SandboxId, SnapshotId};
+use protocol::{Epoch, Fact, PromptId, RunnerId, SandboxId};
 
 use super::{
-    Context, Deadline, Effect, Refusal, SILENCE_LIMIT_MS, START_LIMIT_MS, Sandbox, State,
-    Transition,
+    Context, Deadline, Effect, SILENCE_LIMIT_MS, START_LIMIT_MS, Sandbox, State, Transition,
 };
 
 impl State {
-    pub(super) fn warm(
-        &mut self,
-        context: Context,
-        transition: &mut Transition,
-    ) -> Result<(), Refusal> {
-        if self.archived {
-            return Err(Refusal::Archived);
-        }
-        self.ensure_sandbox(context, transition);
-        Ok(())
-    }
-
     pub(super) fn ensure_sandbox(&mut self, context: Context, transition: &mut Transition) {
         if self.sandbox.is_some() {
             return;
@@ -32,7 +19,12 @@ impl State {
         self.sandbox = Some(Sandbox {
             id: sandbox.clone(),
             epoch,
+            asked_at: Some(context.now),
             ready: false,
+            prompted: !self.queue.is_empty(),
+            sleeping: false,
+            rests_since: None,
+            runner: None,
             runner_url: None,
             received: 0,
             last_report_at: context.now,
@@ -48,7 +40,7 @@ impl State {
     pub(super) fn placed(
         &mut self,
         epoch: Epoch,
-        runner_url: String,
+        (runner, runner_url): (RunnerId, String),
         claim: Step,
         transition: &mut Transition,
     ) {
@@ -58,6 +50,7 @@ impl State {
             .as_mut()
             .filter(|sandbox| sandbox.epoch == epoch)
         {
+            sandbox.runner = Some(runner);
             sandbox.runner_url = Some(runner_url);
             transition.fact(Fact::Step { step: claim });
         }
@@ -73,13 +66,11 @@ impl State {
         let Some(sandbox) = self.sandbox.take() else {
             return;
         };
-        transition.cancel(
-            Deadline::Start {
-                epoch: sandbox.epoch,
-            }
-            .key(),
-        );
-        transition.cancel(format!("start:{}", sandbox.epoch));
+        Self::unschedule(&sandbox, transition);
+        let reason = match &self.snapshot {
+            Some(_) => format!("{reason}; the next sandbox goes on from the newest snapshot"),
+            None => reason,
+        };
         self.close_parts(&reason, transition);
         transition.fact(Fact::SandboxLost {
             sandbox: sandbox.id,
@@ -91,27 +82,6 @@ impl State {
         } else if !sandbox.ready {
             self.fail_waiting(&reason, transition);
         }
-        if !self.queue.is_empty() {
-            self.ensure_sandbox(context, transition);
-        }
-    }
-
-    /// The sandbox is gone but for its snapshot; a prompt that came meanwhile wakes it.
-    pub(super) fn slept(
-        &mut self,
-        snapshot: SnapshotId,
-        context: Context,
-        transition: &mut Transition,
-    ) {
-        let Some(sandbox) = self.sandbox.take() else {
-            return;
-        };
-        self.snapshot = Some(snapshot.clone());
-        transition.fact(Fact::SandboxSlept {
-            sandbox: sandbox.id,
-            epoch: sandbox.epoch,
-            snapshot,
-        });
         if !self.queue.is_empty() {
             self.ensure_sandbox(context, transition);
         }
@@ -152,6 +122,7 @@ impl State {
             return;
         }
         self.archived = true;
+        self.typing = None;
         for waiting in std::mem::take(&mut self.queue) {
             transition.fact(Fact::PromptCancelled {
                 prompt: waiting.prompt,
@@ -161,19 +132,13 @@ impl State {
         self.close_parts("the session was archived", transition);
         self.finish_running(Outcome::Stopped { by: by.clone() }, transition);
         if let Some(sandbox) = self.sandbox.take() {
-            transition.cancel(
-                Deadline::Start {
-                    epoch: sandbox.epoch,
-                }
-                .key(),
-            );
-            transition.cancel(format!("start:{}", sandbox.epoch));
-            self.end(sandbox, context, transition);
+            Self::unschedule(&sandbox, transition);
+            Self::end(sandbox, context, transition);
         }
         transition.fact(Fact::SessionArchived { by });
     }
 
-    fn end(&mut self, sandbox: Sandbox, context: Context, transition: &mut Transition) {
+    pub(super) fn end(sandbox: Sandbox, context: Context, transition: &mut Transition) {
         if let Some(runner_url) = sandbox.runner_url {
             transition.now(
                 context,
@@ -249,13 +214,26 @@ impl State {
                     self.give_up(reason, context, transition);
                 }
             }
+            Deadline::Abandoned { .. } | Deadline::Idle { .. } => {
+                self.rested(&deadline, context, transition);
+            }
+            Deadline::Sleep { epoch } => {
+                if self
+                    .sandbox
+                    .as_ref()
+                    .is_some_and(|sandbox| sandbox.epoch == epoch && sandbox.sleeping)
+                {
+                    let reason = "the sandbox did not go to sleep in time, so it was ended";
+                    self.give_up(reason, context, transition);
+                }
+            }
         }
     }
 
     /// Ends a sandbox that does not answer, and treats it as lost.
     fn give_up(&mut self, reason: &str, context: Context, transition: &mut Transition) {
         if let Some(sandbox) = self.sandbox.clone() {
-            self.end(sandbox, context, transition);
+            Self::end(sandbox, context, transition);
         }
         self.lose_sandbox(reason.to_owned(), context, transition);
     }

@@ -1,4 +1,4 @@
-//! Properties of the machine under any order of inputs, and one statement for each rule.
+//! One statement for each rule of the machine, and properties under any order of inputs.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -7,9 +7,11 @@
     reason = "tests"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+mod properties;
+mod rest;
 
-use proptest::prelude::*;
+use std::collections::BTreeMap;
+
 use protocol::UserId;
 use protocol::callback::{PromptResult, Report};
 use protocol::command::Provider;
@@ -40,10 +42,15 @@ fn prompt(number: u8, author: i64, mode: Mode) -> Input {
     })
 }
 
+const IDLE_MS: i64 = 600_000;
+
 fn at(millis: i64) -> Context {
+    let mut random = [0; 16];
+    random[..8].copy_from_slice(&millis.to_be_bytes());
     Context {
         now: Millis(millis),
-        random: [u8::try_from(millis % 251).unwrap_or(0); 16],
+        random,
+        idle_ms: IDLE_MS,
     }
 }
 
@@ -53,6 +60,10 @@ struct Session {
     facts: Vec<Fact>,
     texts: BTreeMap<PartId, String>,
     effects: Vec<Effect>,
+    /// What is on the schedule, as the store would have it.
+    schedule: BTreeMap<String, (Millis, Effect)>,
+    /// How many steps changed anything that is stored.
+    writes: usize,
     clock: i64,
     reports: u64,
 }
@@ -67,6 +78,7 @@ impl Session {
                 provider: Provider::Openai,
                 name: "m".to_owned(),
             },
+            environment: None,
             by: person(1),
         };
         let (state, transition) = create(create_input, at(0));
@@ -75,6 +87,8 @@ impl Session {
             facts: Vec::new(),
             texts: BTreeMap::new(),
             effects: Vec::new(),
+            schedule: BTreeMap::new(),
+            writes: 0,
             clock: 0,
             reports: 0,
         };
@@ -85,7 +99,7 @@ impl Session {
     /// A session whose sandbox is ready.
     fn ready() -> Self {
         let mut session = Self::new();
-        session.take(Input::Warm).unwrap();
+        session.take(Input::Typing).unwrap();
         session.placed();
         session
             .report(Report::Ready {
@@ -104,9 +118,11 @@ impl Session {
             detail: None,
         };
         let epoch = self.state.epoch;
+        let runner = RunnerId::from_random([1; 16]);
         let runner_url = "http://runner".to_owned();
         self.take(Input::Placed {
             epoch,
+            runner,
             runner_url,
             claim,
         })
@@ -118,7 +134,11 @@ impl Session {
         let before = self.state.clone();
         match self.state.step(input, at(self.clock)) {
             Ok(transition) => {
+                if self.state != before || !transition.is_empty() {
+                    self.writes += 1;
+                }
                 self.absorb(transition);
+                self.check_step(&before);
                 Ok(())
             }
             Err(refusal) => {
@@ -158,8 +178,69 @@ impl Session {
                 }
             }
         }
-        self.effects
-            .extend(transition.effects.into_iter().map(|(_, effect)| effect));
+        for key in transition.cancelled {
+            self.schedule.remove(&key);
+        }
+        for (due, effect) in transition.effects {
+            self.schedule.insert(effect.key(), (due, effect.clone()));
+            self.effects.push(effect);
+        }
+    }
+
+    /// What holds after every step.
+    fn check_step(&self, before: &State) {
+        let gone = before.sandbox.as_ref().filter(|old| {
+            self.state
+                .sandbox
+                .as_ref()
+                .is_none_or(|new| new.epoch != old.epoch)
+        });
+        if let Some(gone) = gone {
+            let suffix = format!(":{}", gone.epoch);
+            let left: Vec<_> = self
+                .schedule
+                .keys()
+                .filter(|key| key.ends_with(&suffix))
+                .collect();
+            assert!(left.is_empty(), "of a sandbox that is gone: {left:?}");
+        }
+        for effect in self.effects.iter().rev().take(4) {
+            if let Effect::EndSandbox { sandbox, .. } = effect {
+                let current = self.state.sandbox.as_ref().map(|current| &current.id);
+                assert_ne!(current, Some(sandbox), "what is ended is not used");
+            }
+        }
+        let sleeps = |state: &State| state.sandbox.as_ref().is_some_and(|one| one.sleeping);
+        if sleeps(&self.state) && !sleeps(before) {
+            assert!(
+                before.resting().is_some(),
+                "only what rests is put to sleep"
+            );
+        }
+        assert!(
+            self.state.running.is_none() || self.state.sandbox.is_some(),
+            "what runs has a sandbox"
+        );
+        if let Some(epoch) = self.state.resting() {
+            let rest = [
+                Deadline::Abandoned { epoch }.key(),
+                Deadline::Idle { epoch }.key(),
+            ];
+            let ends = rest.iter().filter(|key| self.schedule.contains_key(*key));
+            assert_eq!(ends.count(), 1, "a rest has one end");
+        }
+    }
+
+    /// Lets the time pass until `deadline` rings, at `wait` after now at the earliest.
+    fn ring(&mut self, deadline: Deadline, wait: i64) {
+        self.clock += wait;
+        let rung = self.schedule.remove(&deadline.key());
+        assert!(rung.is_some(), "{deadline:?} is scheduled");
+        self.take(Input::Expired(deadline)).unwrap();
+    }
+
+    fn count(&self, wanted: impl Fn(&Fact) -> bool) -> usize {
+        self.facts.iter().filter(|fact| wanted(fact)).count()
     }
 
     fn outcome_of(&self, number: u8) -> Option<&Outcome> {
@@ -323,7 +404,7 @@ fn reports_of_an_earlier_sandbox_are_void() {
             reason: "gone".to_owned(),
         })
         .unwrap();
-    session.take(Input::Warm).unwrap();
+    session.take(Input::Typing).unwrap();
     let batch = Batch {
         sandbox: old.id,
         epoch: old.epoch,
@@ -378,162 +459,4 @@ fn an_archived_session_takes_no_prompt() {
         session.take(prompt(1, 1, Mode::Queue)),
         Err(Refusal::Archived)
     );
-}
-
-/// What a hostile order of clients, runners and clocks may do.
-#[derive(Debug, Clone)]
-enum Act {
-    Prompt(u8, i64, bool),
-    Cancel(u8),
-    Stop,
-    Warm,
-    Placed,
-    Unreachable,
-    Ready,
-    PartStarted(u64, u8),
-    Delta(u64, u64, String),
-    PartFinished(u64, u8, Option<String>),
-    Finished(u8, u8),
-    Lost,
-    ExpireStart,
-    ExpireStop(u8),
-    ExpireSilence,
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    let number = 0..6u8;
-    prop_oneof![
-        4 => (number.clone(), 1..4i64, any::<bool>()).prop_map(|(n, a, i)| Act::Prompt(n, a, i)),
-        1 => number.clone().prop_map(Act::Cancel),
-        2 => Just(Act::Stop),
-        1 => Just(Act::Warm),
-        3 => Just(Act::Placed),
-        1 => Just(Act::Unreachable),
-        4 => Just(Act::Ready),
-        4 => (1..8u64, number.clone()).prop_map(|(p, n)| Act::PartStarted(p, n)),
-        6 => (1..8u64, 0..4u64, "[a-z😀]{0,3}").prop_map(|(p, o, t)| Act::Delta(p, o, t)),
-        3 => (1..8u64, number.clone(), proptest::option::of("[a-z]{0,4}"))
-            .prop_map(|(p, n, t)| Act::PartFinished(p, n, t)),
-        5 => (number.clone(), 0..3u8).prop_map(|(n, r)| Act::Finished(n, r)),
-        1 => Just(Act::Lost),
-        1 => Just(Act::ExpireStart),
-        1 => number.prop_map(Act::ExpireStop),
-        1 => Just(Act::ExpireSilence),
-    ]
-}
-
-fn perform(session: &mut Session, act: Act, used: &mut BTreeSet<u8>) {
-    let epoch = session.state.epoch;
-    // Refusals are part of what is tried; that they change nothing is checked in `take`.
-    let _ = match act {
-        Act::Prompt(number, author, insert) => {
-            if !used.insert(number) {
-                return;
-            }
-            session.take(prompt(
-                number,
-                author,
-                if insert { Mode::Insert } else { Mode::Queue },
-            ))
-        }
-        Act::Cancel(number) => session.take(Input::Cancel {
-            prompt: prompt_id(number),
-            by: person(1),
-        }),
-        Act::Stop => session.take(Input::Stop { by: person(3) }),
-        Act::Warm => session.take(Input::Warm),
-        Act::Placed => {
-            session.placed();
-            Ok(())
-        }
-        Act::Unreachable => session.take(Input::Unreachable {
-            epoch,
-            reason: "away".to_owned(),
-        }),
-        Act::Ready => session.report(Report::Ready {
-            image: None,
-            commit: "c".to_owned(),
-        }),
-        Act::PartStarted(part, number) => session.report(Report::PartStarted {
-            part: PartId(part),
-            prompt: prompt_id(number),
-            body: PartBody::Text,
-        }),
-        Act::Delta(part, offset, text) => session.report(Report::Delta {
-            part: PartId(part),
-            offset,
-            text,
-        }),
-        Act::PartFinished(part, number, text) => session.report(Report::PartFinished {
-            part: PartId(part),
-            prompt: prompt_id(number),
-            length: 0,
-            text,
-            outcome: PartOutcome::Completed { title: None },
-        }),
-        Act::Finished(number, result) => session.finish(
-            number,
-            match result {
-                0 => PromptResult::Completed,
-                1 => PromptResult::Stopped,
-                _ => PromptResult::Failed {
-                    message: "no".to_owned(),
-                },
-            },
-        ),
-        Act::Lost => session.report(Report::Lost {
-            reason: "gone".to_owned(),
-        }),
-        Act::ExpireStart => session.take(Input::Expired(Deadline::Start { epoch })),
-        Act::ExpireStop(number) => session.take(Input::Expired(Deadline::Stop {
-            prompt: prompt_id(number),
-        })),
-        Act::ExpireSilence => session.take(Input::Expired(Deadline::Silence { epoch })),
-    };
-}
-
-proptest! {
-    #[test]
-    fn whatever_happens_the_log_makes_sense(acts in proptest::collection::vec(act(), 0..120)) {
-        let mut session = Session::new();
-        let mut used = BTreeSet::new();
-        for act in acts {
-            perform(&mut session, act, &mut used);
-        }
-        let mut started = BTreeSet::new();
-        let mut finished = BTreeSet::new();
-        let mut open = BTreeSet::new();
-        let mut closed = BTreeSet::new();
-        for fact in &session.facts {
-            match fact {
-                Fact::PromptStarted { prompt } => {
-                    prop_assert!(started.insert(prompt.clone()), "a prompt starts once");
-                }
-                Fact::PromptFinished { prompt, .. } => {
-                    prop_assert!(started.contains(prompt), "what finishes has started");
-                    prop_assert!(finished.insert(prompt.clone()), "a prompt finishes once");
-                }
-                Fact::PartStarted { part, .. } => {
-                    prop_assert!(open.insert(*part), "a part starts once");
-                }
-                Fact::PartFinished { part, length, text, .. } => {
-                    prop_assert!(open.contains(part), "what finishes has started");
-                    prop_assert!(closed.insert(*part), "a part finishes once");
-                    let streamed = session.texts.get(part).cloned().unwrap_or_default();
-                    let full = text.clone().unwrap_or(streamed);
-                    prop_assert_eq!(full.encode_utf16().count() as u64, *length);
-                }
-                _ => {}
-            }
-        }
-        let running: BTreeSet<_> = session.state.running.iter().flat_map(|running| {
-            std::iter::once(running.prompt.clone()).chain(running.inserted.clone())
-        }).collect();
-        let unfinished: BTreeSet<_> = started.difference(&finished).cloned().collect();
-        prop_assert_eq!(running, unfinished, "what started and has not finished is running");
-        let alive: BTreeSet<_> = open.difference(&closed).copied().collect();
-        prop_assert_eq!(session.state.open_parts.keys().copied().collect::<BTreeSet<_>>(), alive);
-        let json = serde_json::to_string(&session.state).unwrap();
-        prop_assert_eq!(serde_json::from_str::<State>(&json).unwrap(), session.state);
-    }
 }

@@ -9,7 +9,7 @@ use protocol::{Epoch, SessionId, UserId};
 use super::*;
 use crate::platform::sql::Value;
 use crate::platform::sql::native::NativeSql;
-use crate::session::machine::{Context, Create, Deadline, Input, create};
+use crate::session::machine::{BOOKKEEPING_DELAY_MS, Context, Create, Deadline, Input, create};
 
 fn person() -> Person {
     Person {
@@ -30,6 +30,7 @@ fn open() -> (Store<NativeSql>, State) {
             provider: Provider::Openai,
             name: "m".to_owned(),
         },
+        environment: None,
         by: person(),
     };
     let (state, transition) = create(
@@ -37,6 +38,7 @@ fn open() -> (Store<NativeSql>, State) {
         Context {
             now: Millis(1),
             random: [2; 16],
+            idle_ms: 600_000,
         },
     );
     store.commit(&state, transition, None, Millis(1)).unwrap();
@@ -157,26 +159,30 @@ fn a_commit_that_fails_leaves_nothing_behind() {
 #[test]
 fn work_is_taken_once_until_its_lease_has_passed() {
     let (store, _) = open();
-    let taken = store.take_due(Millis(5), Millis(100)).unwrap();
+    let due = Millis(1 + BOOKKEEPING_DELAY_MS);
+    assert_eq!(store.next_due().unwrap(), Some(due));
+    let taken = store.take_due(due, due.plus(100)).unwrap();
     assert_eq!(taken.len(), 1, "a new session is put into the index");
-    assert_eq!(store.take_due(Millis(6), Millis(101)).unwrap(), Vec::new());
-    let again = store.take_due(Millis(100), Millis(200)).unwrap();
+    let meanwhile = store.take_due(due.plus(1), due.plus(101)).unwrap();
+    assert_eq!(meanwhile, Vec::new());
+    let again = store.take_due(due.plus(100), due.plus(200)).unwrap();
     assert_eq!(again, taken);
-    store.finish("index", Millis(200)).unwrap();
+    store.finish("index", due.plus(200)).unwrap();
     assert_eq!(store.next_due().unwrap(), None);
 }
 
 #[test]
 fn work_that_was_asked_for_again_meanwhile_is_not_finished_by_the_first() {
     let (store, state) = open();
-    store.take_due(Millis(5), Millis(100)).unwrap();
+    let due = Millis(1 + BOOKKEEPING_DELAY_MS);
+    store.take_due(due, Millis(2000)).unwrap();
     let again = Transition {
-        effects: vec![(Millis(6), Effect::UpdateIndex)],
+        effects: vec![(Millis(1500), Effect::UpdateIndex)],
         ..Transition::default()
     };
-    store.commit(&state, again, None, Millis(6)).unwrap();
-    store.finish("index", Millis(100)).unwrap();
-    assert_eq!(store.next_due().unwrap(), Some(Millis(6)));
+    store.commit(&state, again, None, Millis(1000)).unwrap();
+    store.finish("index", Millis(2000)).unwrap();
+    assert_eq!(store.next_due().unwrap(), Some(Millis(1500)));
 }
 
 #[test]
@@ -185,8 +191,9 @@ fn a_cancelled_deadline_never_rings() {
     let context = Context {
         now: Millis(2),
         random: [4; 16],
+        idle_ms: 600_000,
     };
-    let transition = state.step(Input::Warm, context).unwrap();
+    let transition = state.step(Input::Typing, context).unwrap();
     store.commit(&state, transition, None, Millis(2)).unwrap();
     assert_eq!(state.activity(), SessionState::Warming);
     let key = Deadline::Start { epoch: Epoch(1) }.key();

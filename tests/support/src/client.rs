@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::api::{
-    CreateSession, CreatedSession, ErrorBody, EventPage, SessionSummary, Ticket, Waterfall,
+    CreateSession, CreatedSession, ErrorBody, EventPage, PoolFigures, SessionList, SessionSummary,
+    Ticket, Waterfall,
 };
 use protocol::event::{Event, Fact};
 use protocol::frame::{ClientFrame, Participant, SUBPROTOCOL, ServerFrame, TICKET_PREFIX};
@@ -137,6 +138,16 @@ impl Client {
 
     pub async fn session(&self, id: &SessionId) -> Result<SessionSummary, ClientError> {
         self.send(Method::GET, &format!("/api/sessions/{id}"), None::<&()>)
+            .await
+    }
+
+    pub async fn sessions(&self) -> Result<SessionList, ClientError> {
+        self.send(Method::GET, "/api/sessions?mine=true", None::<&()>)
+            .await
+    }
+
+    pub async fn pool_figures(&self) -> Result<PoolFigures, ClientError> {
+        self.send(Method::GET, "/api/statistics/pool", None::<&()>)
             .await
     }
 

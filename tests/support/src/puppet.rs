@@ -11,10 +11,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::post;
 use axum::{Json, Router};
-use protocol::callback::{Acknowledgement, Batch, Register, Report};
-use protocol::command::{Accepted, Command, SendPrompt, Start};
+use protocol::callback::{
+    Acknowledgement, Batch, ImageReport, PoolTarget, REGISTRATION_MS, Register, Registered, Report,
+};
+use protocol::command::{Accepted, BuildImage, Command, SendPrompt, Start};
+use protocol::event::Repository;
+use protocol::image::ImageOutcome;
 use protocol::signature::{Keys, Signature, Signed};
-use protocol::{Millis, PromptId, RunnerId, SessionId};
+use protocol::{ImageId, Millis, PromptId, RunnerId, SessionId};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -40,11 +44,18 @@ pub enum PuppetError {
 
 /// A registered runner. Dropping it ends it.
 pub struct Puppet {
+    line: Arc<Line>,
+    inbox: Arc<Inbox>,
+    /// What it says of itself, again and again.
+    register: Arc<tokio::sync::Mutex<Register>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// The way to the Worker.
+struct Line {
     http: reqwest::Client,
     worker_url: String,
     keys: Keys,
-    inbox: Arc<Inbox>,
-    server: JoinHandle<()>,
 }
 
 /// Commands that no test has asked for yet; several sessions share one puppet.
@@ -70,33 +81,50 @@ impl Puppet {
         let router = Router::new()
             .route("/commands", post(take))
             .with_state(inbox.clone());
-        let server = tokio::spawn(async move {
+        let serve = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(%error, "the puppet stopped serving");
             }
         });
-        let puppet = Self {
+        let line = Arc::new(Line {
             http: reqwest::Client::new(),
             worker_url: worker_url.to_owned(),
             keys,
-            inbox,
-            server,
+        });
+        let register = Register {
+            runner: RunnerId::from_random(random()?),
+            url: format!("http://{address}"),
+            capacity: 1000,
+            sandboxes: Vec::new(),
+            version: protocol::VERSION.to_owned(),
+            images: Vec::new(),
+            warm: Vec::new(),
         };
-        puppet
-            .post(
-                "/runner/register",
-                &Register {
-                    runner: RunnerId::from_random(random()?),
-                    url: format!("http://{address}"),
-                    capacity: 1000,
-                    sandboxes: Vec::new(),
-                    version: protocol::VERSION.to_owned(),
-                    images: Vec::new(),
-                    warm: Vec::new(),
-                },
-            )
-            .await?;
-        Ok(puppet)
+        line.post("/runner/register", &register).await?;
+        let register = Arc::new(tokio::sync::Mutex::new(register));
+        let keep = tokio::spawn(keep_registered(line.clone(), register.clone()));
+        Ok(Self {
+            line,
+            inbox,
+            register,
+            tasks: vec![serve, keep],
+        })
+    }
+
+    /// Registers with something changed, and goes on saying so; answers what its pool should hold.
+    pub async fn offer(
+        &self,
+        change: impl FnOnce(&mut Register),
+    ) -> Result<Vec<PoolTarget>, PuppetError> {
+        let mut register = self.register.lock().await;
+        change(&mut register);
+        let answer = self.post("/runner/register", &*register).await?;
+        Ok(serde_json::from_str::<Registered>(&answer)?.pool)
+    }
+
+    /// Says that it is there, as a runner does every twenty seconds.
+    pub async fn register(&self) -> Result<(), PuppetError> {
+        self.offer(|_| ()).await.map(drop)
     }
 
     /// Takes the first command that `find` wants, now or when it comes.
@@ -165,6 +193,47 @@ impl Puppet {
         .await
     }
 
+    /// The command to make an image of a repository.
+    pub async fn build_command(&self, repository: &Repository) -> Result<BuildImage, PuppetError> {
+        self.command("build", |command| match command {
+            Command::BuildImage(build) if build.base.repository == *repository => {
+                Some(build.clone())
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// Whether a command to make an image of a repository is there that nobody took.
+    pub fn has_build_command(&self, repository: &Repository) -> bool {
+        let commands = self.inbox.commands.lock();
+        let commands = commands.unwrap_or_else(PoisonError::into_inner);
+        commands.iter().any(|command| match command {
+            Command::BuildImage(build) => build.base.repository == *repository,
+            _ => false,
+        })
+    }
+
+    /// Reports how a build goes on; answers up to where the log is held.
+    pub async fn report_image(
+        &self,
+        image: &ImageId,
+        log_offset: u64,
+        log: &str,
+        outcome: Option<ImageOutcome>,
+    ) -> Result<u64, PuppetError> {
+        let report = ImageReport {
+            runner: self.register.lock().await.runner.clone(),
+            log_offset,
+            log: log.to_owned(),
+            outcome,
+        };
+        let answer = self
+            .post(&format!("/runner/images/{image}"), &report)
+            .await?;
+        Ok(serde_json::from_str::<Acknowledgement>(&answer)?.received)
+    }
+
     /// Reports of a started sandbox, `first` being the number of the first one.
     pub async fn report(
         &self,
@@ -193,8 +262,43 @@ impl Puppet {
         path: &str,
         message: &impl serde::Serialize,
     ) -> Result<String, PuppetError> {
+        self.line.post(path, message).await
+    }
+
+    /// A signature of now, for tests that spoil it.
+    pub fn sign(&self, method: &str, path: &str, body: &[u8]) -> Result<Signature, PuppetError> {
+        self.line.sign_at(now(), method, path, body)
+    }
+
+    pub fn sign_at(
+        &self,
+        at: Millis,
+        method: &str,
+        path: &str,
+        body: &[u8],
+    ) -> Result<Signature, PuppetError> {
+        self.line.sign_at(at, method, path, body)
+    }
+
+    /// Posts any body with any signature; answers status and text.
+    pub async fn post_with(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+        signature: &Signature,
+    ) -> Result<(u16, String), PuppetError> {
+        self.line.post_with(path, body, signature).await
+    }
+}
+
+impl Line {
+    async fn post(
+        &self,
+        path: &str,
+        message: &impl serde::Serialize,
+    ) -> Result<String, PuppetError> {
         let body = serde_json::to_vec(message)?;
-        let signature = self.sign("POST", path, &body)?;
+        let signature = self.sign_at(now(), "POST", path, &body)?;
         let (status, body) = self.post_with(path, body, &signature).await?;
         if (200..300).contains(&status) {
             Ok(body)
@@ -203,12 +307,7 @@ impl Puppet {
         }
     }
 
-    /// A signature of now, for tests that spoil it.
-    pub fn sign(&self, method: &str, path: &str, body: &[u8]) -> Result<Signature, PuppetError> {
-        self.sign_at(now(), method, path, body)
-    }
-
-    pub fn sign_at(
+    fn sign_at(
         &self,
         at: Millis,
         method: &str,
@@ -222,8 +321,7 @@ impl Puppet {
             .sign_request(&format!("msg_{id}"), at, Signed { method, path, body }))
     }
 
-    /// Posts any body with any signature; answers status and text.
-    pub async fn post_with(
+    async fn post_with(
         &self,
         path: &str,
         body: Vec<u8>,
@@ -243,9 +341,23 @@ impl Puppet {
     }
 }
 
+/// A runner that is silent for a minute counts as gone.
+async fn keep_registered(line: Arc<Line>, register: Arc<tokio::sync::Mutex<Register>>) {
+    let interval = Duration::from_millis(REGISTRATION_MS.unsigned_abs()) / 3;
+    loop {
+        tokio::time::sleep(interval).await;
+        let register = register.lock().await;
+        if let Err(error) = line.post("/runner/register", &*register).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "not registered");
+        }
+    }
+}
+
 impl Drop for Puppet {
     fn drop(&mut self) {
-        self.server.abort();
+        for task in &self.tasks {
+            task.abort();
+        }
     }
 }
 

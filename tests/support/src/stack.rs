@@ -18,6 +18,9 @@ use crate::process::{Process, ProcessError};
 /// What the scripted model wants to see; the tests look for it where it must not be.
 pub const MODEL_KEY: &str = "sk-scripted-3f9c1e7a5b2d4860";
 
+/// What the forge's webhooks are signed with.
+pub const WEBHOOK_SECRET: &str = "It's a Secret to Everybody";
+
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
     #[error("the forge failed")]
@@ -321,7 +324,8 @@ impl Stack {
         let text = format!(
             "PUBLIC_URL={}\nRUNNER_KEYS={}\nENCRYPTION_KEY={encryption_key}\nMODEL={model}\n\
              GITHUB_URL={url}\nGITHUB_API_URL={url}\nGITHUB_CLIENT_ID={}\n\
-             GITHUB_CLIENT_SECRET={}\nGITHUB_APP_ID={}\nGITHUB_APP_PRIVATE_KEY=\"{}\"\n",
+             GITHUB_CLIENT_SECRET={}\nGITHUB_APP_ID={}\nGITHUB_APP_PRIVATE_KEY=\"{}\"\n\
+             GITHUB_WEBHOOK_SECRET=\"{WEBHOOK_SECRET}\"\n",
             self.url(),
             self.runner_keys,
             app.client_id,

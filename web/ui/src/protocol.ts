@@ -313,6 +313,179 @@ export type RepositoryList = { repositories: Array<RepositorySummary>, };
 export type RepositorySummary = { repository: Repository, default_branch: string, private: boolean, };
 
 /**
+ * `PUT /api/repositories/{owner}/{name}/settings`, as a whole.
+ */
+export type Settings = { 
+/**
+ * What images of the default environment are to hold; without one, the repository's own files
+ * decide.
+ */
+specification?: Specification, 
+/**
+ * Hosts that sandboxes may reach: `example.com`, or `*.example.com` for those below it.
+ */
+egress_allow?: Array<string>, 
+/**
+ * Whether the usual package registries may be reached as well.
+ */
+egress_defaults?: boolean, 
+/**
+ * Sandboxes that wait for a session, at most [`MAX_WARM`]; without it, demand decides.
+ */
+warm?: number, };
+
+/**
+ * `GET /api/repositories/{owner}/{name}`.
+ */
+export type RepositoryDetail = { repository: Repository, default_branch: string, settings: Settings, 
+/**
+ * Newest of the default branch, in whatever state it is.
+ */
+image?: Image, };
+
+/**
+ * `POST /api/repositories/{owner}/{name}/images`.
+ */
+export type RequestImage = { 
+/**
+ * The default branch if absent.
+ */
+branch?: string, environment?: EnvironmentName, 
+/**
+ * Builds even if nothing changed.
+ */
+force?: boolean, };
+
+export type RequestedImage = { 
+/**
+ * Of the build that was under way already, if there was one.
+ */
+id: ImageId, url: string, };
+
+/**
+ * An image, or the attempt to make one.
+ */
+export type Image = { id: ImageId, base: Base, state: ImageState, 
+/**
+ * Whether sandboxes of this base start from it: the newest that is good.
+ */
+current: boolean, 
+/**
+ * Why it was asked for, and once it is there, why it was built.
+ */
+reason: string, 
+/**
+ * Login of the person who asked; absent for those that nobody asked for.
+ */
+requested_by?: string, requested_at: Millis, started_at?: Millis, finished_at?: Millis, commit?: string, 
+/**
+ * Why it failed.
+ */
+message?: string, 
+/**
+ * Actual versions of what it holds.
+ */
+runtime: { [key in string]: string }, steps: Array<BuildStep>, 
+/**
+ * On disk.
+ */
+bytes: number, log_bytes: number, };
+
+export type ImageState = "requested" | "building" | "ready" | "unchanged" | "failed";
+
+/**
+ * `GET /api/repositories/{owner}/{name}/images`.
+ */
+export type ImageList = { 
+/**
+ * Newest first.
+ */
+images: Array<Image>, };
+
+/**
+ * `GET /api/repositories/{owner}/{name}/images/{id}/log?offset=`.
+ */
+export type ImageLog = { 
+/**
+ * What follows `offset`, which counts bytes.
+ */
+text: string, 
+/**
+ * Where to go on. Less than what was asked for if the log began anew.
+ */
+next_offset: number, 
+/**
+ * Nothing will follow.
+ */
+complete: boolean, };
+
+/**
+ * `POST /api/repositories/{owner}/{name}/environments`.
+ */
+export type CreateEnvironment = { name: EnvironmentName, runtime?: { [key in string]: string }, packages?: Array<string>, setup?: string, 
+/**
+ * Logins of those who may use it, of all who reach the repository; empty for everybody.
+ */
+members?: Array<string>, };
+
+export type Environment = { status: EnvironmentStatus, name: EnvironmentName, 
+/**
+ * Where its status is asked for.
+ */
+url: string, 
+/**
+ * Actual versions, once it is ready.
+ */
+runtime: { [key in string]: string }, 
+/**
+ * Why it failed.
+ */
+message?: string, specification: Specification, members: Array<string>, created_by: string, 
+/**
+ * What is being built or was built last.
+ */
+image?: ImageId, };
+
+export type EnvironmentStatus = "building" | "ready" | "failed";
+
+/**
+ * `GET /api/repositories/{owner}/{name}/environments`.
+ */
+export type EnvironmentList = { environments: Array<Environment>, };
+
+/**
+ * `GET /api/statistics/pool`: what warm sandboxes did and cost, in the last `days`.
+ */
+export type PoolFigures = { days: number, 
+/**
+ * Sandboxes that were taken from a pool.
+ */
+hits: number, 
+/**
+ * Those that could not be. Sandboxes that went on from a snapshot are neither.
+ */
+misses: Array<PoolMiss>, 
+/**
+ * From asking for a sandbox to its being ready; absent until there was one.
+ */
+median_warm_ms: number | null, median_cold_ms: number | null, 
+/**
+ * `hits` times the difference of the medians.
+ */
+seconds_saved: number | null, 
+/**
+ * How long sandboxes waited in pools, all together: what they cost.
+ */
+warm_sandbox_seconds: number, };
+
+export type PoolMiss = { reason: MissReason, count: number, };
+
+/**
+ * Why a sandbox was not taken from a pool.
+ */
+export type MissReason = "pool_empty" | "older_image" | "other_model" | "no_image";
+
+/**
  * Every answer that is not a success.
  */
 export type ErrorBody = { error: ErrorDetail, };

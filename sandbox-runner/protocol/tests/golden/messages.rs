@@ -49,13 +49,23 @@ variants! {
     }
     ServerFrame { Welcome, Events, Delta, Presence, Typing, Error, Pong }
     SessionState { Warming, Working, Idle, Failed, Archived }
+    MissReason { PoolEmpty, OlderImage, OtherModel, NoImage }
+    ImageState { Requested, Building, Ready, Unchanged, Failed }
+    EnvironmentStatus { Building, Ready, Failed }
 }
 
 pub fn all() -> Vec<Example> {
-    [commands(), callbacks(), events(), frames(), bodies()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        commands(),
+        callbacks(),
+        events(),
+        frames(),
+        bodies(),
+        registry(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn commands() -> Vec<Example> {
@@ -685,6 +695,29 @@ fn bodies() -> Vec<Example> {
         ),
         message("repository_summary", PassedOver, repository_summary),
         message(
+            "pool_figures",
+            PassedOver,
+            PoolFigures {
+                days: 7,
+                hits: 12,
+                misses: vec![pool_miss()],
+                median_warm_ms: Some(140),
+                median_cold_ms: Some(2640),
+                seconds_saved: Some(30),
+                warm_sandbox_seconds: 86_400,
+            },
+        ),
+        message("pool_miss", PassedOver, pool_miss()),
+        list(
+            "miss_reason",
+            vec![
+                MissReason::PoolEmpty,
+                MissReason::OlderImage,
+                MissReason::OtherModel,
+                MissReason::NoImage,
+            ],
+        ),
+        message(
             "error_body",
             PassedOver,
             ErrorBody {
@@ -698,6 +731,138 @@ fn bodies() -> Vec<Example> {
 const NOW: Millis = Millis(1_790_000_000_123);
 const TEXT: &str = "the tests fail, find out why and fix it";
 const COMMIT: &str = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d";
+
+fn registry() -> Vec<Example> {
+    let settings = Settings {
+        specification: Some(specification()),
+        egress_allow: vec!["docs.example".to_owned(), "*.cdn.example".to_owned()],
+        egress_defaults: false,
+        warm: Some(2),
+    };
+    let environment = Environment {
+        status: EnvironmentStatus::Ready,
+        name: environment_name(),
+        url: "https://agents.example/api/repositories/acme/api/environments/legacy".to_owned(),
+        runtime: built_image().runtime,
+        message: None,
+        specification: specification(),
+        members: vec!["bob".to_owned()],
+        created_by: "alice".to_owned(),
+        image: Some(image()),
+    };
+    vec![
+        message("settings", Refused, settings.clone()),
+        message(
+            "repository_detail",
+            PassedOver,
+            RepositoryDetail {
+                repository: repository(),
+                default_branch: "main".to_owned(),
+                settings,
+                image: Some(image_row()),
+            },
+        ),
+        message("request_image-least", Refused, RequestImage::default()),
+        message(
+            "request_image",
+            Refused,
+            RequestImage {
+                branch: Some("main".to_owned()),
+                environment: Some(environment_name()),
+                force: true,
+            },
+        ),
+        message(
+            "requested_image",
+            PassedOver,
+            RequestedImage {
+                id: image(),
+                url: format!(
+                    "https://agents.example/api/repositories/acme/api/images/{}",
+                    image()
+                ),
+            },
+        ),
+        message("image", PassedOver, image_row()),
+        list(
+            "image_state",
+            vec![
+                ImageState::Requested,
+                ImageState::Building,
+                ImageState::Ready,
+                ImageState::Unchanged,
+                ImageState::Failed,
+            ],
+        ),
+        message(
+            "image_list",
+            PassedOver,
+            ImageList {
+                images: vec![image_row()],
+            },
+        ),
+        message(
+            "image_log",
+            PassedOver,
+            ImageLog {
+                text: TEXT.to_owned(),
+                next_offset: 1024,
+                complete: false,
+            },
+        ),
+        message(
+            "create_environment",
+            Refused,
+            CreateEnvironment {
+                name: environment_name(),
+                runtime: specification().runtime,
+                packages: specification().packages,
+                setup: specification().setup,
+                members: vec!["bob".to_owned()],
+            },
+        ),
+        message("environment", PassedOver, environment.clone()),
+        list(
+            "environment_status",
+            vec![
+                EnvironmentStatus::Building,
+                EnvironmentStatus::Ready,
+                EnvironmentStatus::Failed,
+            ],
+        ),
+        message(
+            "environment_list",
+            PassedOver,
+            EnvironmentList {
+                environments: vec![environment],
+            },
+        ),
+    ]
+}
+
+fn environment_name() -> EnvironmentName {
+    EnvironmentName::parse("legacy").unwrap()
+}
+
+fn image_row() -> Image {
+    Image {
+        id: image(),
+        base: base(),
+        state: ImageState::Ready,
+        current: true,
+        reason: built_image().reason,
+        requested_by: Some("alice".to_owned()),
+        requested_at: NOW,
+        started_at: Some(NOW.plus(20)),
+        finished_at: Some(NOW.plus(9000)),
+        commit: Some(COMMIT.to_owned()),
+        message: None,
+        runtime: built_image().runtime,
+        steps: vec![build_step()],
+        bytes: built_image().bytes,
+        log_bytes: 1024,
+    }
+}
 
 fn session() -> SessionId {
     SessionId::from_random([1; 16])
@@ -754,6 +919,13 @@ fn pool_target() -> PoolTarget {
         base: base(),
         model: model(),
         size: 2,
+    }
+}
+
+fn pool_miss() -> PoolMiss {
+    PoolMiss {
+        reason: MissReason::PoolEmpty,
+        count: 3,
     }
 }
 

@@ -21,8 +21,12 @@ const RETRY: Duration = Duration::from_secs(2 * 60);
 const REGION: &str = "auto";
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not the address of a depot")]
-pub struct InvalidDepot;
+pub enum InvalidDepot {
+    #[error("not the address of a depot")]
+    NoAddress,
+    #[error("a bucket needs an access key and its secret")]
+    NoKeys,
+}
 
 #[derive(Clone, PartialEq, Eq)]
 pub struct DepotConfig {
@@ -53,20 +57,20 @@ impl DepotConfig {
         access_key_id: Option<String>,
         secret_access_key: Option<String>,
     ) -> Result<Self, InvalidDepot> {
-        let url = Url::parse(address).map_err(|_| InvalidDepot)?;
+        let url = Url::parse(address).map_err(|_| InvalidDepot::NoAddress)?;
         let plain = url.username().is_empty() && url.password().is_none();
         if !plain || url.fragment().is_some() || url.port().is_some() {
-            return Err(InvalidDepot);
+            return Err(InvalidDepot::NoAddress);
         }
         let place = match url.scheme() {
             "file" if url.query().is_none() => {
-                Place::Directory(url.to_file_path().map_err(|()| InvalidDepot)?)
+                Place::Directory(url.to_file_path().map_err(|()| InvalidDepot::NoAddress)?)
             }
             "s3" => {
                 let keys = access_key_id.zip(secret_access_key);
-                Place::Bucket(Bucket::parse(&url, keys.ok_or(InvalidDepot)?)?)
+                Place::Bucket(Bucket::parse(&url, keys.ok_or(InvalidDepot::NoKeys)?)?)
             }
-            _ => return Err(InvalidDepot),
+            _ => return Err(InvalidDepot::NoAddress),
         };
         Ok(Self {
             address: address.to_owned(),
@@ -104,7 +108,7 @@ impl Bucket {
     fn parse(url: &Url, keys: (String, String)) -> Result<Self, InvalidDepot> {
         let (access_key_id, secret_access_key) = keys;
         let mut bucket = Self {
-            name: url.host_str().ok_or(InvalidDepot)?.to_owned(),
+            name: url.host_str().ok_or(InvalidDepot::NoAddress)?.to_owned(),
             prefix: url.path().trim_matches('/').to_owned(),
             endpoint: None,
             region: REGION.to_owned(),
@@ -114,14 +118,14 @@ impl Bucket {
         for (name, value) in url.query_pairs() {
             match &*name {
                 "endpoint" => {
-                    let endpoint = Url::parse(&value).map_err(|_| InvalidDepot)?;
+                    let endpoint = Url::parse(&value).map_err(|_| InvalidDepot::NoAddress)?;
                     if !matches!(endpoint.scheme(), "http" | "https") {
-                        return Err(InvalidDepot);
+                        return Err(InvalidDepot::NoAddress);
                     }
                     bucket.endpoint = Some(value.trim_end_matches('/').to_owned());
                 }
                 "region" => bucket.region = value.into_owned(),
-                _ => return Err(InvalidDepot),
+                _ => return Err(InvalidDepot::NoAddress),
             }
         }
         Ok(bucket)
@@ -201,10 +205,10 @@ mod tests {
             "s3://layers?endpoint=ftp://x",
             "s3://layers?secret=x",
         ] {
-            assert_eq!(parse(address), Err(InvalidDepot), "{address}");
+            assert_eq!(parse(address), Err(InvalidDepot::NoAddress), "{address}");
         }
         let without_keys = DepotConfig::parse("s3://layers", None, None);
-        assert_eq!(without_keys, Err(InvalidDepot));
+        assert_eq!(without_keys, Err(InvalidDepot::NoKeys));
     }
 
     #[test]

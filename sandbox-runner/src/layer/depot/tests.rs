@@ -1,8 +1,15 @@
 use std::fs;
 use std::path::PathBuf;
 
+use super::bucket::Bucket;
 use super::*;
 use crate::layer::fixture::{Bench, id, store};
+
+fn incompressible(size: usize) -> Vec<u8> {
+    let mut content = vec![0; size];
+    getrandom::fill(&mut content).unwrap();
+    content
+}
 
 fn objects(bench: &Bench) -> Vec<PathBuf> {
     let directory = bench.root.path().join("depot/layers");
@@ -68,22 +75,75 @@ async fn another_depot_is_given_the_layer_too() {
 
 #[tokio::test]
 async fn a_layer_that_is_wanted_by_many_is_fetched_once() {
-    let bench = Bench::new();
-    let (chain, depot) = ([bench.layer(1)], bench.depot());
+    let (bench, bucket) = (Bench::new(), Bucket::serve().await);
+    let (chain, depot) = ([bench.layer(1)], bucket.depot());
     let manifest = depot.export(&bench.store, &chain).await.unwrap();
     let there = store(&bench.root.path().join("other"));
-    // The second one would find nothing.
-    let first = async {
-        let imported = depot.import(&there, &manifest).await;
-        for path in objects(&bench) {
-            fs::remove_file(path).unwrap();
-        }
-        imported
-    };
-    let (first, second) = tokio::join!(first, depot.import(&there, &manifest));
-    first.unwrap();
-    second.unwrap();
-    assert_eq!(names(&bench, "other"), 1);
+    let both = tokio::join!(
+        depot.import(&there, &manifest),
+        depot.import(&there, &manifest)
+    );
+    both.0.unwrap();
+    both.1.unwrap();
+    assert_eq!(bucket.requests("GET"), 1);
+}
+
+#[tokio::test]
+async fn a_layer_that_is_exported_by_many_is_uploaded_once() {
+    let (bench, bucket) = (Bench::new(), Bucket::serve().await);
+    let (chain, depot) = ([bench.layer(1)], bucket.depot());
+    let export = || depot.export(&bench.store, &chain);
+    let (first, second) = tokio::join!(export(), export());
+    assert_eq!(first.unwrap(), second.unwrap());
+    assert_eq!(bucket.requests("PUT"), 1);
+}
+
+#[tokio::test]
+async fn what_another_runner_has_uploaded_is_not_uploaded_again() {
+    let (bench, bucket) = (Bench::new(), Bucket::serve().await);
+    let chain = [bench.layer(1)];
+    let first = bucket.depot().export(&bench.store, &chain).await.unwrap();
+    let (there, depot) = (store(&bench.root.path().join("other")), bucket.depot());
+    depot.import(&there, &first).await.unwrap();
+    // It remembers that it came from the depot.
+    fs::remove_file(there.directory(&chain[0]).join("depot.json")).unwrap();
+    assert_eq!(depot.export(&there, &chain).await.unwrap(), first);
+    assert_eq!(bucket.requests("PUT"), 1);
+}
+
+#[tokio::test]
+async fn a_bucket_that_fails_for_a_moment_is_asked_again() {
+    let (bench, bucket) = (Bench::new(), Bucket::serve().await);
+    let (chain, depot) = ([bench.layer(1)], bucket.depot());
+    bucket.state.lock().unwrap().failures = 2;
+    let manifest = depot.export(&bench.store, &chain).await.unwrap();
+    bucket.state.lock().unwrap().failures = 2;
+    let there = store(&bench.root.path().join("other"));
+    depot.import(&there, &manifest).await.unwrap();
+    assert_eq!(file(&there, &chain[0]), file(&bench.store, &chain[0]));
+}
+
+#[tokio::test]
+async fn an_archive_of_several_pieces_travels_through_a_bucket() {
+    let (bench, bucket) = (Bench::new(), Bucket::serve().await);
+    let (layer, depot) = (bench.layer(1), bucket.depot());
+    let content = incompressible(20 << 20);
+    fs::write(bench.store.files(&layer).unwrap().join("file"), &content).unwrap();
+    let chain = [layer];
+    let manifest = depot.export(&bench.store, &chain).await.unwrap();
+    depot.publish("snp_1", &manifest).await.unwrap();
+    assert_eq!(
+        depot.manifest("snp_1").await.unwrap(),
+        Some(manifest.clone())
+    );
+    let there = store(&bench.root.path().join("other"));
+    depot.import(&there, &manifest).await.unwrap();
+    assert!(file(&there, &chain[0]).unwrap() == content);
+    let objects = &bucket.state.lock().unwrap().objects;
+    let mut keys: Vec<_> = objects.keys().collect();
+    keys.sort();
+    let layer = format!("/layers/prefix/layers/{}", manifest.layers[0].digest);
+    assert_eq!(keys, [&layer, "/layers/prefix/snapshots/snp_1.json"]);
 }
 
 #[tokio::test]
@@ -134,8 +194,7 @@ async fn an_archive_that_ends_too_early_or_is_not_there_leaves_nothing() {
 async fn an_archive_of_several_pieces_arrives_whole() {
     let bench = Bench::new();
     let layer = bench.layer(1);
-    let mut content = vec![0; 20 << 20];
-    getrandom::fill(&mut content).unwrap();
+    let content = incompressible(20 << 20);
     fs::write(bench.store.files(&layer).unwrap().join("file"), &content).unwrap();
     let (depot, there) = (bench.depot(), store(&bench.root.path().join("other")));
     let manifest = depot

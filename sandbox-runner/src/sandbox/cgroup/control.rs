@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::freezer::Freezer;
 use super::{CgroupError, file};
 use crate::sandbox::identity::wait_for_end;
+
+/// For how long the kernel may keep a change of state to itself, if there was one just before.
+const HELD_BACK: Duration = Duration::from_millis(20);
+/// How often it is asked during that time.
+const ASK: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(super) enum Control {
@@ -29,17 +33,11 @@ impl Control {
         }
     }
 
-    pub fn directory(&self) -> Result<Option<OwnedFd>, CgroupError> {
-        let Self::Unified(Directory(path)) = self else {
-            return Ok(None);
-        };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match rustix::fs::open(path, flags, Mode::empty()) {
-            Ok(directory) => Ok(Some(directory)),
-            Err(error) => Err(CgroupError::Read {
-                path: path.clone(),
-                source: error.into(),
-            }),
+    /// The directory in the unified hierarchy, if this is one.
+    pub fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::Unified(directory) => Some(&directory.0),
+            Self::Freezer(_) => None,
         }
     }
 
@@ -138,7 +136,7 @@ pub(super) struct Directory(pub PathBuf);
 
 impl Directory {
     /// Waits until the kernel reports a state; whether it did in time. It tells of every change to
-    /// whoever has read the state before.
+    /// whoever has read the state before, but of the second in ten milliseconds only after them.
     fn wait(&self, key: &str, value: &str, limit: Duration) -> Result<bool, CgroupError> {
         let path = self.0.join("cgroup.events");
         let deadline = Instant::now() + limit;
@@ -156,7 +154,8 @@ impl Directory {
                 if left.is_zero() {
                     return Ok(false);
                 }
-                let left = Timespec::try_from(left).map_err(io::Error::other)?;
+                let patience = if left + HELD_BACK > limit { ASK } else { left };
+                let left = Timespec::try_from(patience.min(left)).map_err(io::Error::other)?;
                 match poll(&mut [PollFd::new(&file, PollFlags::PRI)], Some(&left)) {
                     Ok(_) | Err(rustix::io::Errno::INTR) => {}
                     Err(error) => return Err(error.into()),

@@ -3,7 +3,10 @@
 use std::fmt::Display;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
 
 use super::CgroupError;
 
@@ -30,6 +33,16 @@ pub(super) fn write_if_present(path: &Path, value: impl Display) -> Result<bool,
         }
         Err(error) => Err(error),
     }
+}
+
+/// A descriptor by which a file or directory that is there is used later.
+pub(super) fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, CgroupError> {
+    rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()).map_err(|error| {
+        CgroupError::Open {
+            path: path.to_owned(),
+            source: error.into(),
+        }
+    })
 }
 
 pub(super) fn read(path: &Path) -> Result<String, CgroupError> {

@@ -299,10 +299,10 @@ mod tests {
         let mount = scratch.0.parent().unwrap();
         let controllers = file::read(&mount.join("cgroup.controllers")).unwrap();
         let controller = controllers.split_whitespace().next().unwrap();
-        enable(mount, controller).unwrap();
 
         let mut process = Command::new("sleep").arg("600").spawn().unwrap();
         file::write(&scratch.0.join("cgroup.procs"), process.id()).unwrap();
+        enable(mount, controller).unwrap();
         let parent = delegate(&scratch.0, "owner", &[controller]).unwrap();
 
         let enabled = file::read(&parent.join("cgroup.subtree_control")).unwrap();
@@ -312,6 +312,10 @@ mod tests {
         assert_eq!(moved, [i32::try_from(process.id()).unwrap()]);
         Control::Unified(Directory(leaf)).kill(KILL).unwrap();
         process.wait().unwrap();
+        // Unless the machine's other groups use it as well, it was not handed down before.
+        let mount = mount.join("cgroup.subtree_control");
+        drop(scratch);
+        let _ = file::write(&mount, format_args!("-{controller}"));
     }
 
     #[test]

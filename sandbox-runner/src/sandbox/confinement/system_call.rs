@@ -20,11 +20,13 @@ use rustix::net::{AddressFamily, SocketType};
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq, Ne};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
-    SeccompFilter, SeccompRule, TargetArch, sock_filter,
+    SeccompFilter, SeccompRule, TargetArch,
 };
 
+use self::lookup::Numbers;
 use super::ConfinementError;
 
+mod lookup;
 mod table;
 
 /// One way in which a call is allowed: all of its conditions hold.
@@ -32,15 +34,17 @@ type Case = Vec<(u8, SeccompCmpOp, u64)>;
 
 pub(super) fn compile() -> Result<BpfProgram, ConfinementError> {
     let architecture = TargetArch::try_from(ARCH).map_err(|_| ConfinementError::Architecture)?;
-    let listed = allowed(architecture).map_err(ConfinementError::Compile)?;
-    Ok(absent().into_iter().chain(listed).collect())
+    let conditional = filter(architecture).map_err(ConfinementError::Compile)?;
+    let numbers = Numbers {
+        allowed: table::TABLES.into_iter().flatten().copied().collect(),
+        absent: __NR_clone3,
+        newest: table::NEWEST,
+    };
+    Ok(lookup::prepend(&numbers, architecture, conditional))
 }
 
-fn allowed(architecture: TargetArch) -> Result<BpfProgram, BackendError> {
+fn filter(architecture: TargetArch) -> Result<BpfProgram, BackendError> {
     let mut rules = BTreeMap::new();
-    for number in table::TABLES.into_iter().flatten() {
-        rules.insert(i64::from(*number), Vec::new());
-    }
     for (number, cases) in conditional() {
         let cases: Result<_, _> = cases.into_iter().map(rule).collect();
         rules.insert(i64::from(number), cases?);
@@ -163,28 +167,4 @@ fn personalities() -> Vec<Case> {
         .into_iter()
         .map(|value| vec![(0, Eq, value)])
         .collect()
-}
-
-/// In front of the list: the calls that are to look as if this kernel had never had them. The
-/// library has one answer for all that does not match, so these four instructions are our own.
-fn absent() -> [sock_filter; 4] {
-    const LOAD_WORD: u16 = 0x20;
-    const JUMP_IF_EQUAL: u16 = 0x15;
-    const JUMP_IF_ABOVE: u16 = 0x25;
-    const RETURN: u16 = 0x06;
-    const NUMBER_OFFSET: u32 = 0;
-    const RETURN_ERROR: u32 = 0x0005_0000;
-
-    let instruction = |code, jt, jf, k| sock_filter { code, jt, jf, k };
-    [
-        instruction(LOAD_WORD, 0, 0, NUMBER_OFFSET),
-        instruction(JUMP_IF_ABOVE, 1, 0, table::NEWEST),
-        instruction(JUMP_IF_EQUAL, 0, 1, __NR_clone3),
-        instruction(
-            RETURN,
-            0,
-            0,
-            RETURN_ERROR | Errno::NOSYS.raw_os_error().unsigned_abs(),
-        ),
-    ]
 }

@@ -25,13 +25,14 @@ use rustix::thread::{
 use super::message::{self, Go, Report, Start};
 use super::network::OpenPorts;
 use super::view::{self, ViewError};
-use crate::init;
+use crate::init::{self, Held, OwnNamespaces};
+use crate::sandbox::cgroup::Entrance;
 use crate::sandbox::confinement::{AGENT_ID, ConfinementError, ProcessCount, Profile};
 
 const HOST_NAME: &[u8] = b"sandbox";
 
 #[derive(Debug, thiserror::Error)]
-enum BirthError {
+pub(super) enum BirthError {
     #[error("the zygote ended")]
     Orphaned,
     #[error("the runner went away before it had recorded the start")]
@@ -59,6 +60,7 @@ fn step<T>(step: &'static str, result: Result<T, impl Into<io::Error>>) -> Resul
 pub(super) struct Inheritance {
     pub(super) start: Start,
     pub(super) profile: Profile,
+    pub(super) entrance: Entrance,
     pub(super) runner: OwnedFd,
     /// Where the runner will ask for programs; bound outside.
     pub(super) control: UnixListener,
@@ -73,15 +75,19 @@ pub(super) fn be_born(inherited: Inheritance) -> ExitCode {
     let Inheritance {
         start,
         profile,
+        entrance,
         runner,
         control,
         state,
         mapped,
     } = inherited;
-    match become_init(&start, &profile, &runner, state, mapped) {
-        Ok(ports) => {
+    let entered = step("enter the control group", entrance.enter());
+    drop(entrance);
+    let born = entered.and_then(|()| become_init(&start, &profile, &runner, state, mapped));
+    match born {
+        Ok(held) => {
             drop(runner);
-            init::serve(&control, ports)
+            init::serve(&control, held)
         }
         Err(error) => {
             let mut reason = error.to_string();
@@ -102,7 +108,7 @@ fn become_init(
     runner: &OwnedFd,
     state: Option<OwnedFd>,
     mapped: OwnedFd,
-) -> Result<OpenPorts, BirthError> {
+) -> Result<Held, BirthError> {
     step("leave the runner's output", detach())?;
     step("begin a session", setsid())?;
     umask(Mode::WGRP | Mode::WOTH);
@@ -112,7 +118,7 @@ fn become_init(
         _ => return Err(BirthError::Orphaned),
     }
     drop(mapped);
-    become_user(start)?;
+    become_user(start.user)?;
 
     let state = match state {
         Some(state) => state,
@@ -122,6 +128,7 @@ fn become_init(
     drop(state);
     step("name the host", sethostname(HOST_NAME))?;
     let ports = step("open the ports", OpenPorts::open())?;
+    let namespaces = step("open the namespaces", OwnNamespaces::open())?;
     match message::receive::<Go>(runner) {
         Ok(Some(_)) => {}
         Ok(None) => return Err(BirthError::Abandoned(None)),
@@ -133,7 +140,7 @@ fn become_init(
         "report",
         message::send(runner, &Report::Ready, &ports.descriptors()),
     )?;
-    Ok(ports)
+    Ok(Held { ports, namespaces })
 }
 
 /// The runner's descriptors end in a process that may be restarted.
@@ -149,9 +156,9 @@ fn detach() -> io::Result<()> {
 }
 
 /// Rights over the namespaces are kept: the user that is left is not the root of any.
-fn become_user(start: &Start) -> Result<(), BirthError> {
+pub(super) fn become_user(on_host: Option<u32>) -> Result<(), BirthError> {
     let (user, group) = (Uid::from_raw(AGENT_ID), Gid::from_raw(AGENT_ID));
-    if start.user.is_some() {
+    if on_host.is_some() {
         step("leave the runner's groups", set_thread_groups(&[]))?;
     }
     step("become the group", set_thread_res_gid(group, group, group))?;

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Everything that a sandbox does not share with the host. Its control groups are left out: it
 /// enters a namespace of these once it has been put into its own.
@@ -16,12 +16,15 @@ pub(super) const SANDBOX: i32 = libc::CLONE_NEWUSER
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWUTS;
 
+/// `CLONE_INTO_CGROUP`, which is too large for the type that the others have.
+const INTO_CGROUP: u64 = 1 << 33;
+
 pub(super) enum Copy {
     Child,
     Parent { pid: i32, process: OwnedFd },
 }
 
-/// The argument of the system call, in its first version.
+/// The argument of the system call.
 #[repr(C)]
 #[derive(Default)]
 struct Arguments {
@@ -33,9 +36,14 @@ struct Arguments {
     stack: u64,
     stack_size: u64,
     tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
 }
 
-pub(super) fn copy(namespaces: i32) -> io::Result<Copy> {
+/// The namespaces that are named are new, the others are shared. The copy begins in the control
+/// group of the unified hierarchy that is given.
+pub(super) fn copy(namespaces: i32, group: Option<BorrowedFd<'_>>) -> io::Result<Copy> {
     let mut descriptor: libc::c_int = -1;
     let mut arguments = Arguments {
         flags: widen(namespaces | libc::CLONE_PIDFD),
@@ -48,6 +56,10 @@ pub(super) fn copy(namespaces: i32) -> io::Result<Copy> {
     if let Ok(Some(address)) = rustix::thread::get_clear_child_tid_address() {
         arguments.flags |= widen(libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID);
         arguments.child_tid = address.as_ptr() as u64;
+    }
+    if let Some(group) = group {
+        arguments.flags |= INTO_CGROUP;
+        arguments.cgroup = widen(group.as_raw_fd());
     }
     #[expect(
         unsafe_code,

@@ -1,7 +1,7 @@
 //! The runner's side of the zygote.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -40,14 +40,23 @@ impl Launcher {
         Ok(Self { program, zygote })
     }
 
-    pub(super) async fn order(&self, order: &Order) -> io::Result<Channel> {
+    /// Sends an order with the descriptors that go with it.
+    pub(super) async fn order(
+        &self,
+        order: &Order,
+        descriptors: &[OwnedFd],
+    ) -> io::Result<Channel> {
         let (ours, theirs) = message::channel()?;
         let ours = Channel::new(ours)?;
+        let all: Vec<_> = std::iter::once(&theirs)
+            .chain(descriptors)
+            .map(AsFd::as_fd)
+            .collect();
         let mut zygote = self.zygote.lock().await;
-        if zygote.send(order, &theirs).await.is_err() {
+        if zygote.send(order, &all).await.is_err() {
             tracing::warn!("the zygote has ended; starting another one");
             *zygote = Zygote::start(&self.program)?;
-            zygote.send(order, &theirs).await?;
+            zygote.send(order, &all).await?;
         }
         Ok(ours)
     }
@@ -72,8 +81,8 @@ impl Zygote {
         })
     }
 
-    async fn send(&self, order: &Order, channel: &OwnedFd) -> io::Result<()> {
-        let send = || message::send(&self.orders, order, &[channel.as_fd()]);
+    async fn send(&self, order: &Order, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let send = || message::send(&self.orders, order, descriptors);
         self.orders.async_io(Interest::WRITABLE, send).await
     }
 }

@@ -26,11 +26,23 @@ use crate::sandbox::limits::Limits;
 /// The longest packet; the environment of a sandbox is most of it.
 const MAX_PACKET: usize = 128 << 10;
 /// The most descriptors that a packet carries.
-const MAX_DESCRIPTORS: usize = 8;
+const MAX_DESCRIPTORS: usize = 16;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
+    /// Carries the entrance of the control group after the channel: its directory if it has one,
+    /// and the files to write to.
     Start(Start),
+    /// Carries the sandbox's namespaces of users and of mounts after the channel.
+    Swap(Swap),
+}
+
+/// Another home for a sandbox whose processes are stopped.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Swap {
+    pub(super) state: PathBuf,
+    pub(super) user: Option<u32>,
+    pub(super) home: Home,
 }
 
 /// What a sandbox is made of. Paths are relative to the state directory.
@@ -52,6 +64,8 @@ pub(super) struct Start {
     pub(super) limits: Limits,
     /// Whether a control group counts the processes.
     pub(super) counted: bool,
+    /// Whether the first descriptor is that of a directory to start the process in.
+    pub(super) unified: bool,
 }
 
 /// The overlay that is the home directory.
@@ -71,9 +85,21 @@ pub(super) enum Report {
     },
     /// The sandbox can be reached; carries the descriptors of its ports.
     Ready,
+    /// The home is another one; the old one is kept until the verdict.
+    Swapped,
+    /// A process holds something in the home, which is as it was.
+    Busy,
+    Undone,
     Failed {
         reason: String,
     },
+}
+
+/// Whether the runner wants the swap after all.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Verdict {
+    Keep,
+    Undo,
 }
 
 /// The runner has recorded what was reported.

@@ -14,7 +14,6 @@ use super::launcher::Channel;
 use super::message::{Go, Home, Order, Report, Start};
 use super::{Namespaces, below, tree};
 use crate::layer::LayerId;
-use crate::sandbox::cgroup::Cgroup;
 use crate::sandbox::identity::ProcessIdentity;
 use crate::sandbox::record::{SandboxRecord, SandboxState};
 use crate::sandbox::state::SandboxDirectory;
@@ -39,6 +38,7 @@ impl Namespaces {
             layers: spec.layers.clone(),
             slot: slot.number(),
             ordinal: 0,
+            snapshot: None,
             workshop: spec.workshop,
             state: SandboxState::Starting,
         };
@@ -93,18 +93,21 @@ impl Namespaces {
         record: &mut SandboxRecord,
     ) -> Result<Sandbox, SandboxError> {
         let group = self.groups.create(spec.id.as_str(), &spec.limits)?;
-        let order = Order::Start(self.plan(spec, record));
+        let entrance = group.map(|group| group.entrance()).transpose()?;
+        let (directory, tasks) = entrance.map_or((None, Vec::new()), |entrance| {
+            (entrance.directory, entrance.tasks)
+        });
+        let mut plan = self.plan(spec, record);
+        plan.unified = directory.is_some();
+        let entrance: Vec<_> = directory.into_iter().chain(tasks).collect();
+        let order = Order::Start(plan);
         let channel = self
             .launcher
-            .order(&order)
+            .order(&order, &entrance)
             .await
             .map_err(SandboxError::Zygote)?;
         let mut born = None;
-        let launched = timeout(
-            START,
-            self.follow(&channel, record, group.as_ref(), &mut born),
-        )
-        .await;
+        let launched = timeout(START, self.follow(&channel, record, &mut born)).await;
         let launched = launched.unwrap_or_else(|_| Err(failed("it was not ready in time")));
         match launched {
             Ok(ports) => Ok(Sandbox {
@@ -155,6 +158,7 @@ impl Namespaces {
             workshop: spec.workshop,
             limits: spec.limits,
             counted: self.groups.enforced().processes,
+            unified: false,
         }
     }
 
@@ -172,13 +176,11 @@ impl Namespaces {
         }
     }
 
-    /// Records the new process while it is still preparing itself, holds it to its limits, and lets
-    /// it go on.
+    /// Records the new process while it is still preparing itself, and lets it go on.
     async fn follow(
         &self,
         channel: &Channel,
         record: &mut SandboxRecord,
-        group: Option<&Cgroup>,
         born: &mut Option<OwnedFd>,
     ) -> Result<Ports, SandboxError> {
         loop {
@@ -190,15 +192,13 @@ impl Namespaces {
                     let identity = ProcessIdentity::of(pid).map_err(watch)?;
                     record.state = SandboxState::Running(identity);
                     self.write_record(record)?;
-                    if let Some(group) = group {
-                        group.attach(pid)?;
-                    }
                     channel.send(&Go).await.map_err(SandboxError::Zygote)?;
                 }
                 Some((Report::Ready, descriptors)) => {
                     return Ports::new(descriptors).map_err(SandboxError::Ports);
                 }
                 Some((Report::Failed { reason }, _)) => return Err(failed(&reason)),
+                Some((other, _)) => return Err(failed(&format!("it reported {other:?}"))),
                 None => return Err(failed("it ended without a reason")),
             }
         }

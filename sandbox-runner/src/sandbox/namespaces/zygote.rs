@@ -21,8 +21,10 @@ use rustix::stdio::{dup2_stdin, stdin};
 
 use super::birth::{Inheritance, be_born};
 use super::clone::{Copy, SANDBOX, copy};
-use super::message::{self, Order, Report, Start};
+use super::message::{self, Order, Report, Start, Swap};
 use super::mount::{map_owners, take_alone};
+use super::swap::{Entry, swap};
+use crate::sandbox::cgroup::Entrance;
 use crate::sandbox::confinement::{AGENT_ID, Profile};
 
 struct Zygote {
@@ -35,7 +37,8 @@ struct Zygote {
 
 enum Role {
     Zygote,
-    Child(Box<Inheritance>),
+    Sandbox(Box<Inheritance>),
+    Swapper(Box<Entry>),
 }
 
 /// Returns when the runner has ended, and once in every copy that could not become a sandbox.
@@ -43,15 +46,17 @@ pub fn run() -> ExitCode {
     match Zygote::begin().and_then(Zygote::serve) {
         Ok(Role::Zygote) => ExitCode::SUCCESS,
         // Nothing that is the zygote's is left in the copy by now.
-        Ok(Role::Child(inherited)) => {
-            let born = catch_unwind(AssertUnwindSafe(|| be_born(*inherited)));
-            born.unwrap_or(ExitCode::FAILURE)
-        }
+        Ok(Role::Sandbox(inherited)) => guarded(|| be_born(*inherited)),
+        Ok(Role::Swapper(entry)) => guarded(|| swap(*entry)),
         Err(error) => {
             eprintln!("zygote: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn guarded(role: impl FnOnce() -> ExitCode) -> ExitCode {
+    catch_unwind(AssertUnwindSafe(role)).unwrap_or(ExitCode::FAILURE)
 }
 
 impl Zygote {
@@ -74,11 +79,9 @@ impl Zygote {
             let Some((order, descriptors)) = message::receive(&self.orders)? else {
                 return Ok(Role::Zygote);
             };
-            let Some(channel) = descriptors.into_iter().next() else {
-                continue;
-            };
-            if let child @ Role::Child(_) = self.obey(order, channel) {
-                return Ok(child);
+            match self.obey(order, descriptors) {
+                Role::Zygote => {}
+                copied => return Ok(copied),
             }
         }
     }
@@ -107,13 +110,25 @@ impl Zygote {
         Ok(ordered)
     }
 
-    fn obey(&mut self, order: Order, channel: OwnedFd) -> Role {
+    fn obey(&mut self, order: Order, descriptors: Vec<OwnedFd>) -> Role {
+        let mut descriptors = descriptors.into_iter();
+        let Some(channel) = descriptors.next() else {
+            return Role::Zygote;
+        };
         let obeyed = match order {
-            Order::Start(start) => self.start(start, &channel),
+            Order::Start(start) => self
+                .start(start, &channel, descriptors)
+                .map(|copied| copied.map(Copied::Newborn)),
+            Order::Swap(swap) => self
+                .enter(swap, descriptors)
+                .map(|copied| copied.map(Copied::Entry)),
         };
         match obeyed {
             Ok(None) => Role::Zygote,
-            Ok(Some(newborn)) => Role::Child(Box::new(newborn.with(self.profile.clone(), channel))),
+            Ok(Some(Copied::Newborn(newborn))) => {
+                Role::Sandbox(Box::new(newborn.with(self.profile.clone(), channel)))
+            }
+            Ok(Some(Copied::Entry(entry))) => Role::Swapper(Box::new(entry.with(channel))),
             Err(error) => {
                 let reason = error.to_string();
                 // The runner may have given up; then nobody wants to know.
@@ -124,7 +139,44 @@ impl Zygote {
     }
 
     /// Returns something in the copy only.
-    fn start(&mut self, start: Start, channel: &OwnedFd) -> io::Result<Option<Newborn>> {
+    fn enter(
+        &mut self,
+        swap: Swap,
+        mut namespaces: impl Iterator<Item = OwnedFd>,
+    ) -> io::Result<Option<Entrant>> {
+        let missing = || io::Error::other("the sandbox's namespaces are missing");
+        let users = namespaces.next().ok_or_else(missing)?;
+        let mounts = namespaces.next().ok_or_else(missing)?;
+        let state = swap.user.map(|_| take_alone(&swap.state)).transpose();
+        let state = state.map_err(during("take the state directory"))?;
+        if let Some(state) = &state {
+            map_owners(state.as_fd(), users.as_fd()).map_err(during("map owners of files"))?;
+        }
+        match copy(0, None)? {
+            Copy::Parent { process, .. } => {
+                self.children.push(process);
+                Ok(None)
+            }
+            Copy::Child => Ok(Some(Entrant {
+                swap,
+                users,
+                mounts,
+                state,
+            })),
+        }
+    }
+
+    /// Returns something in the copy only.
+    fn start(
+        &mut self,
+        start: Start,
+        channel: &OwnedFd,
+        mut groups: impl Iterator<Item = OwnedFd>,
+    ) -> io::Result<Option<Newborn>> {
+        let entrance = Entrance {
+            directory: if start.unified { groups.next() } else { None },
+            tasks: groups.collect(),
+        };
         let control = listen(&start.state.join(&start.sandbox)).map_err(during("listen"))?;
         let user = start.user;
         // Only who is root on the host may show files as another's, and nobody else needs to: the
@@ -132,11 +184,13 @@ impl Zygote {
         let state = user.map(|_| take_alone(&start.state)).transpose();
         let state = state.map_err(during("take the state directory"))?;
         let (mapped, map) = pipe_with(PipeFlags::CLOEXEC)?;
-        let (pid, process) = match copy(SANDBOX).map_err(during("make namespaces"))? {
+        let group = entrance.directory.as_ref().map(OwnedFd::as_fd);
+        let (pid, process) = match copy(SANDBOX, group).map_err(during("make namespaces"))? {
             Copy::Parent { pid, process } => (pid, process),
             Copy::Child => {
                 return Ok(Some(Newborn {
                     start,
+                    entrance,
                     control,
                     state,
                     mapped,
@@ -155,8 +209,34 @@ impl Zygote {
     }
 }
 
+/// What only the copy has.
+enum Copied {
+    Newborn(Newborn),
+    Entry(Entrant),
+}
+
+struct Entrant {
+    swap: Swap,
+    users: OwnedFd,
+    mounts: OwnedFd,
+    state: Option<OwnedFd>,
+}
+
+impl Entrant {
+    fn with(self, runner: OwnedFd) -> Entry {
+        Entry {
+            swap: self.swap,
+            runner,
+            users: self.users,
+            mounts: self.mounts,
+            state: self.state,
+        }
+    }
+}
+
 struct Newborn {
     start: Start,
+    entrance: Entrance,
     control: UnixListener,
     state: Option<OwnedFd>,
     mapped: OwnedFd,
@@ -167,6 +247,7 @@ impl Newborn {
         Inheritance {
             start: self.start,
             profile,
+            entrance: self.entrance,
             runner,
             control: self.control,
             state: self.state,

@@ -60,6 +60,7 @@ impl Alone {
             binary: &environment("OPENCODE_BIN")?,
             workspace: &workspace,
             home: &home.to_string_lossy(),
+            state: &home.to_string_lossy(),
             tools: &tools.to_string_lossy(),
             port,
             gateway: model_url,

@@ -1,0 +1,210 @@
+//! Layers from sandboxes that run on.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use sandbox_runner::init::wire::{ExecSpec, SpawnSpec};
+use sandbox_runner::layer::LayerId;
+use sandbox_runner::sandbox::{Adoption, SandboxBackend, SandboxError};
+use serde_json::json;
+
+use crate::fixture::{Fixture, LIMIT};
+
+/// A program that works outside the home, counts, and never ends.
+fn counter() -> SpawnSpec {
+    let script = "i=0; while :; do i=$((i+1)); echo $i > /var/lib/agent/count; sleep 0.005; done";
+    SpawnSpec {
+        name: "counter".to_owned(),
+        argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), script.to_owned()],
+        env: [].into(),
+        cwd: Some("/var/lib/agent".to_owned()),
+        log: None,
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_holds_what_was_written_and_the_sandbox_runs_on() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    fixture.backend.spawn(&id, &counter()).await.unwrap();
+    fixture
+        .text(&id, "mkdir src; echo one > src/file; echo kept > kept; until [ -s /var/lib/agent/count ]; do :; done")
+        .await;
+    let layer = fixture.backend.snapshot(&id).await.unwrap();
+    assert_eq!(layer, LayerId::of(&id, 0));
+    let later = "before=$(cat /var/lib/agent/count); until [ $(cat /var/lib/agent/count) -gt $((before+1)) ]; do :; done";
+    fixture.text(&id, later).await;
+    fixture
+        .text(&id, "echo two > src/file; rm kept; echo new > new")
+        .await;
+    assert_eq!(fixture.text(&id, "cat src/file; ls").await, "two\nnew\nsrc");
+
+    let other = fixture.create(std::slice::from_ref(&layer)).await.id;
+    assert_eq!(
+        fixture.text(&other, "cat src/file kept; ls").await,
+        "one\nkept\nkept\nsrc"
+    );
+    fixture.text(&other, "test -s /var/lib/agent/count").await;
+}
+
+#[tokio::test]
+async fn snapshots_lie_upon_each_other_and_under_the_last_layer() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    let mut layers = Vec::new();
+    for number in 0..3 {
+        fixture
+            .text(&id, &format!("echo {number} > last; touch {number}"))
+            .await;
+        layers.push(fixture.backend.snapshot(&id).await.unwrap());
+    }
+    fixture.text(&id, "rm 0; echo end > last").await;
+    layers.push(fixture.backend.freeze(&id).await.unwrap());
+    let next = fixture.create(&layers).await.id;
+    assert_eq!(fixture.text(&next, "cat last; ls").await, "end\n1\n2\nlast");
+    let earlier = fixture.create(layers.get(..2).unwrap()).await.id;
+    assert_eq!(
+        fixture.text(&earlier, "cat last; ls").await,
+        "1\n0\n1\nlast"
+    );
+}
+
+#[tokio::test]
+async fn a_sandbox_whose_programs_hold_its_home_is_busy_and_as_it_was() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    fixture.text(&id, "echo text > file").await;
+    for held in ["cd; exec sleep 1000", "cd /; exec sleep 1000 < $HOME/file"] {
+        let script = format!("echo up; {held}");
+        let spec = ExecSpec::new(["/bin/sh", "-c", &script], LIMIT).cwd("/tmp");
+        let mut running = fixture.backend.exec(&id, &spec).await.unwrap();
+        running.next().await.unwrap();
+        fixture
+            .text(
+                &id,
+                "until grep -q sleep /proc/[0-9]*/comm 2> /dev/null; do :; done",
+            )
+            .await;
+        let busy = fixture.backend.snapshot(&id).await.unwrap_err();
+        assert!(matches!(busy, SandboxError::Busy { .. }), "{busy:?}");
+        drop(running);
+        fixture
+            .text(
+                &id,
+                "while grep -q sleep /proc/[0-9]*/comm 2> /dev/null; do :; done",
+            )
+            .await;
+        assert_eq!(fixture.text(&id, "cat file").await, "text");
+    }
+    fixture.backend.snapshot(&id).await.unwrap();
+    assert_eq!(fixture.text(&id, "cat file").await, "text");
+}
+
+#[tokio::test]
+async fn a_sandbox_is_adopted_after_its_snapshot() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    fixture.text(&id, "echo one > file").await;
+    fixture.backend.snapshot(&id).await.unwrap();
+    let fixture = fixture.restart();
+    let adopted = fixture.backend.adopt(&id).await.unwrap();
+    assert!(matches!(adopted, Adoption::Alive(_)), "{adopted:?}");
+    fixture.text(&id, "echo two >> file").await;
+    let top = fixture.backend.freeze(&id).await.unwrap();
+    let next = fixture.create(&[LayerId::of(&id, 0), top]).await.id;
+    assert_eq!(fixture.text(&next, "cat file").await, "one\ntwo");
+}
+
+/// What a runner leaves that is killed at this point of a snapshot.
+fn interrupt(fixture: &Fixture, id: &protocol::SandboxId, state: &str) {
+    let path = fixture.directory(id).join("record.json");
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    record["snapshot"] = json!(state);
+    fs::write(&path, record.to_string()).unwrap();
+}
+
+#[tokio::test]
+async fn a_runner_that_dies_before_the_swap_leaves_all_that_was_written() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    fixture.text(&id, "echo one > file").await;
+    interrupt(&fixture, &id, "begun");
+    fs::create_dir(fixture.directory(&id).join("upper.new")).unwrap();
+    let fixture = fixture.restart();
+    let adopted = fixture.backend.adopt(&id).await.unwrap();
+    assert!(matches!(adopted, Adoption::Gone), "{adopted:?}");
+    let layer = fixture.backend.freeze(&id).await.unwrap();
+    let next = fixture.create(&[layer]).await.id;
+    assert_eq!(fixture.text(&next, "cat file").await, "one");
+}
+
+#[tokio::test]
+async fn a_runner_that_dies_after_the_swap_is_followed_by_one_that_finishes_the_layer() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    fixture.text(&id, "echo one > file").await;
+    fixture.backend.snapshot(&id).await.unwrap();
+    fixture.text(&id, "echo two > file").await;
+    // As it is between the swap and the commit.
+    let (directory, layer) = (
+        fixture.directory(&id),
+        fixture.path().join(format!("layers/{id}.0")),
+    );
+    for (from, to) in [
+        (directory.join("upper"), directory.join("upper.new")),
+        (layer.join("fs"), directory.join("upper")),
+        (layer.join("agent"), directory.join("agent.copy")),
+    ] {
+        fs::rename(from, to).unwrap();
+    }
+    fs::remove_dir_all(layer).unwrap();
+    let path = directory.join("record.json");
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    (record["layers"], record["ordinal"]) = (json!([]), json!(0));
+    fs::write(&path, record.to_string()).unwrap();
+    interrupt(&fixture, &id, "swapped");
+
+    let fixture = fixture.restart();
+    let adopted = fixture.backend.adopt(&id).await.unwrap();
+    assert!(matches!(adopted, Adoption::Alive(_)), "{adopted:?}");
+    assert_eq!(fixture.text(&id, "cat file").await, "two");
+    let first = fixture.create(&[LayerId::of(&id, 0)]).await.id;
+    assert_eq!(fixture.text(&first, "cat file").await, "one");
+    let top = fixture.backend.freeze(&id).await.unwrap();
+    let both = fixture.create(&[LayerId::of(&id, 0), top]).await.id;
+    assert_eq!(fixture.text(&both, "cat file").await, "two");
+}
+
+#[tokio::test]
+#[ignore = "prints figures"]
+async fn from_a_running_sandbox_to_a_layer() {
+    let fixture = Fixture::new();
+    for (megabytes, files) in [(0, 1), (100, 100), (1000, 1000), (1000, 1000)] {
+        let id = fixture.create(&[]).await.id;
+        let script = format!(
+            "i=0; while [ $i -lt {files} ]; do head -c {} /dev/zero > file$i; i=$((i+1)); done",
+            megabytes * 1_000_000 / files
+        );
+        fixture.text(&id, &script).await;
+        for state in ["dirty", "clean"] {
+            let ticker = "import time, os\nlast, worst = time.monotonic(), 0\nprint('up', flush=True)\n\
+                while not os.path.exists('/tmp/stop'):\n now = time.monotonic()\n worst = max(worst, now - last)\n last = now\n time.sleep(0.0005)\nprint(worst)";
+            let spec = ExecSpec::new(["python3", "-c", ticker], LIMIT * 10).cwd("/tmp");
+            let mut ticking = fixture.backend.exec(&id, &spec).await.unwrap();
+            ticking.next().await.unwrap();
+            let started = Instant::now();
+            fixture.backend.snapshot(&id).await.unwrap();
+            let took = started.elapsed();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            fixture.text(&id, "touch /tmp/stop").await;
+            let worst = ticking.output().await.unwrap().stdout;
+            let worst = String::from_utf8(worst).unwrap();
+            println!(
+                "{megabytes} MB, {files} files, {state}: snapshot {took:?}, stopped for {} s",
+                worst.trim()
+            );
+            fixture.text(&id, "rm /tmp/stop; touch $HOME/more").await;
+        }
+        fixture.backend.destroy(&id).await.unwrap();
+    }
+}

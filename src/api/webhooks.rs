@@ -1,0 +1,56 @@
+//! What other services tell us, signed by them.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use protocol::signature::SignatureError;
+use serde_json::json;
+use worker::Env;
+
+use super::{malformed, read_body};
+use crate::database::{self, Database};
+use crate::error::Error;
+use crate::github::webhook::{self, DELIVERY_HEADER, EVENT_HEADER, Push, SIGNATURE_HEADER};
+use crate::platform::clock;
+use crate::{config, images};
+
+/// GitHub sends no more.
+const MAX_PAYLOAD: usize = 25 * 1024 * 1024;
+
+/// `POST /github/webhooks`. Nothing is parsed before its signature is found to be right.
+#[worker::send]
+pub async fn github(State(env): State<Env>, request: Request) -> Result<Response, Error> {
+    let secret = config::github_webhook_secret(&env).ok_or(Error::NotFound("such endpoint"))?;
+    let (parts, body) = request.into_parts();
+    let signature = header(&parts.headers, SIGNATURE_HEADER).ok_or(SignatureError::Missing)?;
+    let body = read_body(body, MAX_PAYLOAD).await?;
+    if !webhook::is_signed(&secret, &body, signature) {
+        return Err(SignatureError::Mismatch.into());
+    }
+    let delivery = header(&parts.headers, DELIVERY_HEADER)
+        .filter(|id| (1..=100).contains(&id.len()))
+        .ok_or_else(|| Error::invalid("malformed", "the delivery has no identifier"))?;
+    match header(&parts.headers, EVENT_HEADER) {
+        Some("ping") => return Ok(Json(json!({ "pong": true })).into_response()),
+        Some("push") => {}
+        _ => return Ok(accepted("ignored")),
+    }
+    let database = Database::new(&env)?;
+    if database::deliveries::is_known(&database, delivery).await? {
+        return Ok(accepted("known"));
+    }
+    if let Some(push) = Push::parse(&body).map_err(malformed)? {
+        images::pushed(&database, &push).await?;
+    }
+    database::deliveries::remember(&database, delivery, clock::now()).await?;
+    Ok(accepted("taken"))
+}
+
+fn accepted(status: &str) -> Response {
+    (StatusCode::ACCEPTED, Json(json!({ "status": status }))).into_response()
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

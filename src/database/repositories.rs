@@ -1,0 +1,53 @@
+//! Settings of repositories.
+
+use protocol::Millis;
+use protocol::api::Settings;
+use protocol::event::Repository;
+use serde::Deserialize;
+
+use super::Parameter::{Number, Text};
+use super::{Database, DatabaseError};
+
+/// What a repository is set to; the defaults if nobody set anything.
+pub async fn settings(
+    database: &Database,
+    repository: &Repository,
+) -> Result<Settings, DatabaseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        settings: String,
+    }
+    let row: Option<Row> = database
+        .first(
+            "SELECT settings FROM repositories WHERE repository = ?",
+            &[Text(&repository.to_string())],
+        )
+        .await?;
+    match row {
+        Some(row) => Ok(serde_json::from_str(&row.settings)?),
+        None => Ok(Settings::default()),
+    }
+}
+
+pub async fn set(
+    database: &Database,
+    repository: &Repository,
+    settings: &Settings,
+    by: &str,
+    now: Millis,
+) -> Result<(), DatabaseError> {
+    database
+        .run(
+            "INSERT INTO repositories (repository, settings, updated_by, updated_at)
+             VALUES (?, ?, ?, ?)
+             ON CONFLICT (repository) DO UPDATE SET settings = excluded.settings,
+                updated_by = excluded.updated_by, updated_at = excluded.updated_at",
+            &[
+                Text(&repository.to_string()),
+                Text(&serde_json::to_string(settings)?),
+                Text(by),
+                Number(now.0),
+            ],
+        )
+        .await
+}
