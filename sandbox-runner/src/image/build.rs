@@ -200,6 +200,7 @@ impl Build<'_> {
         if found.present.contains("package.json") {
             let package = read(site, "package.json").await?;
             found.has_npm_test = recipe::has_npm_test(&package);
+            found.package_manager = recipe::package_manager(&package);
         }
         if found.present.contains("pyproject.toml") {
             let project = read(site, "pyproject.toml").await?;

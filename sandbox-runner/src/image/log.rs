@@ -46,9 +46,8 @@ impl Log {
         let mut inner = self.inner();
         for byte in bytes {
             match byte {
-                b'\n' | b'\r' => inner.end_line(),
-                // No text has it, and not every store of texts takes it.
-                0 => {}
+                // A zero is no part of a text, and ends what git lists.
+                b'\n' | b'\r' | 0 => inner.end_line(),
                 _ if inner.line.len() < MAX_LINE => inner.line.push(*byte),
                 _ => {}
             }
@@ -121,9 +120,9 @@ mod tests {
         let log = Log::default();
         log.heading("clone");
         log.bytes(b"half a");
-        log.bytes(b" line\nand \0another");
+        log.bytes(b" line\nand\0another");
         log.heading("test");
-        assert_eq!(log.text(), "## clone\nhalf a line\nand another\n## test\n");
+        assert_eq!(log.text(), "## clone\nhalf a line\nand\nanother\n## test\n");
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub(super) struct Findings {
     pub(super) present: BTreeSet<String>,
     /// `package.json` has a test script.
     pub(super) has_npm_test: bool,
+    /// The package manager with its version, as `package.json` names it.
+    pub(super) package_manager: Option<String>,
     /// `pyproject.toml` is of something that can be installed.
     pub(super) is_python_project: bool,
     /// The specification's own script.
@@ -70,9 +72,10 @@ pub(super) struct Step {
 
 /// Whoever waits for a registry that does not answer should not wait long.
 const CARGO: [(&str, &str); 2] = [("CARGO_NET_RETRY", "1"), ("CARGO_HTTP_TIMEOUT", "20")];
-const NODE: [(&str, &str); 6] = [
+const NODE: [(&str, &str); 7] = [
     ("CI", "1"),
     ("npm_config_fetch_retries", "1"),
+    ("npm_config_fetch_retry_mintimeout", "1000"),
     ("npm_config_fetch_timeout", "60000"),
     ("npm_config_update_notifier", "false"),
     ("COREPACK_ENABLE_DOWNLOAD_PROMPT", "0"),
@@ -175,6 +178,19 @@ pub(super) fn has_npm_test(package: &str) -> bool {
     script.is_some_and(|script| !script.contains("no test specified"))
 }
 
+/// `pnpm@9.15.0` of `"packageManager": "pnpm@9.15.0+sha512.…"`.
+pub(super) fn package_manager(package: &str) -> Option<String> {
+    let package: serde_json::Value = serde_json::from_str(package).ok()?;
+    let named = package.get("packageManager")?.as_str()?;
+    let named = named.split('+').next()?;
+    let (name, version) = named.split_once('@')?;
+    let plain = |text: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+        text.starts_with(|first: char| first.is_ascii_alphanumeric()) && text.bytes().all(plain)
+    };
+    (plain(name) && plain(version)).then(|| named.to_owned())
+}
+
 /// Whether `pyproject.toml` is of something that can be installed, and not of settings alone.
 pub(super) fn is_python_project(project: &str) -> bool {
     let tables = ["[project]", "[build-system]", "[tool.poetry]"];
@@ -208,14 +224,21 @@ fn node_packages(found: &Findings) -> Option<Work> {
 
 /// A package manager of Node, which may be there through another.
 fn managed(found: &Findings, manager: &'static str, arguments: &[&str], minutes: u32) -> Work {
+    let named = found.package_manager.as_deref();
+    let named = named.filter(|named| named.split('@').next() == Some(manager));
+    let npx = ["npx", "--yes", named.unwrap_or(manager)];
     let front: &[&str] = if found.has(manager) {
         &[manager]
     } else if manager == "npm" {
         return Work::Missing("npm");
+    } else if manager == "pnpm" && found.has("npx") {
+        // A corepack that is older than the registry's keys refuses every version. It is needed for
+        // yarn, whose later ones are not in the package of that name.
+        &npx
     } else if found.has("corepack") {
         &["corepack", manager]
     } else if found.has("npx") {
-        &["npx", "--yes", manager]
+        &npx
     } else {
         return Work::Missing(manager);
     };
@@ -307,6 +330,14 @@ mod tests {
         work.iter().map(name).collect()
     }
 
+    fn commands(work: &[Work]) -> Vec<String> {
+        let command = |work: &Work| match work {
+            Work::Run(step) => Some(step.argv.join(" ")),
+            Work::Missing(_) => None,
+        };
+        work.iter().filter_map(command).collect()
+    }
+
     fn both(found: &Findings) -> Vec<String> {
         [names(&set_up(found)), names(&build_and_test(found))].concat()
     }
@@ -316,11 +347,7 @@ mod tests {
         let mut own = found(&[SETUP, "Cargo.toml", "cargo"]);
         assert_eq!(both(&own), ["set-up", "cargo build", "cargo test"]);
         own.setup = Some("make deps".to_owned());
-        let work = set_up(&own);
-        let [Work::Run(step)] = work.as_slice() else {
-            unreachable!("one step");
-        };
-        assert_eq!(step.argv, ["bash", "-c", "make deps"]);
+        assert_eq!(commands(&set_up(&own)), ["bash -c make deps"]);
     }
 
     #[test]
@@ -354,22 +381,34 @@ mod tests {
 
     #[test]
     fn a_package_manager_may_be_there_through_another() {
-        let locked = ["package.json", "pnpm-lock.yaml"];
-        for (tools, expected) in [
-            (&["pnpm", "npx"][..], "pnpm install --frozen-lockfile"),
+        for (lock, tools, expected) in [
             (
+                "pnpm-lock.yaml",
+                &["pnpm", "npx"][..],
+                "pnpm install --frozen-lockfile",
+            ),
+            (
+                "pnpm-lock.yaml",
                 &["corepack", "npx"],
+                "npx --yes pnpm install --frozen-lockfile",
+            ),
+            (
+                "pnpm-lock.yaml",
+                &["corepack"],
                 "corepack pnpm install --frozen-lockfile",
             ),
-            (&["npx"], "npx --yes pnpm install --frozen-lockfile"),
+            ("yarn.lock", &["corepack", "npx"], "corepack yarn install"),
+            ("yarn.lock", &["npx"], "npx --yes yarn install"),
         ] {
-            let work = set_up(&found(&[&locked[..], tools].concat()));
-            let [Work::Run(step)] = work.as_slice() else {
-                unreachable!("one step");
-            };
-            assert_eq!(step.argv.join(" "), expected);
+            let work = set_up(&found(&[&["package.json", lock], tools].concat()));
+            assert_eq!(commands(&work), [expected]);
         }
-        assert_eq!(set_up(&found(&locked)), [Work::Missing("pnpm")]);
+        let mut named = found(&["package.json", "pnpm-lock.yaml", "npx"]);
+        named.package_manager = Some("pnpm@9.15.0".to_owned());
+        let expected = "npx --yes pnpm@9.15.0 install --frozen-lockfile";
+        assert_eq!(commands(&set_up(&named)), [expected]);
+        let locked = found(&["package.json", "pnpm-lock.yaml"]);
+        assert_eq!(set_up(&locked), [Work::Missing("pnpm")]);
     }
 
     #[test]
@@ -382,6 +421,13 @@ mod tests {
         ] {
             assert!(!has_npm_test(package), "{package}");
         }
+        let named =
+            |manager: &str| package_manager(&format!(r#"{{"packageManager":"{manager}"}}"#));
+        assert_eq!(
+            named("pnpm@9.15.0+sha512.ab").as_deref(),
+            Some("pnpm@9.15.0")
+        );
+        assert_eq!(named("pnpm@https://example.com/x.tgz"), None);
         assert!(is_python_project("[project]\nname = \"x\"\n"));
         assert!(!is_python_project("[tool.ruff]\nline-length = 100\n"));
     }

@@ -119,6 +119,7 @@ async fn install_node(
 fn npm(argv: &[&str], limit: Duration) -> ExecSpec {
     ExecSpec::new(argv.iter().copied(), limit)
         .env("npm_config_fetch_retries", "1")
+        .env("npm_config_fetch_retry_mintimeout", "1000")
         .env("npm_config_update_notifier", "false")
 }
 

@@ -226,7 +226,8 @@ async fn an_image_is_made_anew_only_when_something_changed_or_it_is_asked_for() 
     let new = forge.commit("octo/hello", &[("file", "two")]);
     assert_eq!(images.build(&base("main")).await.unwrap(), first);
     let second = ready(&images, &order("main", 3)).await;
-    let moved = format!("main moved from {} to {}", &old[..7], &new[..7]);
+    let short = |commit: &str| commit.chars().take(7).collect::<String>();
+    let moved = format!("main moved from {} to {}", short(&old), short(&new));
     assert_eq!((&second.commit, &second.reason), (&new, &moved));
     assert_ne!(second.built().fingerprint, first.built().fingerprint);
     assert_eq!(images.newest(&base("main")).unwrap(), Some(second.clone()));
