@@ -1,32 +1,55 @@
 //! Images of repositories: a branch at a commit with warm caches, from which sandboxes start.
 //!
-//! An image is made in a sandbox of its own: clone, set-up, one run of the tests. A failed clone is
-//! a failed image; a failed set-up or test is told in the image's log, since a branch whose tests
-//! fail is worked on as well. Whoever asks for an image that is being made waits for that one.
+//! # Layout
+//!
+//! - `order`: images that the Worker asks for, and `delivery`: how it is told of them.
+//! - `build`: the making of one, in sandboxes of its own (`site`); `ground`: what it is made of.
+//! - `recipe`: what is run in it; `packages`, `runtime`: what else an environment is to hold.
+//! - `shelf`: which one is the newest; `log`: what was printed.
+//!
+//! An image is a clone, its set-up, and one run of its build and tests. A failed clone is a failed
+//! image, and so is an environment that cannot be had; a failed set-up or test is told in the
+//! image's log, since a branch whose tests fail is worked on as well. Whatever fails, the last good
+//! image stays. Whoever asks for an image that is being made waits for that one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::callback::HeldImage;
-use protocol::image::Base;
+use protocol::command::BuildImage;
+use protocol::image::{Base, BuildStep, BuiltImage, EnvironmentName, Specification};
 use protocol::{ImageId, Millis};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinError;
 
 use self::build::Build;
+use self::ground::RECIPE;
 use self::shelf::Shelf;
+use crate::clock;
 use crate::gateway::Gateway;
 use crate::layer::{LayerId, LayerStore};
 use crate::sandbox::channel::ChannelError;
 use crate::sandbox::{HOME, SandboxBackend, SandboxError};
 
+pub use self::ground::Ground;
+pub use self::log::Log;
+pub use self::system::{System, tool};
+
 mod build;
+mod delivery;
+mod ground;
 mod log;
+pub(crate) mod order;
+mod packages;
 mod recipe;
+mod runtime;
 mod shelf;
+mod site;
+mod size;
+mod system;
 
 /// Where the repository is inside a sandbox. The same for all, since an agent's memory and a
 /// compiler's caches refer to it by its path.
@@ -37,18 +60,39 @@ pub struct Image {
     pub id: ImageId,
     pub base: Base,
     pub commit: String,
+    pub ground: Ground,
+    /// Why it was made.
+    pub reason: String,
     /// Lowest first.
     pub layers: Vec<LayerId>,
     pub built_at: Millis,
     /// What was run after the clone, in order.
-    pub steps: Vec<StepOutcome>,
+    pub steps: Vec<BuildStep>,
+    /// Versions of the languages that are there.
+    pub runtime: BTreeMap<String, String>,
+    /// On disk, of the layers that the image before did not have.
+    pub bytes: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StepOutcome {
-    pub name: String,
-    pub success: bool,
-    pub ms: u64,
+impl Image {
+    pub fn built(&self) -> BuiltImage {
+        BuiltImage {
+            commit: self.commit.clone(),
+            fingerprint: self.ground.fingerprint(&self.commit),
+            reason: self.reason.clone(),
+            runtime: self.runtime.clone(),
+            steps: self.steps.clone(),
+            bytes: self.bytes,
+        }
+    }
+}
+
+/// What became of a wish for an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Made {
+    Ready(Image),
+    /// The newest one is of the same inputs.
+    Unchanged(Image),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -67,10 +111,24 @@ pub enum ImageError {
         #[source]
         source: ChannelError,
     },
-    #[error("{step} failed: {complaint}")]
-    Failed { step: String, complaint: String },
+    #[error("{step} failed, {ending}: {complaint}")]
+    Failed {
+        step: String,
+        ending: String,
+        /// The program's last words.
+        complaint: String,
+    },
     #[error("the repository has no branch {0}")]
     NoBranch(String),
+    #[error("{system} has no package {package}")]
+    NoPackage { package: String, system: String },
+    #[error("packages cannot be had here: this runner's system is {0:?} and not Debian or Ubuntu")]
+    NoPackages(String),
+    /// Versions that cannot be had, with those that can.
+    #[error("{0}")]
+    Runtime(String),
+    #[error("the environment {0} has no image on this runner yet: ask for one")]
+    NoEnvironment(EnvironmentName),
     #[error("failed to keep what the image holds")]
     Freeze(#[source] SandboxError),
     #[error("failed to read {path}")]
@@ -100,20 +158,18 @@ struct Workshop {
     backend: Arc<dyn SandboxBackend>,
     layers: LayerStore,
     gateway: Arc<Gateway>,
+    system: System,
     turns: Mutex<HashMap<Base, Turn>>,
+    /// Orders that are carried out at a time. A session that waits for its image does not wait for
+    /// these as well.
+    places: Semaphore,
 }
 
-/// Held by whoever makes the image of a branch.
+/// Orders that are carried out at a time.
+const PLACES: usize = 2;
+
+/// Held by whoever makes the image of a base.
 type Turn = Arc<tokio::sync::Mutex<()>>;
-
-/// What an image that exists already is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Demand {
-    /// Any image will do.
-    Some,
-    /// Only one of the branch's newest commit.
-    Newest,
-}
 
 impl Images {
     /// `directory` is where the images are listed; their files are the backend's layers.
@@ -122,16 +178,17 @@ impl Images {
         backend: Arc<dyn SandboxBackend>,
         layers: LayerStore,
         gateway: Arc<Gateway>,
+        system: System,
     ) -> Self {
-        let shelf = Shelf::new(directory);
-        let turns = Mutex::default();
         Self {
             workshop: Arc::new(Workshop {
-                shelf,
+                shelf: Shelf::new(directory),
                 backend,
                 layers,
                 gateway,
-                turns,
+                system,
+                turns: Mutex::default(),
+                places: Semaphore::new(PLACES),
             }),
             made: Notify::new(),
         }
@@ -166,39 +223,101 @@ impl Images {
         self.made.notified().await;
     }
 
-    /// Makes an image unless there is one by now.
+    /// Makes an image unless there is one by now. What an environment is to hold only its orders
+    /// say, so this is for the repository's own.
     pub async fn build(&self, base: &Base) -> Result<Image, ImageError> {
-        self.make(base, Demand::Some).await
-    }
-
-    /// Makes an image unless there is one of the branch's newest commit.
-    pub async fn refresh(&self, base: &Base) -> Result<Image, ImageError> {
-        self.make(base, Demand::Newest).await
-    }
-
-    /// The work goes on when nobody waits for it any more: it is bounded, and the next who asks
-    /// gets its result.
-    async fn make(&self, base: &Base, demand: Demand) -> Result<Image, ImageError> {
         let (workshop, base) = (Arc::clone(&self.workshop), base.clone());
-        let made = tokio::spawn(async move { workshop.make(&base, demand).await });
+        let made = tokio::spawn(async move { workshop.need(&base).await });
         let image = made.await.map_err(ImageError::Interrupted)??;
         self.made.notify_one();
         Ok(image)
     }
+
+    /// Carries out an order; what is printed goes to the log. An image that the order has led to
+    /// already is found by its identifier.
+    ///
+    /// The work goes on when nobody waits for it any more: it is bounded, and the next who asks
+    /// gets its result.
+    pub async fn order(&self, order: &BuildImage, log: Arc<Log>) -> Result<Made, ImageError> {
+        let (workshop, order) = (Arc::clone(&self.workshop), order.clone());
+        let made = tokio::spawn(async move { workshop.order(&order, &log).await });
+        let made = made.await.map_err(ImageError::Interrupted)??;
+        self.made.notify_one();
+        Ok(made)
+    }
 }
 
 impl Workshop {
-    async fn make(&self, base: &Base, demand: Demand) -> Result<Image, ImageError> {
+    async fn need(&self, base: &Base) -> Result<Image, ImageError> {
         let turn = self.turn(base);
         let _turn = turn.lock().await;
-        let present = self.newest(base)?;
-        let known = match (demand, present) {
-            (Demand::Some, Some(image)) => return Ok(image),
-            (Demand::Newest, present) => present,
-            (Demand::Some, None) => None,
+        if let Some(image) = self.newest(base)? {
+            return Ok(image);
+        }
+        if let Some(environment) = &base.environment {
+            return Err(ImageError::NoEnvironment(environment.clone()));
+        }
+        let build = Build {
+            workshop: self,
+            id: ImageId::from_random(clock::random()),
+            base,
+            ground: self.ground(None),
+            force: false,
+            log: &Log::default(),
         };
-        let build = Build::start(self.backend.as_ref(), &self.gateway, base).await?;
-        build.run(known, &self.shelf).await
+        match self.make(&build, None).await? {
+            Made::Ready(image) | Made::Unchanged(image) => Ok(image),
+        }
+    }
+
+    async fn order(&self, order: &BuildImage, log: &Log) -> Result<Made, ImageError> {
+        let turn = self.turn(&order.base);
+        let _turn = turn.lock().await;
+        let known = self.newest(&order.base)?;
+        if let Some(known) = &known
+            && known.id == order.image
+        {
+            log.restore(self.shelf.log(&order.base));
+            return Ok(Made::Ready(known.clone()));
+        }
+        // Nobody closes it.
+        let _place = self.places.acquire().await;
+        let build = Build {
+            workshop: self,
+            id: order.image.clone(),
+            base: &order.base,
+            ground: self.ground(order.specification.clone()),
+            force: order.force,
+            log,
+        };
+        self.make(&build, known).await
+    }
+
+    async fn make(&self, build: &Build<'_>, known: Option<Image>) -> Result<Made, ImageError> {
+        let made = build.run(known).await;
+        let text = build.log.text();
+        let kept = match &made {
+            // The log first: an image that is found has one.
+            Ok(Made::Ready(image)) => {
+                self.shelf.put_log(build.base, &text)?;
+                return self.shelf.put(image).and(made);
+            }
+            Ok(Made::Unchanged(_)) => Ok(()),
+            Err(_) => self.shelf.put_failure(build.base, &text),
+        };
+        if let Err(error) = kept {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "a failed image has no log");
+        }
+        made
+    }
+
+    fn ground(&self, specification: Option<Specification>) -> Ground {
+        Ground {
+            specification: specification.unwrap_or_default(),
+            system: self.system.clone(),
+            recipe: RECIPE,
+        }
     }
 
     fn newest(&self, base: &Base) -> Result<Option<Image>, ImageError> {

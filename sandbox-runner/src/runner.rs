@@ -15,7 +15,7 @@ use crate::collector::Collector;
 use crate::config::Config;
 use crate::gateway::egress::Egress;
 use crate::gateway::{Gateway, GatewayError};
-use crate::image::Images;
+use crate::image::{self, Images, System};
 use crate::layer::depot::{Depot, DepotError};
 use crate::pool::Pool;
 use crate::register::{Registration, credentials, keep_registered};
@@ -100,6 +100,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         backend.clone(),
         backend.layers().clone(),
         Arc::clone(&gateway),
+        System::read(),
     ));
     let depot = config.depot.as_ref().map(Depot::open);
     let depot = depot.transpose().map_err(RunnerError::Depot)?;
@@ -125,6 +126,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         .unwrap_or_else(|| format!("http://{address}"));
 
     let machinery = Arc::new(Machinery {
+        runner: runner.clone(),
         store: Arc::clone(&store),
         worker: worker.clone(),
         layers: backend.layers().clone(),
@@ -201,14 +203,15 @@ fn backend(config: &Config) -> Result<Namespaces, RunnerError> {
         path: settings.clone(),
         source,
     })?;
+    let agent = Tool {
+        name: AGENT.to_owned(),
+        sources: vec![settings, config.opencode_bin.clone()],
+    };
     Namespaces::open(&NamespacesConfig {
         state: config.state_dir.clone(),
         runner: std::env::current_exe().map_err(RunnerError::Program)?,
         sandbox_uid: config.sandbox_uid,
-        tools: vec![Tool {
-            name: AGENT.to_owned(),
-            sources: vec![settings, config.opencode_bin.clone()],
-        }],
+        tools: std::iter::once(agent).chain(image::tool()).collect(),
     })
     .map_err(RunnerError::Setup)
 }

@@ -25,17 +25,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use protocol::SandboxId;
-use protocol::command::{BuildImage, Command, GitIdentity, Start};
+use protocol::command::{Command, GitIdentity, Start};
+use protocol::{RunnerId, SandboxId};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::gateway::Gateway;
 use crate::image::Images;
+use crate::image::order::Orders;
 use crate::layer::LayerStore;
 use crate::pool::Pool;
 use crate::sandbox::SandboxBackend;
-use crate::store::{CommandId, Store, StoreError, StoredSandbox};
+use crate::store::{Store, StoreError, StoredSandbox};
 use crate::worker::Worker;
 use actor::Actor;
 pub(crate) use provision::{Begun, ProvisionError, begin_agent, connect, spec};
@@ -46,6 +47,7 @@ const RECOVERY: Duration = Duration::from_secs(1);
 
 /// What every session works with.
 pub struct Machinery {
+    pub runner: RunnerId,
     pub store: Arc<Store>,
     pub worker: Worker,
     pub backend: Arc<dyn SandboxBackend>,
@@ -138,7 +140,12 @@ impl Supervisor {
         let stored = machinery.store.sandboxes()?;
         sweep(&machinery, &stored).await?;
         let shop = Shop { machinery, pool };
-        let builder = tokio::spawn(build_images(shop.clone(), Arc::clone(&images)));
+        let orders = Orders {
+            machinery: Arc::clone(&shop.machinery),
+            pool: Arc::clone(&shop.pool),
+            recorded: Arc::clone(&images),
+        };
+        let builder = tokio::spawn(orders.run());
         let keeper = tokio::spawn(Arc::clone(&shop.pool).run());
         for sandbox in stored {
             self.begin(&shop, sandbox, Origin::Recorded, &mut tasks, &mut wakers);
@@ -275,39 +282,4 @@ async fn sweep(machinery: &Machinery, stored: &[StoredSandbox]) -> Result<(), St
         }
     }
     Ok(())
-}
-
-/// Carries out recorded commands for images, in order.
-async fn build_images(shop: Shop, recorded: Arc<Notify>) {
-    let machinery = shop.machinery;
-    let mut after = CommandId::default();
-    loop {
-        let pending = machinery
-            .store
-            .pending_for_runner(after)
-            .unwrap_or_else(|error| {
-                tracing::error!(error = &error as &dyn std::error::Error, "the store fails");
-                Vec::new()
-            });
-        for command in pending {
-            after = command.id;
-            if let Command::BuildImage(BuildImage { base, .. }) = &command.command {
-                let (repository, branch) = (&base.repository, &base.branch);
-                match machinery.images.refresh(base).await {
-                    Ok(image) => {
-                        tracing::info!(%repository, branch, image = %image.id, "image is new");
-                        shop.pool.image_built();
-                    }
-                    Err(error) => {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::warn!(%repository, branch, error, "an image was not built");
-                    }
-                }
-            }
-            if let Err(error) = machinery.store.carried_out(command.id) {
-                tracing::error!(error = &error as &dyn std::error::Error, "the store fails");
-            }
-        }
-        recorded.notified().await;
-    }
 }

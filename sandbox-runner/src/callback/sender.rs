@@ -55,7 +55,8 @@ struct RawBatch<'a> {
     reports: &'a [Box<RawValue>],
 }
 
-enum Verdict {
+/// What an answer of the Worker means.
+pub(crate) enum Verdict {
     /// Everything up to this number is held.
     Received(u64),
     Gone,
@@ -172,7 +173,7 @@ enum Delivery {
 }
 
 /// `None` when the answer says nothing that can be relied on: the batch is sent again.
-fn verdict(answer: &Answer) -> Option<Verdict> {
+pub(crate) fn verdict(answer: &Answer) -> Option<Verdict> {
     match answer.status {
         StatusCode::GONE => Some(Verdict::Gone),
         // Only the Worker itself knows that a session is not there; a proxy's 404 is an outage.
@@ -188,7 +189,7 @@ fn verdict(answer: &Answer) -> Option<Verdict> {
 }
 
 /// Half of the wait is left to chance, so that sandboxes do not come back all at once.
-fn backoff(failures: u32, random: [u8; 16]) -> Duration {
+pub(crate) fn backoff(failures: u32, random: [u8; 16]) -> Duration {
     let longest = FIRST_WAIT
         .saturating_mul(2_u32.saturating_pow(failures))
         .min(LONGEST_WAIT);

@@ -1,151 +1,140 @@
-//! The making of one image, in a sandbox of its own that may only read its repository.
+//! The making of one image: from the layers of the last good one where that fits, else from a fresh
+//! clone.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use protocol::egress::EgressPolicy;
-use protocol::image::Base;
-use protocol::{ImageId, SandboxId};
+use protocol::ImageId;
+use protocol::image::{Base, BuildStep};
 
+use super::ground::Ground;
 use super::log::Log;
-use super::shelf::Shelf;
-use super::{HOME, Image, ImageError, StepOutcome, WORKSPACE, recipe};
+use super::recipe::{self, Findings, Work};
+use super::runtime::Versions;
+use super::site::{Kind, Site};
+use super::{HOME, Image, ImageError, Made, WORKSPACE, Workshop, packages, runtime, size};
 use crate::clock;
-use crate::gateway::{Access, Gateway, GatewayPolicy, Serving};
-use crate::init::wire::{ExecSpec, Exit, GATEWAY_PORT};
-use crate::sandbox::channel::ExecFrame;
-use crate::sandbox::limits::Limits;
-use crate::sandbox::{SandboxBackend, SandboxSpec};
+use crate::init::wire::{ExecSpec, GATEWAY_PORT};
+use crate::layer::LayerId;
 
 /// Long enough for a large history.
 const CLONE: Duration = Duration::from_secs(15 * 60);
 /// Long enough to look through a large working tree on a busy machine.
 const LOCAL: Duration = Duration::from_secs(2 * 60);
-/// The most that is kept of what a program answers, apart from the log.
-const MAX_ANSWER: usize = 1 << 20;
-/// The most of a program's own words in an error.
-const MAX_COMPLAINT: usize = 600;
+/// An image that would have more layers is made afresh: each costs every sandbox a little, and what
+/// is deleted in a higher one still takes room in a lower one.
+const MAX_LAYERS: usize = 8;
 
 pub(super) struct Build<'a> {
-    backend: &'a dyn SandboxBackend,
-    sandbox: SandboxId,
-    base: &'a Base,
-    log: Log,
-    /// Ends with the build: afterwards nobody speaks for this sandbox.
-    _serving: Serving,
+    pub(super) workshop: &'a Workshop,
+    pub(super) id: ImageId,
+    pub(super) base: &'a Base,
+    pub(super) ground: Ground,
+    /// Whether it is made even if nothing changed, and from nothing.
+    pub(super) force: bool,
+    pub(super) log: &'a Log,
 }
 
-/// How a program ended, and what it said.
-struct Answer {
-    exit: Exit,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
+/// What was done at a site.
+struct Done {
+    commit: String,
+    steps: Vec<BuildStep>,
+    runtime: Versions,
 }
 
-impl<'a> Build<'a> {
-    pub(super) async fn start(
-        backend: &'a dyn SandboxBackend,
-        gateway: &Gateway,
-        base: &'a Base,
-    ) -> Result<Self, ImageError> {
-        let spec = SandboxSpec {
-            id: SandboxId::from_random(clock::random()),
-            layers: Vec::new(),
-            env: BTreeMap::new(),
-            workshop: false,
-            limits: Limits::default(),
-        };
-        let sandbox = backend.create(&spec).await.map_err(ImageError::Create)?;
-        let policy = GatewayPolicy {
-            repository: base.repository.clone(),
-            access: Access::Image,
-            egress: EgressPolicy::default(),
-            spent_microdollars: 0,
-        };
-        let serving = gateway.serve(policy, sandbox.ports);
-        let log = Log::default();
-        Ok(Self {
-            backend,
-            sandbox: spec.id,
-            base,
-            log,
-            _serving: serving,
-        })
-    }
+/// What becomes of the last image's files.
+enum Update {
+    Done(Done),
+    /// They are of the branch's newest commit.
+    Needless,
+    /// They are not there.
+    Impossible,
+}
 
-    /// Gives `known` back if it is of the branch's newest commit.
-    pub(super) async fn run(
-        mut self,
-        known: Option<Image>,
-        shelf: &Shelf,
-    ) -> Result<Image, ImageError> {
-        let made = self.make(known, shelf).await;
-        if let Err(error) = shelf.put_log(self.base, self.log.text()) {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "an image has no log"
-            );
-        }
-        // After a success the sandbox has become a layer already.
-        if let Err(error) = self.backend.destroy(&self.sandbox).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(sandbox = %self.sandbox, error, "an image's sandbox remains");
-        }
-        made
-    }
-
-    async fn make(&mut self, known: Option<Image>, shelf: &Shelf) -> Result<Image, ImageError> {
-        if let Some(known) = known
-            && self.newest_commit().await? == known.commit
+impl Build<'_> {
+    pub(super) async fn run(&self, known: Option<Image>) -> Result<Made, ImageError> {
+        if let Some(known) = &known
+            && known.ground == self.ground
+            && !self.force
         {
-            return Ok(known);
-        }
-        let commit = self.clone_repository().await?;
-        let mut steps = Vec::new();
-        for step in recipe::steps(&self.present_files().await?) {
-            let mut spec = ExecSpec::new(step.argv.iter().copied(), step.limit).cwd(WORKSPACE);
-            for (name, value) in step.env {
-                spec = spec.env(name, value);
+            let layers = self.layers_to_start_from(known);
+            let site = self.open(layers.unwrap_or_default()).await?;
+            match self.update(&site, known, layers.is_some()).await {
+                Ok(Update::Done(done)) => {
+                    let below = layers.unwrap_or_default();
+                    return self.keep(site, below, done, Some(known)).await;
+                }
+                Ok(Update::Needless) => {
+                    site.discard().await;
+                    return Ok(Made::Unchanged(known.clone()));
+                }
+                Ok(Update::Impossible) => site.discard().await,
+                Err(error) => {
+                    site.discard().await;
+                    let error = crate::cause::chain(&error);
+                    self.log.heading(&format!("from a fresh clone: {error}"));
+                }
             }
-            let started = Instant::now();
-            let answer = self.exec(step.name, &spec).await?;
-            steps.push(StepOutcome {
-                name: step.name.to_owned(),
-                success: answer.exit.success(),
-                ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            });
         }
-        self.clean().await?;
-        let layer = self
-            .backend
-            .freeze(&self.sandbox)
-            .await
-            .map_err(ImageError::Freeze)?;
-        let image = Image {
-            id: ImageId::from_random(clock::random()),
-            base: self.base.clone(),
-            commit,
-            layers: vec![layer],
-            built_at: clock::now(),
-            steps,
-        };
-        shelf.put(&image)?;
-        Ok(image)
+        let below = self.packages().await?;
+        let site = self.open(&below).await?;
+        match self.begin(&site).await {
+            Ok(done) => self.keep(site, &below, done, known.as_ref()).await,
+            Err(error) => {
+                site.discard().await;
+                Err(error)
+            }
+        }
     }
 
-    async fn newest_commit(&mut self) -> Result<String, ImageError> {
-        let (url, reference) = (self.url(), format!("refs/heads/{}", self.base.branch));
-        let listed = self
-            .git(&["ls-remote", &url, &reference], HOME, CLONE)
-            .await?;
-        let listed = listed.lines().find_map(|line| {
-            let (commit, name) = line.split_once('\t')?;
-            (name == reference).then(|| commit.to_owned())
-        });
-        listed.ok_or_else(|| ImageError::NoBranch(self.base.branch.clone()))
+    fn layers_to_start_from<'k>(&self, known: &'k Image) -> Option<&'k [LayerId]> {
+        let store = &self.workshop.layers;
+        let fits =
+            known.layers.len() < MAX_LAYERS && known.layers.iter().all(|layer| store.exists(layer));
+        fits.then_some(&known.layers)
     }
 
-    async fn clone_repository(&mut self) -> Result<String, ImageError> {
+    async fn open(&self, layers: &[LayerId]) -> Result<Site<'_>, ImageError> {
+        Site::open(self.workshop, self.base, layers, Kind::Repository, self.log).await
+    }
+
+    /// The layers that hold the specification's packages.
+    async fn packages(&self) -> Result<Vec<LayerId>, ImageError> {
+        let names = &self.ground.specification.packages;
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let layer = packages::layer(self.workshop, self.base, names, self.log).await?;
+        Ok(vec![layer])
+    }
+
+    /// Brings the last image's files to the branch's newest commit.
+    async fn update(
+        &self,
+        site: &Site<'_>,
+        known: &Image,
+        has_files: bool,
+    ) -> Result<Update, ImageError> {
+        if self.newest_commit(site).await? == known.commit {
+            return Ok(Update::Needless);
+        }
+        if !has_files {
+            return Ok(Update::Impossible);
+        }
+        let (url, branch) = (self.url(), &self.base.branch);
+        let branch = format!("+refs/heads/{branch}:refs/remotes/origin/{branch}");
+        let fetch = ["fetch", "--no-tags", "--", &url, &branch];
+        site.git(&fetch, WORKSPACE, CLONE).await?;
+        let reset = ["reset", "--quiet", "--hard", "FETCH_HEAD"];
+        site.git(&reset, WORKSPACE, LOCAL).await?;
+        let clean = ["clean", "--quiet", "-ffd"];
+        site.git(&clean, WORKSPACE, LOCAL).await?;
+        self.finish(site).await.map(Update::Done)
+    }
+
+    async fn begin(&self, site: &Site<'_>) -> Result<Done, ImageError> {
+        // What cannot be had is said before anything takes its time.
+        runtime::ensure(site, &self.ground.specification.runtime).await?;
         let (url, branch) = (self.url(), format!("--branch={}", self.base.branch));
         let clone = [
             "clone",
@@ -156,108 +145,159 @@ impl<'a> Build<'a> {
             &url,
             WORKSPACE,
         ];
-        self.git(&clone, HOME, CLONE).await?;
-        self.git(&["rev-parse", "--verify", "HEAD"], WORKSPACE, LOCAL)
-            .await
+        site.git(&clone, HOME, CLONE).await?;
+        self.finish(site).await
     }
 
-    async fn present_files(&mut self) -> Result<Vec<&'static str>, ImageError> {
-        let test = "for file; do if [ -f \"$file\" ]; then echo \"$file\"; fi; done";
-        let argv = ["sh", "-c", test, "sh"].into_iter().chain(recipe::FILES);
-        let spec = ExecSpec::new(argv, LOCAL).cwd(WORKSPACE);
-        let answer = self.exec("look for build files", &spec).await?;
-        let found = String::from_utf8_lossy(&answer.stdout);
-        let present = |file: &&str| found.lines().any(|line| line == *file);
-        Ok(recipe::FILES.into_iter().filter(present).collect())
+    /// Set-up, build and tests. None of them has to succeed: a branch that fails is worked on too.
+    async fn finish(&self, site: &Site<'_>) -> Result<Done, ImageError> {
+        let head = ["rev-parse", "--verify", "HEAD"];
+        let commit = site.git(&head, WORKSPACE, LOCAL).await?;
+        let mut steps = Vec::new();
+        let mut missing = BTreeSet::new();
+        for work in [recipe::set_up, recipe::build_and_test] {
+            for work in work(&self.look(site).await?) {
+                match work {
+                    Work::Run(step) => steps.push(run(site, &step).await?),
+                    Work::Missing(tool) => {
+                        if missing.insert(tool) {
+                            let said = format!("{tool} is not installed in this environment");
+                            site.log.heading(&said);
+                        }
+                    }
+                }
+            }
+        }
+        clean(site).await?;
+        let runtime = runtime::measure(site).await?;
+        Ok(Done {
+            commit,
+            steps,
+            runtime,
+        })
     }
 
-    /// What set-up and tests left in the working tree is nobody's work: it must not be committed
-    /// with the first prompt's, and must stay, since it is what makes the image warm.
-    async fn clean(&mut self) -> Result<(), ImageError> {
-        self.git(&["reset", "--quiet", "--hard"], WORKSPACE, LOCAL)
+    async fn look(&self, site: &Site<'_>) -> Result<Findings, ImageError> {
+        let script = "for file; do [ -e \"$file\" ] && echo \"$file\"; done; true";
+        let argv = ["sh", "-c", script, "sh"].into_iter().chain(recipe::FILES);
+        let files = ExecSpec::new(argv, LOCAL).cwd(WORKSPACE);
+        let files = site.run("look for build files", &files).await?;
+        let script = "for tool; do command -v \"$tool\" > /dev/null && echo \"$tool\"; done; true";
+        let argv = ["sh", "-c", script, "sh"].into_iter().chain(recipe::TOOLS);
+        let tools = site
+            .run("look for tools", &ExecSpec::new(argv, LOCAL))
             .await?;
-        let list = [
-            "ls-files",
-            "--others",
-            "--exclude-standard",
-            "--directory",
-            "-z",
-        ];
-        let left = self.git(&list, WORKSPACE, LOCAL).await?;
-        let patterns: String = left.split_terminator('\0').map(exclude_pattern).collect();
-        let script = "mkdir -p .git/info && cat >> .git/info/exclude";
-        let exclude = ExecSpec::new(["sh", "-c", script], LOCAL)
-            .cwd(WORKSPACE)
-            .stdin(&patterns);
-        self.exec("exclude", &exclude).await.map(drop)
+        let mut found = Findings {
+            setup: self.ground.specification.setup.clone(),
+            ..Findings::default()
+        };
+        let known = |name: &&str| recipe::FILES.contains(name) || recipe::TOOLS.contains(name);
+        for printed in [files.stdout, tools.stdout] {
+            let printed = String::from_utf8_lossy(&printed);
+            let names = printed.lines().filter(known).map(str::to_owned);
+            found.present.extend(names);
+        }
+        if found.present.contains("package.json") {
+            let package = read(site, "package.json").await?;
+            found.has_npm_test = recipe::has_npm_test(&package);
+            found.package_manager = recipe::package_manager(&package);
+        }
+        if found.present.contains("pyproject.toml") {
+            let project = read(site, "pyproject.toml").await?;
+            found.is_python_project = recipe::is_python_project(&project);
+        }
+        Ok(found)
+    }
+
+    async fn keep(
+        &self,
+        site: Site<'_>,
+        below: &[LayerId],
+        done: Done,
+        known: Option<&Image>,
+    ) -> Result<Made, ImageError> {
+        let mut layers = below.to_vec();
+        layers.push(site.freeze().await?);
+        let shared = known.map_or(&[][..], |known| &known.layers);
+        let fresh: Vec<_> = layers
+            .iter()
+            .filter(|layer| !shared.contains(layer))
+            .cloned()
+            .collect();
+        Ok(Made::Ready(Image {
+            id: self.id.clone(),
+            base: self.base.clone(),
+            reason: self.ground.reason(&done.commit, known),
+            commit: done.commit,
+            ground: self.ground.clone(),
+            layers,
+            built_at: clock::now(),
+            steps: done.steps,
+            runtime: done.runtime,
+            bytes: size::of_layers(&self.workshop.layers, fresh).await,
+        }))
+    }
+
+    async fn newest_commit(&self, site: &Site<'_>) -> Result<String, ImageError> {
+        let (url, reference) = (self.url(), format!("refs/heads/{}", self.base.branch));
+        let listed = site
+            .git(&["ls-remote", "--", &url, &reference], HOME, CLONE)
+            .await?;
+        let listed = listed.lines().find_map(|line| {
+            let (commit, name) = line.split_once('\t')?;
+            (name == reference).then(|| commit.to_owned())
+        });
+        listed.ok_or_else(|| ImageError::NoBranch(self.base.branch.clone()))
     }
 
     fn url(&self) -> String {
         let (owner, name) = (self.base.repository.owner(), self.base.repository.name());
         format!("http://127.0.0.1:{GATEWAY_PORT}/git/{owner}/{name}.git")
     }
+}
 
-    /// What a successful git printed, without the white space around it.
-    async fn git(
-        &mut self,
-        arguments: &[&str],
-        directory: &str,
-        limit: Duration,
-    ) -> Result<String, ImageError> {
-        let step = format!("git {}", arguments.first().copied().unwrap_or_default());
-        let settings = ["git", "-c", "gc.auto=0", "-c", "maintenance.auto=false"];
-        let argv = settings.iter().chain(arguments).copied();
-        let spec = ExecSpec::new(argv, limit)
-            .cwd(directory)
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("LC_ALL", "C.UTF-8");
-        let answer = self.exec(&step, &spec).await?;
-        if answer.exit.success() {
-            return Ok(String::from_utf8_lossy(&answer.stdout)
-                .trim_matches(['\n', ' '])
-                .to_owned());
-        }
-        let complaint = match answer.exit {
-            Exit::TimedOut => "it took too long and was ended".to_owned(),
-            _ => {
-                let text = String::from_utf8_lossy(&answer.stderr);
-                text.trim().chars().take(MAX_COMPLAINT).collect()
-            }
-        };
-        Err(ImageError::Failed { step, complaint })
+async fn run(site: &Site<'_>, step: &recipe::Step) -> Result<BuildStep, ImageError> {
+    let argv = step.argv.iter().map(String::as_str);
+    let mut spec = ExecSpec::new(argv, step.limit).cwd(WORKSPACE);
+    for (name, value) in step.env {
+        spec = spec.env(name, value);
     }
+    let started = Instant::now();
+    let answer = site.exec(&step.name, &spec).await?;
+    Ok(BuildStep {
+        name: step.name.clone(),
+        success: answer.exit.success(),
+        ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    })
+}
 
-    async fn exec(&mut self, step: &str, spec: &ExecSpec) -> Result<Answer, ImageError> {
-        self.log.heading(step);
-        let run = |source| ImageError::Run {
-            step: step.to_owned(),
-            source,
-        };
-        let mut running = self.backend.exec(&self.sandbox, spec).await.map_err(run)?;
-        let mut answer = Answer {
-            exit: Exit::TimedOut,
-            stdout: Vec::new(),
-            stderr: Vec::new(),
-        };
-        loop {
-            let follow = |source| ImageError::Follow {
-                step: step.to_owned(),
-                source,
-            };
-            let (kept, bytes) = match running.next().await.map_err(follow)? {
-                ExecFrame::Stdout(bytes) => (&mut answer.stdout, bytes),
-                ExecFrame::Stderr(bytes) => (&mut answer.stderr, bytes),
-                ExecFrame::Exit(exit) => {
-                    answer.exit = exit;
-                    self.log.heading(&format!("{step}: {exit:?}"));
-                    return Ok(answer);
-                }
-            };
-            self.log.bytes(&bytes);
-            let room = MAX_ANSWER.saturating_sub(kept.len());
-            kept.extend(bytes.into_iter().take(room));
-        }
-    }
+async fn read(site: &Site<'_>, file: &str) -> Result<String, ImageError> {
+    // What is no file, or a link to what is none, has nothing to say.
+    let script = "[ -f \"$0\" ] && head -c 262144 \"$0\" || true";
+    let spec = ExecSpec::new(["sh", "-c", script, file], LOCAL).cwd(WORKSPACE);
+    let answer = site.run(&format!("read {file}"), &spec).await?;
+    Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
+}
+
+/// What set-up and tests left in the working tree is nobody's work: it must not be committed with
+/// the first prompt's, and must stay, since it is what makes the image warm.
+async fn clean(site: &Site<'_>) -> Result<(), ImageError> {
+    site.git(&["reset", "--quiet", "--hard"], WORKSPACE, LOCAL)
+        .await?;
+    let list = [
+        "ls-files",
+        "--others",
+        "--exclude-standard",
+        "--directory",
+        "-z",
+    ];
+    let left = site.git(&list, WORKSPACE, LOCAL).await?;
+    let patterns: String = left.split_terminator('\0').map(exclude_pattern).collect();
+    let script = "mkdir -p .git/info && cat >> .git/info/exclude";
+    let exclude = ExecSpec::new(["sh", "-c", script], LOCAL)
+        .cwd(WORKSPACE)
+        .stdin(&patterns);
+    site.run("exclude", &exclude).await.map(drop)
 }
 
 /// A line for git's exclude file that means this path and no other.

@@ -25,16 +25,15 @@ impl Shelf {
         Self { root }
     }
 
+    /// What an earlier version of this program wrote and this one does not know is no image: it is
+    /// replaced by the next one.
     pub(super) fn newest(&self, base: &Base) -> Result<Option<Image>, ImageError> {
         let path = self.path(base, NEWEST);
-        let read = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map(Some)
-                .map_err(io::Error::from),
+        match fs::read(&path) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        };
-        read.map_err(|source| ImageError::Read { path, source })
+            Err(source) => Err(ImageError::Read { path, source }),
+        }
     }
 
     /// Every image that has not expired.
@@ -44,8 +43,7 @@ impl Shelf {
         Ok(images)
     }
 
-    /// The newest image of every base. A file that cannot be parsed is passed over: it is replaced
-    /// by the next image.
+    /// The newest image of every base. A file that cannot be parsed is passed over.
     pub(super) fn all(&self) -> Result<Vec<Image>, ImageError> {
         self.with_extension(NEWEST)
     }
@@ -87,9 +85,22 @@ impl Shelf {
             .map_err(|source| ImageError::Write { path, source })
     }
 
-    /// Keeps what was printed by the last attempt, whether or not it became an image.
+    /// What the making of the newest image printed.
+    pub(super) fn log(&self, base: &Base) -> String {
+        fs::read_to_string(self.path(base, "log")).unwrap_or_default()
+    }
+
     pub(super) fn put_log(&self, base: &Base, text: &str) -> Result<(), ImageError> {
-        let path = self.path(base, "log");
+        self.put_text(base, "log", text)
+    }
+
+    /// Keeps what was printed by the last attempt that became no image.
+    pub(super) fn put_failure(&self, base: &Base, text: &str) -> Result<(), ImageError> {
+        self.put_text(base, "failed.log", text)
+    }
+
+    fn put_text(&self, base: &Base, extension: &str, text: &str) -> Result<(), ImageError> {
+        let path = self.path(base, extension);
         let parent = self.directory(&base.repository);
         directory::create(&parent, directory::PASSABLE)
             .and_then(|()| fs::write(&path, text))
@@ -140,6 +151,8 @@ fn escape(branch: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::collections::BTreeMap;
+
     use protocol::{ImageId, Millis};
 
     use super::*;
@@ -157,9 +170,13 @@ mod tests {
             id: ImageId::from_random([number; 16]),
             base: base(branch),
             commit: "0".repeat(40),
+            ground: crate::image::Ground::default(),
+            reason: String::new(),
             layers: Vec::new(),
             built_at: Millis(1),
             steps: Vec::new(),
+            runtime: BTreeMap::new(),
+            bytes: 0,
         }
     }
 

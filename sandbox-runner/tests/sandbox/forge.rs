@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -14,18 +17,37 @@ use tokio::net::TcpListener;
 pub(crate) struct Forge {
     pub(crate) url: String,
     root: TempDir,
+    credentials: Credentials,
 }
+
+/// What requests were authorised with.
+type Credentials = Arc<Mutex<Vec<String>>>;
 
 impl Forge {
     pub(crate) async fn start() -> Self {
         let root = TempDir::new().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        let credentials = Credentials::default();
         let router = Router::new()
             .fallback(answer)
-            .with_state(root.path().to_owned());
+            .with_state((root.path().to_owned(), Credentials::clone(&credentials)));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, root }
+        Self {
+            url,
+            root,
+            credentials,
+        }
+    }
+
+    /// Whether somebody authorised with this password.
+    pub(crate) fn was_given(&self, password: &str) -> bool {
+        let given = self.credentials.lock().unwrap();
+        given.iter().any(|header| {
+            let encoded = header.strip_prefix("Basic ").unwrap();
+            let decoded = BASE64_STANDARD.decode(encoded).unwrap();
+            decoded.ends_with(format!(":{password}").as_bytes())
+        })
     }
 
     /// Commits these files to `main` and returns the commit.
@@ -84,8 +106,15 @@ impl Forge {
     }
 }
 
-async fn answer(State(root): State<PathBuf>, request: Request) -> Response {
+async fn answer(
+    State((root, credentials)): State<(PathBuf, Credentials)>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
+    if let Some(header) = parts.headers.get("authorization") {
+        let header = header.to_str().unwrap().to_owned();
+        credentials.lock().unwrap().push(header);
+    }
     let body = to_bytes(body, 1 << 20).await.unwrap();
     let header = |name: &str| {
         let value = parts

@@ -275,7 +275,9 @@ async fn a_tree_that_holds_gits_own_directory_makes_no_image_and_runs_nothing() 
         );
         scene.forge.commit_by(NAME, &script);
         match scene.image().await {
-            Err(ImageError::Failed { step, complaint }) => {
+            Err(ImageError::Failed {
+                step, complaint, ..
+            }) => {
                 assert!(
                     step.starts_with("git") && !complaint.is_empty(),
                     "{step}: {complaint}"

@@ -1,16 +1,22 @@
-//! Images made from a forge through the gateway.
+//! Images made from a forge through the gateway. Those with packages or a language reach the
+//! mirrors of this machine's system and of npm.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use protocol::Millis;
 use protocol::callback::Credentials;
+use protocol::command::BuildImage;
+use protocol::egress::{DEFAULTS, HostName};
 use protocol::event::Repository;
-use protocol::image::Base;
+use protocol::image::{Base, Specification};
+use protocol::{ImageId, Millis};
 use sandbox_runner::collector::Collector;
 use sandbox_runner::config::Upstream;
 use sandbox_runner::gateway::Gateway;
-use sandbox_runner::image::{Image, ImageError, Images, WORKSPACE};
+use sandbox_runner::gateway::egress::Egress;
+use sandbox_runner::image::{self, Image, ImageError, Images, Log, Made, System, WORKSPACE};
 use sandbox_runner::layer::LayerId;
 use sandbox_runner::sandbox::SandboxBackend;
 use sandbox_runner::store::Store;
@@ -18,6 +24,7 @@ use sandbox_runner::store::Store;
 use crate::fixture::Fixture;
 use crate::forge::Forge;
 
+const TOKEN: &str = "a-token-that-no-file-may-hold";
 const MANIFEST: &str = "[package]\nname = \"hello\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
 const PASSING: &str = "#[test]\nfn adds() { assert_eq!(1 + 1, 2); }\n";
 const FAILING: &str = "#[test]\nfn adds() { assert_eq!(1 + 1, 3); }\n";
@@ -29,7 +36,7 @@ pub(crate) fn images(fixture: &Fixture, forge: &Forge) -> Images {
     };
     let credentials = Credentials {
         username: "x-access-token".to_owned(),
-        password: "secret".to_owned(),
+        password: TOKEN.to_owned(),
         expires_at: Millis(i64::MAX),
     };
     let gateway = Gateway::new(
@@ -41,13 +48,61 @@ pub(crate) fn images(fixture: &Fixture, forge: &Forge) -> Images {
             Box::pin(async move { Ok(credentials) })
         }),
     );
-    let backend = Arc::clone(&fixture.backend);
+    // Mirrors may be on this machine's own network.
+    let hosts = DEFAULTS
+        .iter()
+        .filter_map(|host| HostName::parse(host).ok());
+    let gateway = gateway
+        .unwrap()
+        .with_egress(Egress::system(hosts.collect()));
     Images::new(
         fixture.path().join("images"),
-        backend,
+        Arc::clone(&fixture.backend) as Arc<dyn SandboxBackend>,
         fixture.backend.layers().clone(),
-        Arc::new(gateway.unwrap()),
+        Arc::new(gateway),
+        System::read(),
     )
+}
+
+/// An order that was not made before.
+fn order(branch: &str, seed: u8) -> BuildImage {
+    BuildImage {
+        image: ImageId::from_random([seed; 16]),
+        base: base(branch),
+        specification: None,
+        force: false,
+        callback_url: String::new(),
+    }
+}
+
+fn specified(seed: u8, specification: Specification) -> BuildImage {
+    BuildImage {
+        specification: Some(specification),
+        ..order("main", seed)
+    }
+}
+
+fn runtime(language: &str, version: &str) -> Specification {
+    Specification {
+        runtime: BTreeMap::from([(language.to_owned(), version.to_owned())]),
+        ..Specification::default()
+    }
+}
+
+async fn ready(images: &Images, order: &BuildImage) -> Image {
+    match images.order(order, Arc::default()).await.unwrap() {
+        Made::Ready(image) => image,
+        Made::Unchanged(image) => panic!("{image:?} was made already"),
+    }
+}
+
+/// With what packages need to know of the host.
+fn with_packages() -> Fixture {
+    Fixture::with_tools(image::tool().into_iter().collect())
+}
+
+fn layer(fixture: &Fixture, id: &LayerId) -> PathBuf {
+    fixture.path().join("layers").join(id.as_str())
 }
 
 pub(crate) fn base(branch: &str) -> Base {
@@ -76,7 +131,13 @@ async fn a_sandbox_on_an_image_has_the_repository_clean_and_its_caches_warm() {
     let images = images(&fixture, &forge);
     let image = images.build(&base("main")).await.unwrap();
     assert_eq!(image.commit, commit);
-    assert_eq!(steps(&image), [("cargo build", true), ("cargo test", true)]);
+    let expected = [
+        ("cargo fetch", true),
+        ("cargo build", true),
+        ("cargo test", true),
+    ];
+    assert_eq!(steps(&image), expected);
+    assert!(image.runtime.contains_key("rust") && image.bytes > 0);
     assert_eq!(images.newest(&base("main")).unwrap(), Some(image.clone()));
     assert!(fixture.backend.list().await.unwrap().is_empty());
 
@@ -112,14 +173,16 @@ async fn failing_tests_make_an_image_with_a_log_that_says_so() {
         &[("Cargo.toml", MANIFEST), ("src/lib.rs", FAILING)],
     );
     let image = images(&fixture, &forge).build(&base("main")).await.unwrap();
-    assert_eq!(
-        steps(&image),
-        [("cargo build", true), ("cargo test", false)]
-    );
+    let expected = [
+        ("cargo fetch", true),
+        ("cargo build", true),
+        ("cargo test", false),
+    ];
+    assert_eq!(steps(&image), expected);
     let log = fixture.path().join("images/octo/hello/main.log");
     let log = std::fs::read_to_string(log).unwrap();
     assert!(
-        log.contains("## cargo test: Code(101)") && log.contains("adds ... FAILED"),
+        log.contains("## cargo test: exit code 101") && log.contains("adds ... FAILED"),
         "{log}"
     );
 }
@@ -154,18 +217,242 @@ async fn a_repository_that_cannot_be_cloned_makes_no_image_and_leaves_nothing() 
 }
 
 #[tokio::test]
-async fn an_image_is_made_anew_only_when_its_branch_has_moved() {
+async fn an_image_is_made_anew_only_when_something_changed_or_it_is_asked_for() {
+    let (fixture, forge) = (Fixture::new(), Forge::start().await);
+    let old = forge.commit("octo/hello", &[("file", "one")]);
+    let images = images(&fixture, &forge);
+    let first = ready(&images, &order("main", 1)).await;
+    assert_eq!(first.reason, "no image yet");
+    let again = images.order(&order("main", 2), Arc::default()).await;
+    assert_eq!(again.unwrap(), Made::Unchanged(first.clone()));
+
+    let new = forge.commit("octo/hello", &[("file", "two")]);
+    assert_eq!(images.build(&base("main")).await.unwrap(), first);
+    let second = ready(&images, &order("main", 3)).await;
+    let short = |commit: &str| commit.chars().take(7).collect::<String>();
+    let moved = format!("main moved from {} to {}", short(&old), short(&new));
+    assert_eq!((&second.commit, &second.reason), (&new, &moved));
+    assert_ne!(second.built().fingerprint, first.built().fingerprint);
+    assert_eq!(images.newest(&base("main")).unwrap(), Some(second.clone()));
+
+    let forced = BuildImage {
+        force: true,
+        ..order("main", 4)
+    };
+    let third = ready(&images, &forced).await;
+    assert_eq!(third.reason, "asked for");
+    assert_eq!(third.built().fingerprint, second.built().fingerprint);
+
+    let setup = Some("touch made".to_owned());
+    let specification = Specification {
+        setup,
+        ..Specification::default()
+    };
+    let fourth = ready(&images, &specified(5, specification)).await;
+    assert_eq!(fourth.reason, "the specification changed");
+    assert_eq!(steps(&fourth), [("set-up", true)]);
+}
+
+#[tokio::test]
+async fn an_order_that_has_led_to_an_image_gives_it_again_with_its_log() {
     let (fixture, forge) = (Fixture::new(), Forge::start().await);
     forge.commit("octo/hello", &[("file", "one")]);
     let images = images(&fixture, &forge);
-    let first = images.build(&base("main")).await.unwrap();
-    assert_eq!(images.refresh(&base("main")).await.unwrap(), first);
+    let (first, second) = (Arc::new(Log::default()), Arc::new(Log::default()));
+    let forced = BuildImage {
+        force: true,
+        ..order("main", 1)
+    };
+    let made = images.order(&forced, Arc::clone(&first)).await.unwrap();
+    let again = images.order(&forced, Arc::clone(&second)).await.unwrap();
+    assert_eq!(again, made);
+    assert_eq!(second.text(), first.text());
+    assert!(first.text().contains("## git clone: exit code 0"));
+}
 
-    let commit = forge.commit("octo/hello", &[("file", "two")]);
-    assert_eq!(images.build(&base("main")).await.unwrap(), first);
-    let second = images.refresh(&base("main")).await.unwrap();
-    assert_eq!(second.commit, commit);
-    assert_eq!(images.newest(&base("main")).unwrap(), Some(second));
+#[tokio::test]
+async fn the_next_image_starts_from_the_last_one_and_keeps_what_git_ignores() {
+    let (fixture, forge) = (Fixture::new(), Forge::start().await);
+    let setup = "mkdir -p cache && echo run >> cache/runs && echo stray > stray.txt";
+    forge.commit(
+        "octo/hello",
+        &[
+            (".agents/setup.sh", setup),
+            (".gitignore", "cache/\n"),
+            ("gone", "x"),
+        ],
+    );
+    let images = images(&fixture, &forge);
+    let first = ready(&images, &order("main", 1)).await;
+    let commit = forge.commit("octo/hello", &[("gone", "changed"), ("new", "y")]);
+    let second = ready(&images, &order("main", 2)).await;
+    assert_eq!(second.layers.len(), 2);
+    assert_eq!(second.layers[..1], first.layers);
+
+    let id = fixture.create(&second.layers).await.id;
+    let script = format!(
+        "cd {WORKSPACE}; git rev-parse HEAD; git status --porcelain; cat cache/runs gone new"
+    );
+    let expected = format!("{commit}\nrun\nrun\nchangedy");
+    assert_eq!(fixture.text(&id, &script).await, expected);
+
+    // What is forced starts from nothing.
+    let forced = BuildImage {
+        force: true,
+        ..order("main", 3)
+    };
+    assert_eq!(ready(&images, &forced).await.layers.len(), 1);
+}
+
+#[tokio::test]
+async fn a_chain_of_layers_ends_with_a_fresh_clone() {
+    let (fixture, forge) = (Fixture::new(), Forge::start().await);
+    let images = images(&fixture, &forge);
+    let mut lengths = Vec::new();
+    for seed in 1..10 {
+        forge.commit("octo/hello", &[("file", &seed.to_string())]);
+        lengths.push(ready(&images, &order("main", seed)).await.layers.len());
+    }
+    assert_eq!(lengths, [1, 2, 3, 4, 5, 6, 7, 8, 1]);
+}
+
+#[tokio::test]
+async fn a_failed_order_says_why_and_keeps_the_last_good_image() {
+    let (fixture, forge) = (Fixture::new(), Forge::start().await);
+    forge.commit("octo/hello", &[("file", "one")]);
+    let images = images(&fixture, &forge);
+    let good = ready(&images, &order("main", 1)).await;
+    let wanted = specified(2, runtime("python", "2.9"));
+    let log = Arc::new(Log::default());
+    let failed = images.order(&wanted, Arc::clone(&log)).await.unwrap_err();
+    let message = failed.to_string();
+    assert!(
+        message.starts_with("python 2.9 cannot be had here: there is 3."),
+        "{message}"
+    );
+    assert_eq!(images.newest(&base("main")).unwrap(), Some(good));
+    let kept = fixture.path().join("images/octo/hello/main.failed.log");
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), log.text());
+    assert!(fixture.backend.list().await.unwrap().is_empty());
+
+    let failed = images.order(&order("gone", 3), Arc::default()).await;
+    let message = failed.unwrap_err().to_string();
+    assert!(
+        message.starts_with("git clone failed, exit code 128: ") && message.contains("gone"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn an_image_holds_no_token() {
+    let (fixture, forge) = (Fixture::new(), Forge::start().await);
+    let setup = "env > environment; git config --list --show-origin > settings; git fetch origin";
+    forge.commit("octo/hello", &[(".agents/setup.sh", setup)]);
+    let log = Arc::new(Log::default());
+    let images = images(&fixture, &forge);
+    let made = images.order(&order("main", 1), Arc::clone(&log)).await;
+    let Made::Ready(image) = made.unwrap() else {
+        panic!("there was an image");
+    };
+    assert_eq!(steps(&image), [("set-up", true)]);
+    assert!(forge.was_given(TOKEN), "no token was used at all");
+    assert!(!log.text().contains(TOKEN));
+    for id in &image.layers {
+        let searched = std::process::Command::new("grep")
+            .args(["--recursive", "--files-with-matches", TOKEN])
+            .arg(layer(&fixture, id))
+            .output()
+            .unwrap();
+        let found = String::from_utf8_lossy(&searched.stdout);
+        assert_eq!((searched.status.code(), &*found), (Some(1), ""));
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_is_not_there_is_said_in_the_log_and_fails_nothing() {
+    let (fixture, forge) = (Fixture::new(), Forge::start().await);
+    let package = r#"{"scripts":{"test":"node --test"}}"#;
+    let test = "require('node:test')('adds', () => {});\n";
+    forge.commit(
+        "octo/hello",
+        &[
+            ("package.json", package),
+            ("a.test.js", test),
+            ("uv.lock", ""),
+        ],
+    );
+    let images = images(&fixture, &forge);
+    let log = Arc::new(Log::default());
+    let made = images.order(&order("main", 1), Arc::clone(&log)).await;
+    let Made::Ready(image) = made.unwrap() else {
+        panic!("there was an image");
+    };
+    assert_eq!(steps(&image), [("npm install", true), ("npm test", true)]);
+    assert!(
+        log.text()
+            .contains("## uv is not installed in this environment\n")
+    );
+}
+
+#[tokio::test]
+async fn a_package_is_installed_without_root_and_stays_in_later_images() {
+    let (fixture, forge) = (with_packages(), Forge::start().await);
+    forge.commit("octo/hello", &[("file", "one")]);
+    let images = images(&fixture, &forge);
+    let hello = Specification {
+        packages: vec!["hello".to_owned()],
+        ..Specification::default()
+    };
+    let first = ready(&images, &specified(1, hello.clone())).await;
+    forge.commit("octo/hello", &[("file", "two")]);
+    let second = ready(&images, &specified(2, hello)).await;
+    assert_eq!(second.layers[..2], first.layers);
+    let id = fixture.create(&second.layers).await.id;
+    let script = format!("command -v hello; hello; cat {WORKSPACE}/file; ls -A ~");
+    assert_eq!(
+        fixture.text(&id, &script).await,
+        "/usr/bin/hello\nHello, world!\ntwoworkspace"
+    );
+}
+
+#[tokio::test]
+async fn a_package_that_there_is_not_is_named() {
+    let (fixture, forge) = (with_packages(), Forge::start().await);
+    forge.commit("octo/hello", &[("file", "one")]);
+    let unknown = Specification {
+        packages: vec!["hello".to_owned(), "no-such-package".to_owned()],
+        ..Specification::default()
+    };
+    let images = images(&fixture, &forge);
+    let failed = images.order(&specified(1, unknown), Arc::default()).await;
+    let message = failed.unwrap_err().to_string();
+    assert!(
+        message.ends_with(" has no package no-such-package"),
+        "{message}"
+    );
+    assert!(fixture.backend.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn another_node_comes_from_npm_and_is_what_programs_find() {
+    let (fixture, forge) = (Fixture::new(), Forge::start().await);
+    forge.commit("octo/hello", &[(".agents/setup.sh", "node --version > v")]);
+    let images = images(&fixture, &forge);
+    let image = ready(&images, &specified(1, runtime("node", "18.20"))).await;
+    let version = &image.runtime["node"];
+    assert!(version.starts_with("18.20."), "{version}");
+    let id = fixture.create(&image.layers).await.id;
+    let found = fixture.text(&id, &format!("cat {WORKSPACE}/v")).await;
+    assert_eq!(found, format!("v{version}"));
+
+    let unknown = specified(2, runtime("node", "1.2.3"));
+    let failed = images.order(&unknown, Arc::default()).await;
+    let message = failed.unwrap_err().to_string();
+    assert!(
+        message.starts_with("node 1.2.3 cannot be had here: there is ")
+            && message.contains(", and from npm "),
+        "{message}"
+    );
 }
 
 #[tokio::test]
@@ -191,9 +478,14 @@ async fn layers_of_an_expired_image_go_unless_a_sandbox_is_made_of_it() {
     let (fixture, forge) = (Fixture::new(), Forge::start().await);
     let images = images(&fixture, &forge);
     let mut layers = Vec::new();
-    for version in ["unused", "used", "previous", "newest"] {
-        forge.commit("octo/hello", &[("version", version)]);
-        let image = images.refresh(&base("main")).await.unwrap();
+    forge.commit("octo/hello", &[("file", "text")]);
+    for (seed, version) in (1..).zip(["unused", "used", "previous", "newest"]) {
+        // With another specification an image is made from nothing.
+        let specification = Specification {
+            setup: Some(format!(": {version}")),
+            ..Specification::default()
+        };
+        let image = ready(&images, &specified(seed, specification)).await;
         if version == "used" {
             fixture.create(&image.layers).await;
         }
@@ -223,6 +515,6 @@ async fn an_image_whose_layers_were_lost_is_made_again() {
     let path = fixture.path().join("layers").join(lost.layers[0].as_str());
     std::fs::remove_dir_all(path).unwrap();
     assert_eq!(images.newest(&base("main")).unwrap(), None);
-    let image = images.refresh(&base("main")).await.unwrap();
+    let image = ready(&images, &order("main", 1)).await;
     assert_ne!(image.id, lost.id);
 }

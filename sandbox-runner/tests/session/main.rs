@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod orders;
 mod stage;
 mod warm;
 
@@ -319,7 +320,7 @@ async fn a_sandbox_whose_session_is_void_is_ended() {
     let start = stage.open(1).await;
     stage.ready(&start).await;
     stage.worker.until_registered(|_| true).await;
-    stage.worker.set_void();
+    stage.worker.set_void(true);
     stage.prompt(&start, 1, r#"[[say text="x"]]"#).await;
     let stop = Command::Stop {
         sandbox: start.sandbox.clone(),

@@ -1,6 +1,8 @@
 //! The runner as a process of its own, a Worker that the test plays, and everything else real:
 //! forge, git, sandboxes, agent. Only the model is scripted.
 
+mod heard;
+
 use std::collections::HashMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -34,6 +36,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub(crate) use heard::Heard;
+
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 pub(crate) const REPOSITORY: &str = "hello";
 const OWNER: &str = support::forge::ORGANIZATION;
@@ -61,6 +65,13 @@ pub(crate) struct Told {
     /// Callbacks are answered with an error while set.
     deaf: bool,
     void: bool,
+    images: HashMap<ImageId, Heard>,
+}
+
+impl Told {
+    pub(crate) fn registered(&self) -> &[Register] {
+        &self.registered
+    }
 }
 
 pub(crate) struct Worker {
@@ -252,28 +263,52 @@ impl Stage {
         }
     }
 
-    /// Makes the branch's image and waits until the pool holds an entry of it that `fits`.
-    pub(crate) async fn warm(&self, fits: impl Fn(&WarmSandbox) -> bool) -> WarmSandbox {
-        let Start {
-            repository,
-            branch,
-            model,
-            ..
-        } = self.start_command(1);
-        let base = Base {
-            repository,
-            branch,
-            environment: None,
-        };
-        let image = ImageId::from_random([9; 16]);
-        self.accept(&Command::BuildImage(BuildImage {
+    /// An order for the image of a branch.
+    pub(crate) fn order(&self, branch: &str, seed: u8) -> BuildImage {
+        let image = ImageId::from_random([seed; 16]);
+        BuildImage {
             callback_url: format!("{}/runner/images/{image}", self.worker.url),
             image,
-            base: base.clone(),
+            base: Base {
+                repository: Repository::new(OWNER, REPOSITORY).unwrap(),
+                branch: branch.to_owned(),
+                environment: None,
+            },
             specification: None,
             force: false,
-        }))
-        .await;
+        }
+    }
+
+    /// Commits a file to a branch at the forge, which grows out of `main`.
+    pub(crate) fn commit(&self, branch: &str, path: &str, content: &str) {
+        let work = tempfile::tempdir().unwrap();
+        let work = work.path();
+        let bare = self.forge.bare_repository(OWNER, REPOSITORY);
+        git(work, &["clone", "-q", bare.to_str().unwrap(), "."]);
+        git(work, &["checkout", "-q", "-B", branch]);
+        let file = work.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, content).unwrap();
+        git(work, &["add", "--all"]);
+        let identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"];
+        let commit = ["commit", "-q", "-m", "change"];
+        git(work, &[&identity[..], &commit[..]].concat());
+        git(work, &["push", "-q", "origin", branch]);
+    }
+
+    /// What the runner keeps of the making of a branch's image.
+    pub(crate) fn image_log(&self, branch: &str) -> String {
+        let images = self.path().join("state/images").join(OWNER);
+        let path = images.join(REPOSITORY).join(format!("{branch}.log"));
+        std::fs::read_to_string(path).unwrap()
+    }
+
+    /// Makes the branch's image and waits until the pool holds an entry of it that `fits`.
+    pub(crate) async fn warm(&self, fits: impl Fn(&WarmSandbox) -> bool) -> WarmSandbox {
+        let Start { model, .. } = self.start_command(1);
+        let order = self.order("main", 9);
+        let base = order.base.clone();
+        self.accept(&Command::BuildImage(order)).await;
         let size = 1;
         self.worker
             .with(|told| told.pool = vec![PoolTarget { base, model, size }]);
@@ -430,7 +465,6 @@ impl Stage {
         finished
     }
 
-    /// What git says of the bare repository at the forge.
     /// What was told of the model before the prompt's end.
     pub(crate) fn model_contact(&self, start: &Start, ended: &PromptId) -> Contact {
         let reports = self.reports(start);
@@ -449,20 +483,25 @@ impl Stage {
             .clone()
     }
 
+    /// What git says of the bare repository at the forge.
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
-        let output = std::process::Command::new("git")
-            .arg("-C")
-            .arg(self.forge.bare_repository(OWNER, REPOSITORY))
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        git(&self.forge.bare_repository(OWNER, REPOSITORY), arguments)
     }
+}
+
+fn git(directory: &Path, arguments: &[&str]) -> String {
+    let output = std::process::Command::new("git")
+        .arg("-C")
+        .arg(directory)
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 impl Worker {
@@ -493,9 +532,28 @@ impl Worker {
         self.with(|told| told.deaf = deaf);
     }
 
-    /// From now on the session is gone.
-    pub(crate) fn set_void(&self) {
-        self.with(|told| told.void = true);
+    /// While set, sessions are gone, and nobody wants an image.
+    pub(crate) fn set_void(&self, void: bool) {
+        self.with(|told| told.void = void);
+    }
+
+    /// What was told of an image, as soon as it `fits`.
+    pub(crate) async fn heard(&self, image: &ImageId, fits: impl Fn(&Heard) -> bool) -> Heard {
+        let mut changes = self.told.changes.subscribe();
+        let look = |told: &mut Told| told.images.get(image).cloned().unwrap_or_default();
+        let waited = async {
+            loop {
+                let heard = self.with(look);
+                if fits(&heard) {
+                    return heard;
+                }
+                changes.changed().await.unwrap();
+            }
+        };
+        match tokio::time::timeout(LIMIT, waited).await {
+            Ok(heard) => heard,
+            Err(_) => panic!("heard {:?}", self.with(look).log),
+        }
     }
 
     pub(crate) fn assert_faultless(&self) {
@@ -563,23 +621,49 @@ async fn answer(
             };
             Json(credentials).into_response()
         }
-        path if path.starts_with("/runner/images/") => StatusCode::NO_CONTENT.into_response(),
+        path if path.starts_with("/runner/images/") => {
+            let image = path.rsplit('/').next().unwrap();
+            let image = ImageId::parse(image).unwrap();
+            image_report(&mut desk.told.lock().unwrap(), image, &body)
+        }
         _ => callback(&mut desk.told.lock().unwrap(), &body),
     };
     desk.changes.send_modify(|count| *count += 1);
     response
 }
 
-fn callback(told: &mut Told, body: &[u8]) -> Response {
+fn image_report(told: &mut Told, image: ImageId, body: &[u8]) -> Response {
+    let refusal = refusal(told);
+    let heard = told.images.entry(image).or_default();
+    if let Some(refusal) = refusal {
+        heard.refusals += 1;
+        return refusal;
+    }
+    let report = serde_json::from_slice(body).unwrap();
+    match heard.take(report) {
+        Ok(received) => Json(Acknowledgement { received }).into_response(),
+        Err(received) => {
+            told.faults.push(format!("a gap after {received}"));
+            (StatusCode::CONFLICT, Json(Acknowledgement { received })).into_response()
+        }
+    }
+}
+
+fn refusal(told: &Told) -> Option<Response> {
     if told.void {
         let error = ErrorDetail {
             code: "gone".into(),
             message: "the session is gone".into(),
         };
-        return (StatusCode::GONE, Json(ErrorBody { error })).into_response();
+        return Some((StatusCode::GONE, Json(ErrorBody { error })).into_response());
     }
-    if told.deaf {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    let deaf = StatusCode::SERVICE_UNAVAILABLE;
+    told.deaf.then(|| deaf.into_response())
+}
+
+fn callback(told: &mut Told, body: &[u8]) -> Response {
+    if let Some(refusal) = refusal(told) {
+        return refusal;
     }
     let batch: Batch = serde_json::from_slice(body).unwrap();
     let held = told.reports.entry(batch.sandbox).or_default();

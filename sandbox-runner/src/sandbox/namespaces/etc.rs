@@ -8,7 +8,18 @@ use std::path::Path;
 use crate::sandbox::directory::{self, READABLE};
 
 /// Parts of the host's `/etc` that programs need and that say nothing about the host.
-pub(super) const SHARED: [&str; 4] = ["alternatives", "ssl/certs", "ld.so.cache", "localtime"];
+pub(super) const SHARED: [&str; 9] = [
+    "alternatives",
+    "ssl/certs",
+    "ld.so.cache",
+    "localtime",
+    // Debian keeps parts of these programs there. Maven's settings can hold credentials and stay.
+    "java-17-openjdk",
+    "java-21-openjdk",
+    "java-25-openjdk",
+    "maven/m2.conf",
+    "maven/logging",
+];
 
 const FILES: [(&str, &str); 5] = [
     (
@@ -36,13 +47,18 @@ pub(super) fn write(etc: &Path) -> io::Result<()> {
     for (name, content) in FILES {
         write_if_changed(&etc.join(name), content)?;
     }
-    directory::create(&etc.join("ssl"), READABLE)?;
     for name in SHARED {
         let place = etc.join(name);
-        match fs::metadata(Path::new("/etc").join(name)) {
-            Ok(metadata) if metadata.is_dir() => directory::create(&place, READABLE)?,
-            Ok(_) => write_if_changed(&place, "")?,
-            Err(_) => {}
+        let Ok(metadata) = fs::metadata(Path::new("/etc").join(name)) else {
+            continue;
+        };
+        if let Some(parent) = place.parent() {
+            directory::create(parent, READABLE)?;
+        }
+        if metadata.is_dir() {
+            directory::create(&place, READABLE)?;
+        } else {
+            write_if_changed(&place, "")?;
         }
     }
     Ok(())
