@@ -26,6 +26,7 @@ use self::turn::Turns;
 use super::cgroup::{CgroupError, Driver, Stats};
 use super::channel::{self, ChannelError, REPLY};
 use super::confinement::AGENT_ID;
+use super::disk::DiskWatch;
 use super::identity::boot_id;
 use super::record::{FILE, SandboxRecord, SandboxState, Snapshot};
 use super::socket::connect;
@@ -116,6 +117,7 @@ pub struct Namespaces {
     users: Option<u32>,
     slots: Slots,
     groups: Driver,
+    disk: DiskWatch,
     turns: Turns,
     /// Names and where they are, from the state directory.
     tools: Vec<(String, PathBuf)>,
@@ -148,13 +150,15 @@ impl Namespaces {
             path: config.runner.clone(),
             source,
         })?;
+        let groups = Driver::detect(state.root());
         let backend = Self {
+            disk: DiskWatch::start(state.root(), groups.clone()),
             trash,
             layers,
             launcher,
             users: getuid().is_root().then_some(config.sandbox_uid),
             slots: Slots::default(),
-            groups: Driver::detect(state.root()),
+            groups,
             turns: Turns::default(),
             tools,
             path,
@@ -196,7 +200,10 @@ impl Namespaces {
                     state: SandboxState::Stopped,
                     ..
                 }) => {}
-                Some(record) => self.slots.occupy(record.slot),
+                Some(record) => {
+                    self.slots.occupy(record.slot);
+                    self.disk.enter(&record.id, &path, &record.limits);
+                }
             }
         }
         self.trash.sweep()
@@ -363,10 +370,11 @@ impl SandboxBackend for Namespaces {
         Box::pin(async move {
             self.record(id)?;
             let group = self.groups.open(id.as_str())?;
-            Ok(group
-                .map(|group| group.stats())
-                .transpose()?
-                .unwrap_or_default())
+            let stats = group.map(|group| group.stats()).transpose()?;
+            Ok(Stats {
+                disk_excess: self.disk.excess(id),
+                ..stats.unwrap_or_default()
+            })
         })
     }
 
