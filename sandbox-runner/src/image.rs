@@ -20,6 +20,7 @@ use self::build::Build;
 use self::shelf::Shelf;
 use crate::gateway::Gateway;
 use crate::layer::{LayerId, LayerStore};
+use crate::metrics::METRICS;
 use crate::sandbox::channel::ChannelError;
 use crate::sandbox::{HOME, SandboxBackend, SandboxError};
 
@@ -197,8 +198,16 @@ impl Workshop {
             (Demand::Newest, present) => present,
             (Demand::Some, None) => None,
         };
-        let build = Build::start(self.backend.as_ref(), &self.gateway, base).await?;
-        build.run(known, &self.shelf).await
+        let built = async {
+            let build = Build::start(self.backend.as_ref(), &self.gateway, base).await?;
+            build.run(known, &self.shelf).await
+        };
+        let built = built.await;
+        match &built {
+            Ok(_) => METRICS.images_built.add(1),
+            Err(_) => METRICS.images_failed.add(1),
+        }
+        built
     }
 
     fn newest(&self, base: &Base) -> Result<Option<Image>, ImageError> {

@@ -11,7 +11,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use protocol::SandboxId;
@@ -35,6 +35,7 @@ use super::tool::{self, ToolError};
 use super::trash::Trash;
 use super::{Adoption, Ports, Sandbox, SandboxBackend, SandboxError, SandboxSpec};
 use crate::layer::{LayerError, LayerId, LayerMeta, LayerStore, Parts};
+use crate::metrics::METRICS;
 
 mod birth;
 mod clone;
@@ -267,7 +268,12 @@ impl Namespaces {
 
 impl SandboxBackend for Namespaces {
     fn create<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Sandbox, SandboxError>> {
-        Box::pin(self.start(spec))
+        Box::pin(async move {
+            let began = Instant::now();
+            let started = self.start(spec).await?;
+            METRICS.starts.observe(began.elapsed());
+            Ok(started)
+        })
     }
 
     fn adopt<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Adoption, SandboxError>> {
@@ -362,7 +368,10 @@ impl SandboxBackend for Namespaces {
     fn snapshot<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>> {
         Box::pin(async move {
             let _turn = self.turns.take(id).await;
-            self.take_snapshot(id).await
+            let began = Instant::now();
+            let layer = self.take_snapshot(id).await?;
+            METRICS.snapshots.observe(began.elapsed());
+            Ok(layer)
         })
     }
 

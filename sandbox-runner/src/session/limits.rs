@@ -9,6 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::machine::Input;
 use super::upkeep::agent_ended;
+use crate::metrics::METRICS;
 use crate::sandbox::SandboxBackend;
 use crate::sandbox::cgroup::Stats;
 
@@ -35,6 +36,7 @@ pub(super) async fn watch(
         };
         if let Ok(stats) = backend.stats(sandbox).await {
             for (limit, message) in reached(&known, &stats) {
+                METRICS.limit_hits.count(limit);
                 tracing::info!(%sandbox, ?limit, "a limit was reached");
                 if told
                     .send(Input::LimitReached { limit, message })

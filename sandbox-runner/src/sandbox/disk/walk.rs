@@ -121,7 +121,7 @@ impl Walk {
             }
         }
         let depth = self.way.len();
-        let open = (depth < KEPT || depth % KEPT == 0).then_some(directory);
+        let open = (depth < KEPT || depth.is_multiple_of(KEPT)).then_some(directory);
         self.way.push(Level { name, open, left });
     }
 }
