@@ -31,6 +31,7 @@ use self::shelf::Shelf;
 use crate::clock;
 use crate::gateway::Gateway;
 use crate::layer::{LayerId, LayerStore};
+use crate::metrics::METRICS;
 use crate::sandbox::channel::ChannelError;
 use crate::sandbox::{HOME, SandboxBackend, SandboxError};
 
@@ -295,6 +296,11 @@ impl Workshop {
 
     async fn make(&self, build: &Build<'_>, known: Option<Image>) -> Result<Made, ImageError> {
         let made = build.run(known).await;
+        match &made {
+            Ok(Made::Ready(_)) => METRICS.images_built.add(1),
+            Ok(Made::Unchanged(_)) => {}
+            Err(_) => METRICS.images_failed.add(1),
+        }
         let text = build.log.text();
         let kept = match &made {
             // The log first: an image that is found has one.

@@ -15,6 +15,7 @@
 //! - [`git`]: commits and pushes, inside the sandbox.
 //! - [`gateway`]: adds the credentials that no sandbox holds, outside of it.
 //! - [`callback`]: reports out, in order, until the session holds them. [`worker`] signs them.
+//! - [`metrics`]: what is counted, for whoever operates this.
 //! - [`register`]: offers this runner to the Worker, and asks it for git credentials.
 
 pub mod agent;
@@ -30,6 +31,7 @@ pub mod git;
 pub mod image;
 pub mod init;
 pub mod layer;
+pub mod metrics;
 pub mod pool;
 pub mod register;
 pub mod runner;

@@ -144,7 +144,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         capacity: config.capacity,
         sessions: sessions.clone(),
         images: Arc::clone(&machinery.images),
-        pool,
+        pool: Arc::clone(&pool),
     };
     let collecting = tokio::spawn(collector.run());
     let registering = tokio::spawn(keep_registered(worker, registration));
@@ -153,6 +153,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         store,
         sessions,
         capacity: config.capacity,
+        warm: Arc::new(move || pool.listed().len()),
     };
 
     let mut terminate = signal(SignalKind::terminate()).map_err(RunnerError::Signals)?;

@@ -27,6 +27,7 @@ pub mod cgroup;
 pub mod channel;
 pub mod confinement;
 pub(crate) mod directory;
+pub mod disk;
 pub mod doctor;
 pub(crate) mod durable;
 mod identity;

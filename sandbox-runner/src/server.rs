@@ -1,7 +1,8 @@
 //! The HTTP surface: signed commands in.
 //!
 //! `POST /commands` verifies the raw body before it looks at it, records the command, and only
-//! then answers 202. Everything that is refused changes nothing.
+//! then answers 202. Everything that is refused changes nothing. `GET /metrics` gives counts to
+//! whoever asks: nothing in them names anybody, see [`crate::metrics`].
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -19,11 +21,15 @@ use protocol::signature::{Keys, Signature, SignatureError, Signed};
 use serde_json::json;
 
 use crate::clock;
+use crate::metrics::{Gauges, METRICS};
 use crate::session::Sessions;
 use crate::store::{Acceptance, Store, StoreError};
 
 /// Most bytes of a command: a prompt is far below it.
 const MAX_COMMAND: usize = 1024 * 1024;
+
+/// The text format of Prometheus.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4";
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -32,11 +38,14 @@ pub struct Commands {
     pub store: Arc<Store>,
     pub sessions: Sessions,
     pub capacity: u32,
+    /// How many sandboxes are ready before anybody asks.
+    pub warm: Arc<dyn Fn() -> usize + Send + Sync>,
 }
 
 pub fn router(commands: Commands) -> Router {
     Router::new()
         .route("/healthz", get(health))
+        .route("/metrics", get(metrics))
         .route("/commands", post(take_command))
         .layer(DefaultBodyLimit::max(MAX_COMMAND))
         .fallback(|| async { Refusal::NoRoute })
@@ -46,6 +55,20 @@ pub fn router(commands: Commands) -> Router {
 
 async fn health() -> impl IntoResponse {
     Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+async fn metrics(State(commands): State<Commands>) -> Result<impl IntoResponse, Refusal> {
+    let store = Arc::clone(&commands.store);
+    let waiting = tokio::task::spawn_blocking(move || store.reports_waiting()).await;
+    let gauges = Gauges {
+        sessions: commands.sessions.sandboxes().len(),
+        warm: (commands.warm)(),
+        capacity: commands.capacity,
+        reports_waiting: waiting
+            .map_err(|_| Refusal::Cancelled)?
+            .map_err(Refusal::Count)?,
+    };
+    Ok(([(CONTENT_TYPE, METRICS_TYPE)], METRICS.text(gauges)))
 }
 
 async fn take_command(
@@ -113,6 +136,8 @@ enum Refusal {
     Cancelled,
     #[error("the runner could not record the command; try again")]
     Store(#[source] StoreError),
+    #[error("the runner could not count; try again")]
+    Count(#[source] StoreError),
 }
 
 impl Refusal {
@@ -138,7 +163,7 @@ impl Refusal {
             Self::UnknownSandbox => (StatusCode::NOT_FOUND, "unknown_sandbox"),
             Self::Full => (StatusCode::SERVICE_UNAVAILABLE, "full"),
             Self::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Self::Store(_) | Self::Count(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
 }
@@ -146,10 +171,10 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, code) = self.parts();
-        if let Self::Store(error) = &self {
+        if let Self::Store(error) | Self::Count(error) = &self {
             tracing::error!(
                 error = error as &dyn std::error::Error,
-                "a command was not recorded"
+                "the store failed a request"
             );
         }
         let error = ErrorDetail {

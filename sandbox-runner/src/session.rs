@@ -8,6 +8,7 @@
 //! - `driver`: calls to the agent that must not pass one another.
 //! - `publication`: the work of a turn, committed and pushed.
 //! - `keeping`: the files, kept as a snapshot.
+//! - `limits`: tells which limits a sandbox meets.
 //! - `upkeep`: what is done to a sandbox besides.
 //!
 //! Invariant: nothing here is the truth. A wake-up says that something was recorded; what it is
@@ -16,6 +17,7 @@
 mod actor;
 mod driver;
 mod keeping;
+mod limits;
 mod machine;
 mod provision;
 mod publication;

@@ -218,6 +218,17 @@ impl Store {
         Ok(found.into_iter().next())
     }
 
+    /// How many reports their sessions do not hold yet.
+    pub fn reports_waiting(&self) -> Result<i64, StoreError> {
+        let counted = self
+            .lock()
+            .query_row("select count(*) from reports", [], |row| row.get(0));
+        counted.map_err(|source| StoreError::Query {
+            operation: "count reports",
+            source,
+        })
+    }
+
     /// Forgets a sandbox with all that is left of it, except that it has been.
     pub fn end(&self, sandbox: &SandboxId, now: Millis) -> Result<(), StoreError> {
         self.transaction("end a sandbox", |transaction| {

@@ -73,6 +73,7 @@ impl Runner {
             store: Arc::clone(&store),
             sessions,
             capacity,
+            warm: Arc::new(|| 2),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -398,4 +399,39 @@ async fn health_needs_no_signature() {
         body.get("status").and_then(serde_json::Value::as_str),
         Some("ok")
     );
+}
+
+#[tokio::test]
+async fn counts_need_no_signature_and_can_be_read() {
+    let runner = Runner::start(8).await;
+    let url = format!("{}/metrics", runner.url);
+    let response = runner.client.get(url).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let kind = response.headers().get("content-type").unwrap();
+    assert_eq!(kind, "text/plain; version=0.0.4");
+    let text = response.text().await.unwrap();
+    let (mut family, mut values) = (String::new(), 0);
+    for line in text.lines() {
+        if let Some(about) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = about.split_once(' ').unwrap();
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            family = name.to_owned();
+        } else if !line.starts_with("# HELP ") {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            assert!(name.starts_with(&family), "{line} is not of {family}");
+            value.parse::<f64>().unwrap();
+            values += 1;
+        }
+    }
+    assert!(values > 0);
+    for line in [
+        "hosted_agents_runner_sandboxes{state=\"warm\"} 2",
+        "hosted_agents_runner_capacity 8",
+        "hosted_agents_runner_reports_waiting 0",
+    ] {
+        assert!(
+            text.lines().any(|one| one == line),
+            "{line} is not in {text}"
+        );
+    }
 }

@@ -13,6 +13,7 @@ pub use protocol::ledger::{Contact, ContactKind, OTHERS, Tokens, Verdict};
 use tokio::sync::Notify;
 
 use crate::clock;
+use crate::metrics::METRICS;
 
 /// More than any honest session reaches.
 const MOST_CONTACTS: usize = 256;
@@ -90,6 +91,7 @@ impl Ledger {
     }
 
     pub(super) fn allowed(&self, kind: ContactKind, host: &str) {
+        METRICS.gateway.count(kind, Verdict::Allowed);
         self.change(kind, host, Verdict::Allowed, clock::now(), |contact| {
             contact.requests = contact.requests.saturating_add(1);
         });
@@ -110,6 +112,7 @@ impl Ledger {
 
     /// Whether this is the first such contact.
     fn complain(&self, kind: ContactKind, host: &str, verdict: Verdict, reason: &str) -> bool {
+        METRICS.gateway.count(kind, verdict);
         let mut is_first = false;
         self.change(kind, host, verdict, clock::now(), |contact| {
             is_first = contact.requests == 0;
@@ -121,6 +124,8 @@ impl Ledger {
 
     /// Of an allowed contact.
     pub(super) fn bytes(&self, kind: ContactKind, host: &str, up: u64, down: u64) {
+        METRICS.bytes_up.add(up);
+        METRICS.bytes_down.add(down);
         self.change(kind, host, Verdict::Allowed, clock::now(), |contact| {
             count(contact, up, down);
         });

@@ -21,6 +21,7 @@ use rustix::fs::{Access, OFlags, access};
 
 use self::control::Control;
 use self::hierarchy::Mounts;
+use super::disk::Excess;
 use super::limits::Limits;
 
 mod control;
@@ -124,6 +125,8 @@ pub struct Stats {
     pub out_of_memory_kills: Option<u64>,
     /// How often a process could not be started since there were too many.
     pub process_limit_hits: Option<u64>,
+    /// Why the sandbox was ended, if it wrote too much. No group counts this.
+    pub disk_excess: Option<Excess>,
 }
 
 /// How this machine groups processes.

@@ -1,7 +1,7 @@
 //! How much of the machine one sandbox may use.
 //!
 //! The control group enforces what it can; resource limits are set in every case, since they also
-//! hold where no group can be made.
+//! hold where no group can be made. What is written is counted by [`super::disk`].
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,8 @@ pub struct Limits {
     pub file_bytes: u64,
     /// What the sandbox may write in total.
     pub disk_bytes: u64,
+    /// How many files, directories and links the sandbox may write.
+    pub files: u64,
 }
 
 impl Default for Limits {
@@ -39,6 +41,8 @@ impl Default for Limits {
             file_bytes: 16 * GIB,
             // A dependency tree with its build directory takes up to 10.
             disk_bytes: 20 * GIB,
+            // A large dependency tree has some hundred thousand.
+            files: 2_000_000,
         }
     }
 }

@@ -11,7 +11,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use protocol::SandboxId;
@@ -26,6 +26,7 @@ use self::turn::Turns;
 use super::cgroup::{CgroupError, Driver, Stats};
 use super::channel::{self, ChannelError, REPLY};
 use super::confinement::AGENT_ID;
+use super::disk::DiskWatch;
 use super::identity::boot_id;
 use super::record::{FILE, SandboxRecord, SandboxState, Snapshot};
 use super::socket::connect;
@@ -34,6 +35,7 @@ use super::tool::{self, ToolError};
 use super::trash::Trash;
 use super::{Adoption, Ports, Sandbox, SandboxBackend, SandboxError, SandboxSpec};
 use crate::layer::{LayerError, LayerId, LayerMeta, LayerStore, Parts};
+use crate::metrics::METRICS;
 
 mod birth;
 mod clone;
@@ -116,6 +118,7 @@ pub struct Namespaces {
     users: Option<u32>,
     slots: Slots,
     groups: Driver,
+    disk: DiskWatch,
     turns: Turns,
     /// Names and where they are, from the state directory.
     tools: Vec<(String, PathBuf)>,
@@ -148,13 +151,15 @@ impl Namespaces {
             path: config.runner.clone(),
             source,
         })?;
+        let groups = Driver::detect(state.root());
         let backend = Self {
+            disk: DiskWatch::start(state.root(), groups.clone()),
             trash,
             layers,
             launcher,
             users: getuid().is_root().then_some(config.sandbox_uid),
             slots: Slots::default(),
-            groups: Driver::detect(state.root()),
+            groups,
             turns: Turns::default(),
             tools,
             path,
@@ -196,7 +201,10 @@ impl Namespaces {
                     state: SandboxState::Stopped,
                     ..
                 }) => {}
-                Some(record) => self.slots.occupy(record.slot),
+                Some(record) => {
+                    self.slots.occupy(record.slot);
+                    self.disk.enter(&record.id, &path, &record.limits);
+                }
             }
         }
         self.trash.sweep()
@@ -260,7 +268,12 @@ impl Namespaces {
 
 impl SandboxBackend for Namespaces {
     fn create<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Sandbox, SandboxError>> {
-        Box::pin(self.start(spec))
+        Box::pin(async move {
+            let began = Instant::now();
+            let started = self.start(spec).await?;
+            METRICS.starts.observe(began.elapsed());
+            Ok(started)
+        })
     }
 
     fn adopt<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Adoption, SandboxError>> {
@@ -355,7 +368,10 @@ impl SandboxBackend for Namespaces {
     fn snapshot<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>> {
         Box::pin(async move {
             let _turn = self.turns.take(id).await;
-            self.take_snapshot(id).await
+            let began = Instant::now();
+            let layer = self.take_snapshot(id).await?;
+            METRICS.snapshots.observe(began.elapsed());
+            Ok(layer)
         })
     }
 
@@ -363,10 +379,11 @@ impl SandboxBackend for Namespaces {
         Box::pin(async move {
             self.record(id)?;
             let group = self.groups.open(id.as_str())?;
-            Ok(group
-                .map(|group| group.stats())
-                .transpose()?
-                .unwrap_or_default())
+            let stats = group.map(|group| group.stats()).transpose()?;
+            Ok(Stats {
+                disk_excess: self.disk.excess(id),
+                ..stats.unwrap_or_default()
+            })
         })
     }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::durable;
 pub use super::identity::ProcessIdentity;
+use super::limits::Limits;
 use crate::layer::LayerId;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub struct SandboxRecord {
     /// How many layers its changes have become so far.
     pub ordinal: u32,
     pub workshop: bool,
+    #[serde(default)]
+    pub limits: Limits,
     /// How far a snapshot has come that is not finished.
     pub snapshot: Option<Snapshot>,
     pub state: SandboxState,

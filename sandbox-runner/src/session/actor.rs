@@ -13,8 +13,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::driver::{self, Call};
 use super::machine::{Action, Effects, Input, Machine, Moment, State};
 use super::provision::{self, Provisioned, Sources};
-use super::upkeep::{agent_ended, clear, destroy};
-use super::{Machinery, Origin, keeping, publication};
+use super::upkeep::{clear, destroy};
+use super::{Machinery, Origin, keeping, limits, publication};
 use crate::agent::{Agent, AgentError, ConversationId, Events};
 use crate::callback::outbox::{Change, Outbox};
 use crate::callback::sender::{Finished, Sender};
@@ -235,9 +235,11 @@ impl Actor {
             serving,
         });
         let backend = Arc::clone(&self.machinery.backend);
-        let place = self.place.clone();
-        self.tasks
-            .spawn(async move { Outcome::Input(agent_ended(backend.as_ref(), &place).await) });
+        let (place, told) = (self.place.clone(), self.told.clone());
+        self.tasks.spawn(async move {
+            limits::watch(backend.as_ref(), &place, &told).await;
+            Outcome::Nothing
+        });
     }
 
     /// Removes the sandbox, if there is one, wherever it is.

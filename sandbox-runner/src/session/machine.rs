@@ -146,6 +146,9 @@ impl Machine {
             Input::Notice { message } => {
                 self.report(Report::Notice { message }, now, &mut effects);
             }
+            Input::LimitReached { limit, message } => {
+                self.report(Report::LimitReached { limit, message }, now, &mut effects);
+            }
             Input::Step(step) => self.report(Report::Step { step }, now, &mut effects),
             Input::Ready(ready) => self.ready(*ready, now, &mut effects),
             Input::Agent(event) => self.agent(&event, now, &mut effects),

@@ -20,6 +20,7 @@ use crate::git::{GitError, Synchronised, Workspace};
 use crate::image::{Image, ImageError};
 use crate::init::wire::SpawnSpec;
 use crate::layer::LayerId;
+use crate::metrics::METRICS;
 use crate::pool::{Claimed, Pool};
 use crate::sandbox::limits::Limits;
 use crate::sandbox::{Adoption, Ports, SandboxBackend, SandboxError, SandboxSpec};
@@ -104,8 +105,10 @@ pub(super) async fn provision(
         let began = clock::now();
         let claimed = sources.pool.claim(warm, &start.sandbox).await;
         if let Some(claimed) = claimed.map_err(ProvisionError::Store)? {
+            METRICS.claims_hit.add(1);
             return from_pool(sources.machinery, start, claimed, began, told).await;
         }
+        METRICS.claims_missed.add(1);
     }
     from_image(sources.machinery, start, told).await
 }

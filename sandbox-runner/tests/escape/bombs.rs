@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use protocol::SandboxId;
 use sandbox_runner::init::wire::{ExecSpec, Exit, SpawnSpec};
-use sandbox_runner::sandbox::channel::{Exec, ExecFrame, ExecOutput};
+use sandbox_runner::sandbox::channel::{ChannelError, Exec, ExecFrame, ExecOutput};
 use sandbox_runner::sandbox::limits::Limits;
 use sandbox_runner::sandbox::{SandboxBackend, SandboxSpec};
 
@@ -54,6 +54,7 @@ const LIMITS: Limits = Limits {
     open_files: 65_536,
     file_bytes: 1 << 30,
     disk_bytes: 128 << 20,
+    files: 20_000,
 };
 
 async fn small() -> (Fixture, SandboxId) {
@@ -202,22 +203,45 @@ async fn memory_taken_through_pipes_is_limited(world: &World) {
     is_stopped(world, &taking(source, PIECES)).await;
 }
 
+/// The sandbox is ended, by whoever counts what it writes now and then, and with it the bomb, which
+/// waits for that. The neighbour answers meanwhile.
+async fn is_ended(world: &World, take: &str, times: u32) {
+    let program = format!(
+        "import os, time\n\
+         {take}\n\
+         for number in range({times}): take(number)\n\
+         time.sleep(15); print('NOTHING STOPPED IT')"
+    );
+    let pair = world.pair().await;
+    let (fixture, id) = small().await;
+    let spec = ExecSpec::new([PYTHON, "-c", &program], LIMIT);
+    let bomb = fixture.backend.exec(&id, &spec).await.unwrap().output();
+    tokio::pin!(bomb);
+    let ended = loop {
+        tokio::select! {
+            output = &mut bomb => break output,
+            () = pair.assert_sound() => {}
+        }
+    };
+    assert!(matches!(ended, Err(ChannelError::Receive(_))), "{ended:?}");
+    let stats = fixture.backend.stats(&id).await.unwrap();
+    assert!(stats.disk_excess.is_some(), "{stats:?}");
+    fixture.backend.destroy(&id).await.unwrap();
+    assert!(fixture.backend.list().await.unwrap().is_empty());
+    pair.assert_sound().await;
+}
+
 async fn a_home_that_grows_without_end_is_stopped(world: &World) {
     // In files that are each within the limit of one.
-    let source = "def take():\n\
-                  \x20 with open(f'/home/agent/bomb{len(held)}', 'wb') as file: file.write(piece); os.fsync(file)\n\
-                  \x20 held.append(0)";
-    is_stopped(world, &taking(source, 20)).await;
+    let take = "def take(number):\n\
+                \x20 with open(f'/home/agent/bomb{number}', 'wb') as file: file.write(b'x' * (16 << 20)); os.fsync(file)";
+    is_ended(world, take, 20).await;
 }
 
 async fn a_home_with_ever_more_files_is_stopped(world: &World) {
-    let program = "import os\n\
-                   os.mkdir('/home/agent/files'); count = 0\n\
-                   try:\n\
-                   \x20 while count < 60000: os.close(os.open(f'/home/agent/files/{count}', os.O_CREAT)); count += 1\n\
-                   \x20 print('NOTHING STOPPED IT')\n\
-                   except OSError as error: print('stopped', count, error)";
-    is_stopped(world, program).await;
+    let take = "os.mkdir('/home/agent/files')\n\
+                def take(number): os.close(os.open(f'/home/agent/files/{number}', os.O_CREAT))";
+    is_ended(world, take, 60_000).await;
 }
 
 async fn descriptors_without_end_are_refused(world: &World) {

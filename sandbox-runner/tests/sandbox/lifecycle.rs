@@ -4,8 +4,10 @@ use std::fs;
 use std::time::Duration;
 
 use rustix::process::{Signal, pidfd_send_signal};
-use sandbox_runner::init::wire::SpawnSpec;
+use sandbox_runner::init::wire::{ExecSpec, SpawnSpec};
 use sandbox_runner::layer::LayerId;
+use sandbox_runner::metrics::{Gauges, METRICS};
+use sandbox_runner::sandbox::channel::ChannelError;
 use sandbox_runner::sandbox::limits::Limits;
 use sandbox_runner::sandbox::record::SandboxState;
 use sandbox_runner::sandbox::{Adoption, SandboxBackend, SandboxError, SandboxSpec};
@@ -32,6 +34,50 @@ async fn what_a_sandbox_writes_is_in_its_upper_directory() {
         .await;
     let written = fixture.directory(&id).join("upper/src/file");
     assert_eq!(fs::read_to_string(written).unwrap(), "text\n");
+}
+
+#[tokio::test]
+async fn a_sandbox_that_is_taken_over_keeps_its_limits() {
+    let fixture = Fixture::new();
+    let spec = SandboxSpec {
+        limits: Limits {
+            files: 100,
+            ..Limits::default()
+        },
+        ..spec(&[])
+    };
+    let id = fixture.backend.create(&spec).await.unwrap().id;
+    let fixture = fixture.restart();
+    let script = "for file in $(seq 200); do : > $file; done; sleep 15";
+    let exec = ExecSpec::new(["/bin/sh", "-c", script], LIMIT);
+    let running = fixture.backend.exec(&id, &exec).await.unwrap();
+    let ended = running.output().await;
+    assert!(matches!(ended, Err(ChannelError::Receive(_))), "{ended:?}");
+    let adopted = fixture.backend.adopt(&id).await.unwrap();
+    assert!(matches!(adopted, Adoption::Gone), "{adopted:?}");
+    let excess = fixture.backend.stats(&id).await.unwrap().disk_excess;
+    assert_eq!(excess.unwrap().limits.files, 100);
+    fixture.backend.destroy(&id).await.unwrap();
+}
+
+/// What this process has counted so far.
+fn counted(name: &str) -> u64 {
+    let text = METRICS.text(Gauges::default());
+    let line = format!("hosted_agents_runner_{name} ");
+    let value = text.lines().find_map(|one| one.strip_prefix(&line));
+    value.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn starts_and_snapshots_are_counted() {
+    let fixture = Fixture::new();
+    // Other tests of this process are counted as well.
+    let started = counted("start_seconds_count");
+    let kept = counted("snapshot_seconds_count");
+    let id = fixture.create(&[]).await.id;
+    assert!(counted("start_seconds_count") > started);
+    fixture.backend.snapshot(&id).await.unwrap();
+    assert!(counted("snapshot_seconds_count") > kept);
 }
 
 #[tokio::test]

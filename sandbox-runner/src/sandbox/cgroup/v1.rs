@@ -149,6 +149,7 @@ impl Group {
             processes: number(&self.processes, "pids.current")?,
             out_of_memory_kills: keyed(&self.memory, "memory.oom_control", "oom_kill")?,
             process_limit_hits: keyed(&self.processes, "pids.events", "max")?,
+            disk_excess: None,
         })
     }
 

@@ -172,6 +172,7 @@ impl Group {
             processes: file::number(&at("pids.current"))?,
             out_of_memory_kills: file::keyed(&at("memory.events"), "oom_kill")?,
             process_limit_hits: file::keyed(&at("pids.events"), "max")?,
+            disk_excess: None,
         })
     }
 
@@ -268,6 +269,7 @@ mod tests {
             processes: Some(7),
             out_of_memory_kills: Some(3),
             process_limit_hits: Some(5),
+            disk_excess: None,
         };
         assert_eq!(group.stats().unwrap(), expected);
     }

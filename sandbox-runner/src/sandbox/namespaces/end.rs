@@ -25,6 +25,7 @@ impl Namespaces {
         id: &SandboxId,
         grace: Duration,
     ) -> Result<SandboxRecord, SandboxError> {
+        self.disk.leave(id);
         let mut record = self.record(id)?;
         let SandboxState::Running(identity) = &record.state else {
             return Ok(record);

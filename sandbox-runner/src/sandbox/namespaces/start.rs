@@ -43,12 +43,14 @@ impl Namespaces {
             ordinal: 0,
             snapshot: None,
             workshop: spec.workshop,
+            limits: spec.limits,
             state: SandboxState::Starting,
         };
         self.prepare(&directory, &record).await?;
         match self.launch(spec, &mut record).await {
             Ok(sandbox) => {
                 slot.keep();
+                self.disk.enter(&spec.id, directory.path(), &spec.limits);
                 Ok(sandbox)
             }
             Err(error) => {

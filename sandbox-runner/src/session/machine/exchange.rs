@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use protocol::callback::Report;
 use protocol::command::SendPrompt;
-use protocol::event::Step;
+use protocol::event::{Limit, Step};
 use protocol::{ImageId, Millis, PromptId, SnapshotId};
 
 use crate::agent::AgentEvent;
@@ -19,6 +19,10 @@ pub(in crate::session) enum Input {
     Sleep,
     Step(Step),
     Notice {
+        message: String,
+    },
+    LimitReached {
+        limit: Limit,
         message: String,
     },
     Ready(Box<Ready>),
