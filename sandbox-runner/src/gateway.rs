@@ -10,6 +10,7 @@
 //! | `/llm/{anthropic,openai}/v1/…` | the provider, with the runner's key |
 //! | `/llm/warmup/v1/chat/completions` | nobody: a fixed answer |
 //! | `/git/{owner}/{name}.git/…` | the forge, with a token for that repository |
+//! | `/workspace/…` | nobody: the runner itself, see [`Gate`] |
 
 mod contact;
 mod credentials;
@@ -17,6 +18,7 @@ mod forge;
 mod forward;
 mod model;
 mod push;
+mod workspace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +39,7 @@ use crate::config::Upstream;
 pub use contact::{Contact, Contacts, Verdict};
 use credentials::Cache;
 use forward::{refuse, refuse_contact};
+pub use workspace::{Gate, Wait};
 
 /// What one sandbox may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +82,7 @@ pub struct Gateway {
 pub struct Serving {
     task: JoinHandle<()>,
     contacts: Arc<Contacts>,
+    gate: Arc<Gate>,
 }
 
 /// A place outside, with connections of its own.
@@ -108,6 +112,7 @@ struct Caller {
     policy: Arc<GatewayPolicy>,
     credentials: Arc<Cache>,
     contacts: Arc<Contacts>,
+    gate: Arc<Gate>,
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -140,6 +145,7 @@ impl Gateway {
     /// Serves one sandbox until the result is dropped.
     pub fn serve(&self, policy: GatewayPolicy, listener: UnixListener) -> Serving {
         let contacts = Arc::new(Contacts::default());
+        let gate = Arc::new(Gate::default());
         let purpose = match &policy.access {
             Access::Image => Purpose::Image,
             Access::Session { session, .. } => Purpose::Session {
@@ -155,6 +161,7 @@ impl Gateway {
             policy: Arc::new(policy),
             credentials: Arc::new(Cache::new(asked)),
             contacts: Arc::clone(&contacts),
+            gate: Arc::clone(&gate),
         };
         let router = Router::new().fallback(answer).with_state(caller);
         let task = tokio::spawn(async move {
@@ -162,7 +169,11 @@ impl Gateway {
                 tracing::error!(%error, "the gateway stopped serving a sandbox");
             }
         });
-        Serving { task, contacts }
+        Serving {
+            task,
+            contacts,
+            gate,
+        }
     }
 }
 
@@ -170,6 +181,11 @@ impl Serving {
     /// Whom the sandbox has tried to reach so far.
     pub fn contacts(&self) -> Vec<Contact> {
         self.contacts.list()
+    }
+
+    /// Where the sandbox's writes wait for its workspace.
+    pub fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
     }
 }
 
@@ -236,6 +252,11 @@ async fn answer(State(caller): State<Caller>, request: Request) -> Response {
     }
     if let Some(path) = path.strip_prefix("/git/") {
         return forge::answer(&caller, path, request).await;
+    }
+    if let (Some(path), Access::Session { .. }) =
+        (path.strip_prefix("/workspace/"), &caller.policy.access)
+    {
+        return workspace::answer(&caller.gate, path, request).await;
     }
     refuse_contact(&caller.contacts, "");
     refuse(

@@ -8,6 +8,8 @@
 //! The driver against the real agent server, which reaches the scripted model through the real
 //! gateway. `OPENCODE_BIN` names its executable.
 
+#[path = "agent/gate.rs"]
+mod gate;
 #[path = "agent/stage.rs"]
 mod stage;
 

@@ -24,7 +24,27 @@ pub const WARM_UP_MODEL: &str = "warmup";
 const CONTEXT_TOKENS: u32 = 200_000;
 const OUTPUT_TOKENS: u32 = 32_000;
 
-const PLUGIN: &str = include_str!("../../plugin/session.js");
+/// The plugin, by the paths that its parts have below the agent's configuration. The agent loads
+/// what is directly in `plugin`.
+const PLUGIN: &[(&str, &str)] = &[
+    ("plugin/session.js", include_str!("../../plugin/session.js")),
+    (
+        "plugin/session/authors.js",
+        include_str!("../../plugin/session/authors.js"),
+    ),
+    (
+        "plugin/session/command.js",
+        include_str!("../../plugin/session/command.js"),
+    ),
+    (
+        "plugin/session/gate.js",
+        include_str!("../../plugin/session/gate.js"),
+    ),
+    (
+        "plugin/session/writes.js",
+        include_str!("../../plugin/session/writes.js"),
+    ),
+];
 
 /// Command line and environment of the agent server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +106,8 @@ pub fn launch(place: &Place<'_>, model: &Model) -> Launch {
         ("XDG_CONFIG_HOME", format!("{}/config", place.tools)),
         ("OPENCODE_CONFIG_CONTENT", config(place, model).to_string()),
         ("OPENCODE_CLIENT", "runner".to_owned()),
+        // The plugin asks there whether the workspace is up to date.
+        ("AGENT_GATEWAY", place.gateway.to_owned()),
         // The repository could load code into the server, and there is no registry to install
         // from: the first request would wait for it for a minute.
         ("OPENCODE_DISABLE_PROJECT_CONFIG", "1".to_owned()),
@@ -109,7 +131,7 @@ pub fn launch(place: &Place<'_>, model: &Model) -> Launch {
 pub fn write_tools(directory: &Path) -> io::Result<()> {
     let config = directory.join("config/opencode");
     fs::create_dir_all(config.join("node_modules"))?;
-    fs::create_dir_all(config.join("plugin"))?;
+    fs::create_dir_all(config.join("plugin/session"))?;
     let dependencies = json!({ "@opencode-ai/plugin": VERSION });
     let package = json!({ "dependencies": dependencies });
     let lock = json!({
@@ -124,7 +146,10 @@ pub fn write_tools(directory: &Path) -> io::Result<()> {
         config.join(".gitignore"),
         "node_modules\npackage.json\npackage-lock.json\nbun.lock\n.gitignore\n",
     )?;
-    fs::write(config.join("plugin/session.js"), PLUGIN)
+    for (path, text) in PLUGIN {
+        fs::write(config.join(path), text)?;
+    }
+    Ok(())
 }
 
 fn config(place: &Place<'_>, model: &Model) -> Value {

@@ -42,7 +42,15 @@ pub(crate) struct Told {
 }
 
 impl Stage {
+    /// With a workspace that is up to date.
     pub(crate) async fn start(provider: Provider) -> Self {
+        let stage = Self::behind(provider).await;
+        stage.gateway.gate().up_to_date();
+        stage
+    }
+
+    /// With a workspace of which nothing is known.
+    pub(crate) async fn behind(provider: Provider) -> Self {
         let binary =
             std::env::var("OPENCODE_BIN").expect("OPENCODE_BIN names the agent's executable");
         let directory = tempfile::tempdir().unwrap();
