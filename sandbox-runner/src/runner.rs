@@ -19,6 +19,7 @@ use crate::sandbox::bubblewrap::{Bubblewrap, BubblewrapConfig, SetupError, Tool}
 use crate::sandbox::doctor::{self, DoctorError};
 use crate::sandbox::{SandboxBackend as _, SandboxError};
 use crate::server::{Commands, router};
+use crate::session::progress::{Drawer, KeepError};
 use crate::session::{Machinery, sessions};
 use crate::store::{Store, StoreError};
 use crate::worker::{Worker, WorkerError};
@@ -57,6 +58,8 @@ pub enum RunnerError {
     },
     #[error("failed to end the sandboxes")]
     Sweep(#[source] SandboxError),
+    #[error("failed to prepare for work in progress")]
+    Progress(#[source] KeepError),
     #[error("failed to wait for signals")]
     Signals(#[source] io::Error),
     #[error("the server ended")]
@@ -86,6 +89,8 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         Arc::clone(&gateway),
     ));
 
+    let progress = Drawer::open(config.state_dir.join("wip")).map_err(RunnerError::Progress)?;
+
     let (sessions, supervisor) = sessions();
     let listener = TcpListener::bind(config.listen).await;
     let listening = |source| RunnerError::Listen {
@@ -105,6 +110,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         backend,
         images,
         gateway,
+        progress: Arc::new(progress),
         agent_binary: agent_binary(&config.opencode_bin),
         committer: config.committer.clone(),
     });

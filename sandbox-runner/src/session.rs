@@ -7,6 +7,7 @@
 //! - `provision`: from a start command to an agent that answers.
 //! - `driver`: calls to the agent that must not pass one another.
 //! - `publication`: the work of a turn, committed and pushed.
+//! - [`progress`]: work that is not pushed yet, kept outside of the sandbox.
 //! - `upkeep`: what is done to a sandbox besides.
 //!
 //! Invariant: nothing here is the truth. A wake-up says that something was recorded; what it is
@@ -15,6 +16,7 @@
 mod actor;
 mod driver;
 mod machine;
+pub mod progress;
 mod provision;
 mod publication;
 mod upkeep;
@@ -35,6 +37,7 @@ use crate::sandbox::SandboxBackend;
 use crate::store::{CommandId, Store, StoreError, StoredSandbox};
 use crate::worker::Worker;
 use actor::Actor;
+use progress::Keep;
 
 /// How long a session waits before it goes on from its recorded state after a failure of its own,
 /// such as a full disk.
@@ -47,6 +50,8 @@ pub struct Machinery {
     pub backend: Arc<dyn SandboxBackend>,
     pub images: Arc<Images>,
     pub gateway: Arc<Gateway>,
+    /// Where work in progress is kept.
+    pub progress: Arc<dyn Keep>,
     /// The agent's executable inside a sandbox.
     pub agent_binary: String,
     pub committer: GitIdentity,

@@ -6,18 +6,21 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use protocol::callback::Report;
 use protocol::command::{Command, Start};
+use protocol::event::{Step, StepName};
+use protocol::{ImageId, Millis};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::driver::{self, Call};
-use super::machine::{Action, Effects, Input, Machine, Moment, State};
-use super::provision::{self, Provisioned};
+use super::machine::{Action, Effects, Input, Machine, Moment, Ready, State};
+use super::progress::Progress;
+use super::provision::{self, Begun, Opened};
 use super::upkeep::{agent_ended, clear, destroy};
 use super::{Machinery, Origin, publication};
 use crate::agent::{Agent, AgentError, ConversationId, Events};
 use crate::callback::outbox::{Change, Outbox};
 use crate::callback::sender::{Finished, Sender};
-use crate::gateway::Serving;
+use crate::gateway::{Serving, Wait};
 use crate::store::{CommandId, Store, StoreError, StoredSandbox};
 use crate::{cause, clock};
 
@@ -38,7 +41,8 @@ enum Ending {
 /// What a task of the session comes back with.
 enum Outcome {
     Input(Input),
-    Provisioned(Result<Box<Provisioned>, String>),
+    Opened(Result<Box<Opened>, String>),
+    Begun(Result<Box<Begun>, String>),
     Events(Events),
     Nothing,
 }
@@ -54,6 +58,13 @@ pub(super) struct Actor {
     tasks: JoinSet<Outcome>,
     told: mpsc::Sender<Input>,
     inputs: mpsc::Receiver<Input>,
+    progress: Arc<Progress>,
+    /// Requests of the sandbox are served while this lives.
+    serving: Option<Serving>,
+    image: Option<ImageId>,
+    /// The commit that the sandbox started from.
+    base: Option<String>,
+    keeping: bool,
     /// Present while the agent is reached.
     link: Option<Link>,
     events: Option<Events>,
@@ -64,8 +75,6 @@ struct Link {
     agent: Agent,
     conversation: ConversationId,
     calls: mpsc::Sender<Call>,
-    // Requests of the sandbox are served while this lives.
-    _serving: Serving,
 }
 
 impl Actor {
@@ -86,6 +95,7 @@ impl Actor {
         Ok(Self {
             machinery: Arc::clone(machinery),
             machine: Machine::new(start.clone(), state),
+            progress: Arc::new(Progress::new(Arc::clone(machinery), start.clone())),
             outbox: Outbox::new(Arc::clone(&machinery.store), start.sandbox.clone()),
             start,
             waker,
@@ -93,6 +103,10 @@ impl Actor {
             tasks: JoinSet::new(),
             told,
             inputs,
+            serving: None,
+            image: None,
+            base: None,
+            keeping: false,
             link: None,
             events: None,
             listening: false,
@@ -111,7 +125,7 @@ impl Actor {
         let mut sender = AbortOnDrop(tokio::spawn(sender.run()));
         let ending = self.serve(origin, &mut sender.0).await?;
         self.tasks.shutdown().await;
-        (self.link, self.events) = (None, None);
+        (self.link, self.events, self.serving) = (None, None, None);
         destroy(self.machinery.backend.as_ref(), &self.start.sandbox).await;
         if matches!(ending, Ending::Closed) {
             close.send_replace(true);
@@ -173,19 +187,21 @@ impl Actor {
             let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
             let told = self.told.clone();
             self.tasks.spawn(async move {
-                let provisioned = provision::provision(&machinery, &start, &told).await;
-                Outcome::Provisioned(
-                    provisioned
-                        .map(Box::new)
-                        .map_err(|error| cause::chain(&error)),
-                )
+                let opened = provision::open(&machinery, &start, &told).await;
+                Outcome::Opened(opened.map(Box::new).map_err(|error| cause::chain(&error)))
             });
             return Ok(());
         };
         let reason = match provision::adopt(&self.machinery, &self.start).await {
             Ok(Some((agent, serving))) => {
                 tracing::info!(sandbox = %self.start.sandbox, "sandbox taken over");
-                self.reach(agent, conversation, serving);
+                if self.machine.is_up_to_date() {
+                    serving.gate().up_to_date();
+                }
+                self.serve_requests(serving);
+                self.reach(agent, conversation);
+                self.base = self.machine.image_commit().map(str::to_owned);
+                self.keep_progress();
                 let effects = self.machine.resume(now());
                 return self.carry_out(effects, &[]);
             }
@@ -196,14 +212,57 @@ impl Actor {
         self.apply(Input::Lost { reason }, &[])
     }
 
-    fn reach(&mut self, agent: Agent, conversation: ConversationId, serving: Serving) {
+    /// What the sandbox tells of its workspace is heard from now on.
+    fn serve_requests(&mut self, serving: Serving) {
+        let (gate, told) = (serving.gate(), self.told.clone());
+        self.serving = Some(serving);
+        self.tasks.spawn(async move {
+            loop {
+                let input = Input::Step(write_wait(gate.waited().await));
+                if told.send(input).await.is_err() {
+                    return Outcome::Nothing;
+                }
+            }
+        });
+    }
+
+    /// Brings the workspace up to date beside whatever the agent does, and keeps its work from
+    /// then on.
+    fn synchronise(&mut self, image: String) {
+        let Some(gate) = self.serving.as_ref().map(Serving::gate) else {
+            return;
+        };
+        let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
+        let told = self.told.clone();
+        self.tasks.spawn(async move {
+            let told = &told;
+            Outcome::Input(provision::synchronise(&machinery, &start, &image, &gate, told).await)
+        });
+    }
+
+    /// Keeps what the agent writes from now on.
+    fn keep_progress(&mut self) {
+        let gate = self.serving.as_ref().map(Serving::gate);
+        let (Some(gate), Some(base)) = (gate, self.base.clone()) else {
+            return;
+        };
+        if std::mem::replace(&mut self.keeping, true) {
+            return;
+        }
+        let (progress, told) = (Arc::clone(&self.progress), self.told.clone());
+        self.tasks.spawn(async move {
+            progress.follow(&gate, &base, &told).await;
+            Outcome::Nothing
+        });
+    }
+
+    fn reach(&mut self, agent: Agent, conversation: ConversationId) {
         let (model, told) = (self.start.model.clone(), self.told.clone());
         let calls = driver::start(agent.clone(), conversation.clone(), model, told);
         self.link = Some(Link {
             agent,
             conversation,
             calls,
-            _serving: serving,
         });
         let (backend, sandbox) = (
             Arc::clone(&self.machinery.backend),
@@ -259,23 +318,53 @@ impl Actor {
 
     fn came_back(&mut self, outcome: Outcome) -> Result<(), StoreError> {
         match outcome {
-            Outcome::Input(input) => self.apply(input, &[]),
-            Outcome::Provisioned(Ok(provisioned)) => {
-                let Provisioned {
+            Outcome::Input(input) => {
+                let synchronised =
+                    matches!(input, Input::Synchronised(_) | Input::Unsynchronised { .. });
+                self.apply(input, &[])?;
+                // Not before: it might take the place of what is to be restored.
+                if synchronised {
+                    self.keep_progress();
+                }
+                Ok(())
+            }
+            Outcome::Opened(Ok(opened)) => {
+                let Opened { image, serving } = *opened;
+                self.serve_requests(serving);
+                self.apply(Input::Opened, &[])?;
+                self.synchronise(image.commit.clone());
+                (self.image, self.base) = (Some(image.id), Some(image.commit));
+                let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
+                let told = self.told.clone();
+                self.tasks.spawn(async move {
+                    let begun = provision::start_agent(&machinery, &start, &told).await;
+                    Outcome::Begun(begun.map(Box::new).map_err(|error| cause::chain(&error)))
+                });
+                Ok(())
+            }
+            Outcome::Begun(Ok(begun)) => {
+                let Begun {
                     agent,
-                    serving,
+                    conversation,
                     events,
-                    ready,
-                } = *provisioned;
-                self.reach(agent, ready.conversation.clone(), serving);
+                } = *begun;
+                self.reach(agent, conversation.clone());
                 self.events = Some(events);
                 // Steps were told before this; they belong before it.
                 while let Ok(input) = self.inputs.try_recv() {
                     self.apply(input, &[])?;
                 }
+                let ready = Ready {
+                    image: self.image.clone(),
+                    conversation,
+                    directory: provision::WORKSPACE.to_owned(),
+                    commit: self.base.clone().unwrap_or_default(),
+                };
                 self.apply(Input::Ready(Box::new(ready)), &[])
             }
-            Outcome::Provisioned(Err(reason)) => self.apply(Input::Lost { reason }, &[]),
+            Outcome::Opened(Err(reason)) | Outcome::Begun(Err(reason)) => {
+                self.apply(Input::Lost { reason }, &[])
+            }
             Outcome::Events(events) => {
                 self.events = Some(events);
                 self.listening = false;
@@ -347,12 +436,22 @@ impl Actor {
             }
             Action::Publish(work) => {
                 let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
+                let progress = Arc::clone(&self.progress);
                 self.tasks.spawn(async move {
-                    let backend = machinery.backend.as_ref();
-                    let committer = &machinery.committer;
-                    Outcome::Input(publication::publish(backend, &start, committer, &work).await)
+                    let published = publication::publish(&machinery, &start, &work).await;
+                    if matches!(
+                        published,
+                        Input::Published {
+                            outcome: Ok(Some(_)),
+                            ..
+                        }
+                    ) {
+                        progress.forget().await;
+                    }
+                    Outcome::Input(published)
                 });
             }
+            Action::Synchronise(image) => self.synchronise(image),
             Action::WarmUp => {
                 let Some(agent) = self.link.as_ref().map(|link| link.agent.clone()) else {
                     return;
@@ -413,6 +512,17 @@ async fn until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+fn write_wait(wait: Wait) -> Step {
+    let detail = format!("{} {}", wait.tool, wait.path);
+    let ended_at = clock::now();
+    Step {
+        name: StepName::WriteWait,
+        started_at: Millis(ended_at.0.saturating_sub_unsigned(wait.ms)),
+        ms: wait.ms,
+        detail: Some(detail.trim_end().to_owned()),
     }
 }
 

@@ -7,6 +7,7 @@
 mod delivery;
 mod exchange;
 mod publishing;
+mod standing;
 mod state;
 
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ pub(super) struct Machine {
     state: State,
     /// When patience with a stopped agent ends. Not recorded: a restart stops it again.
     stop_at: Option<Instant>,
+    /// Whether the workspace is being brought up to date. Not recorded: a restart begins again.
+    synchronising: bool,
 }
 
 impl Machine {
@@ -38,6 +41,7 @@ impl Machine {
             start,
             state,
             stop_at: None,
+            synchronising: false,
         }
     }
 
@@ -48,6 +52,16 @@ impl Machine {
     /// Whether the sandbox is known to be gone: only its last reports are left.
     pub(super) fn is_lost(&self) -> bool {
         self.state.lost
+    }
+
+    pub(super) fn is_up_to_date(&self) -> bool {
+        self.state.standing.is_some()
+    }
+
+    /// The commit that the sandbox started from, if it was ready.
+    pub(super) fn image_commit(&self) -> Option<&str> {
+        let running = self.state.running.as_ref()?;
+        Some(&running.commit)
     }
 
     /// What goes on by itself with the agent, if the sandbox was ready.
@@ -83,6 +97,10 @@ impl Machine {
             turn.delivery = Delivery::Unknown;
         }
         effects.actions.push(Action::Listen);
+        self.synchronise(&mut effects);
+        let Some(running) = &self.state.running else {
+            return effects;
+        };
         match running.turn.as_ref().map(|turn| turn.phase) {
             Some(Phase::Stopping) => self.stop(now, &mut effects),
             Some(Phase::Publishing { .. }) => self.publish(&mut effects),
@@ -98,7 +116,16 @@ impl Machine {
             Input::Prompt(prompt) => self.prompt(prompt, now, &mut effects),
             Input::Stop(prompt) => self.stop_prompt(&prompt, now, &mut effects),
             Input::Step(step) => self.report(Report::Step { step }, now, &mut effects),
+            Input::Opened => {
+                self.synchronising = true;
+                self.state.standing = None;
+            }
             Input::Ready(ready) => self.ready(*ready, now, &mut effects),
+            Input::Synchronised(synchronised) => {
+                self.synchronised(*synchronised, now, &mut effects);
+            }
+            Input::Unsynchronised { message } => self.unsynchronised(&message, now, &mut effects),
+            Input::Notice { message } => self.report(Report::Notice { message }, now, &mut effects),
             Input::Agent(event) => self.agent(&event, now, &mut effects),
             Input::Delivered(prompt) => self.delivered(&prompt),
             Input::Undelivered {
@@ -173,6 +200,7 @@ impl Machine {
             complaint: None,
         });
         self.report_all(parts, now, effects);
+        self.synchronise(effects);
     }
 
     fn ready(&mut self, ready: Ready, now: Moment, effects: &mut Effects) {
@@ -180,25 +208,21 @@ impl Machine {
             image,
             conversation,
             directory,
-            workspace,
+            commit,
         } = ready;
         let transcript = Transcript::new(conversation, &directory, self.start.first_part);
         self.state.running = Some(Running {
             transcript,
-            base: workspace.base,
-            pushed: workspace.pushed,
+            commit: commit.clone(),
             turn: None,
         });
-        self.report(
-            Report::Ready {
-                image,
-                commit: workspace.head,
-            },
-            now,
-            effects,
-        );
+        self.report(Report::Ready { image, commit }, now, effects);
         self.next(now, effects);
-        if effects.actions.is_empty() {
+        if !effects
+            .actions
+            .iter()
+            .any(|action| matches!(action, Action::Deliver(_)))
+        {
             effects.actions.push(Action::WarmUp);
         }
     }

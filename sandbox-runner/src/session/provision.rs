@@ -1,4 +1,7 @@
-//! From a start command to an agent that answers, in a workspace on its branch's newest commit.
+//! From a start command to an agent that answers, and to a workspace on its branch's newest commit.
+//!
+//! [`open`] makes the sandbox. Then two things go on at once: [`start_agent`], after which prompts are
+//! taken, and [`synchronise`], for which only those writes wait that it could overtake.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,14 +15,15 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Machinery;
-use super::machine::{Input, Ready};
+use super::machine::Input;
+use super::progress::KeepError;
 use crate::agent::{Agent, AgentError, BoxIo, ConversationId, Dial, Events, launch};
-use crate::clock;
-use crate::gateway::{Access, GatewayPolicy, Serving};
-use crate::git::{GitError, Synchronised, Workspace};
+use crate::gateway::{Access, Gate, GatewayPolicy, Serving};
+use crate::git::{BundleError, GitError, Looked, Restored, Synchronised, Workspace};
 use crate::image::{Image, ImageError};
 use crate::init::wire::SpawnSpec;
 use crate::sandbox::{Adoption, SandboxBackend, SandboxError, SandboxSpec};
+use crate::{cause, clock};
 
 /// Where the repository is inside a sandbox.
 pub(super) use crate::image::WORKSPACE;
@@ -51,26 +55,27 @@ pub(super) enum ProvisionError {
     AgentUp(#[source] AgentError),
     #[error("the agent did not begin a conversation; send the prompt again")]
     Conversation(#[source] AgentError),
-    #[error(
-        "the workspace could not be brought to the branch's newest commit; check that the branch exists and that the repository can still be read"
-    )]
-    Synchronise(#[source] GitError),
 }
 
-/// A sandbox as its session works with it.
-pub(super) struct Provisioned {
-    pub(super) agent: Agent,
+/// A sandbox that runs, on an image whose workspace may be out of date.
+pub(super) struct Opened {
+    pub(super) image: Image,
     pub(super) serving: Serving,
+}
+
+/// An agent that takes prompts.
+pub(super) struct Begun {
+    pub(super) agent: Agent,
+    pub(super) conversation: ConversationId,
     pub(super) events: Events,
-    pub(super) ready: Ready,
 }
 
 /// Starts a sandbox. Steps are told as they end.
-pub(super) async fn provision(
+pub(super) async fn open(
     machinery: &Machinery,
     start: &Start,
     told: &mpsc::Sender<Input>,
-) -> Result<Provisioned, ProvisionError> {
+) -> Result<Opened, ProvisionError> {
     let image = image(machinery, start, told).await?;
     let began = clock::now();
     let spec = SandboxSpec {
@@ -95,28 +100,7 @@ pub(super) async fn provision(
         .map_err(ProvisionError::Create)?;
     let serving = serve_gateway(machinery, start, sandbox.gateway);
     tell(told, StepName::Restore, began, None).await;
-
-    let (agent, workspace) = tokio::try_join!(
-        start_agent(machinery, start, told),
-        synchronise(machinery, start, told)
-    )?;
-    let Begun {
-        agent,
-        conversation,
-        events,
-    } = agent;
-    let ready = Ready {
-        image: Some(image.id),
-        conversation,
-        directory: WORKSPACE.to_owned(),
-        workspace,
-    };
-    Ok(Provisioned {
-        agent,
-        serving,
-        events,
-        ready,
-    })
+    Ok(Opened { image, serving })
 }
 
 /// Takes over a sandbox from an earlier process of the runner; `None` when it is gone.
@@ -163,13 +147,8 @@ async fn image(
     Ok(image)
 }
 
-struct Begun {
-    agent: Agent,
-    conversation: ConversationId,
-    events: Events,
-}
-
-async fn start_agent(
+/// Starts the agent in an opened sandbox. It may read while the workspace is brought up to date.
+pub(super) async fn start_agent(
     machinery: &Machinery,
     start: &Start,
     told: &mpsc::Sender<Input>,
@@ -208,25 +187,120 @@ async fn start_agent(
     })
 }
 
-async fn synchronise(
+/// Brings the workspace of a sandbox to where the session's work goes on, and lets writes through
+/// as soon as they are in no danger. `image` is the commit that the sandbox started from.
+pub(super) async fn synchronise(
     machinery: &Machinery,
     start: &Start,
+    image: &str,
+    gate: &Gate,
     told: &mpsc::Sender<Input>,
-) -> Result<Synchronised, ProvisionError> {
+) -> Input {
     let began = clock::now();
-    let workspace = Workspace {
+    let (synchronised, detail) = match bring(machinery, start, image, gate, told).await {
+        Ok(brought) => brought,
+        Err(error) => {
+            let error = cause::chain(&error);
+            tracing::warn!(sandbox = %start.sandbox, error, "a workspace is not up to date");
+            gate.problem(&error);
+            return Input::Unsynchronised { message: error };
+        }
+    };
+    match &synchronised.conflict {
+        Some(paths) => {
+            let wanted = synchronised.pushed.as_ref().unwrap_or(&synchronised.base);
+            gate.conflict(paths, wanted);
+        }
+        None => gate.up_to_date(),
+    }
+    tell(told, StepName::Sync, began, detail.map(str::to_owned)).await;
+    Input::Synchronised(Box::new(synchronised))
+}
+
+async fn bring(
+    machinery: &Machinery,
+    start: &Start,
+    image: &str,
+    gate: &Gate,
+    told: &mpsc::Sender<Input>,
+) -> Result<(Synchronised, Option<&'static str>), GitError> {
+    let workspace = workspace(machinery, start);
+    if start.snapshot.is_some() {
+        gate.up_to_date();
+    }
+    let looked = workspace.look(&start.branch, &start.work_branch).await?;
+    if start.snapshot.is_some() || looked.head != image {
+        // There is work in it already, which nothing may move away from under the agent.
+        return Ok((
+            workspace.stay(&looked).await?,
+            Some("work goes on where it was"),
+        ));
+    }
+    match restore(machinery, start, &workspace, &looked, gate).await {
+        Ok(true) => {
+            let detail = "with the work in progress of the sandbox before";
+            return Ok((workspace.stay(&looked).await?, Some(detail)));
+        }
+        Ok(false) => {}
+        Err(error) => {
+            let error = cause::chain(&error);
+            tracing::warn!(sandbox = %start.sandbox, error, "work in progress was not restored");
+            let message = format!(
+                "Work of the sandbox before, which was not pushed, could not be restored: {error}"
+            );
+            let _ = told.send(Input::Notice { message }).await;
+        }
+    }
+    gate.changing(looked.changed.as_deref());
+    let detail = looked
+        .is_unchanged()
+        .then_some("nothing new since the image");
+    Ok((workspace.advance(&looked).await?, detail))
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RestoreError {
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    #[error("it could not be looked for")]
+    Kept(#[from] KeepError),
+}
+
+/// Whether there was work in progress, and it is in the workspace now.
+async fn restore(
+    machinery: &Machinery,
+    start: &Start,
+    workspace: &Workspace<'_>,
+    looked: &Looked,
+    gate: &Gate,
+) -> Result<bool, RestoreError> {
+    let Some(bundle) = machinery.progress.kept(&start.session).await? else {
+        return Ok(false);
+    };
+    // Else this sandbox has work of its own already.
+    if !workspace.is_clean().await? {
+        return Ok(false);
+    }
+    gate.changing(None);
+    match workspace.restore_progress(looked, &bundle).await? {
+        Restored::Whole => Ok(true),
+        Restored::Outdated => {
+            machinery.progress.forget(&start.session).await?;
+            Ok(false)
+        }
+    }
+}
+
+/// The workspace of a session's sandbox.
+pub(super) fn workspace<'a>(machinery: &'a Machinery, start: &'a Start) -> Workspace<'a> {
+    Workspace {
         backend: machinery.backend.as_ref(),
         sandbox: &start.sandbox,
         directory: WORKSPACE,
         repository: &start.repository,
-    };
-    let synchronised = workspace
-        .synchronise(&start.branch, &start.work_branch)
-        .await
-        .map_err(ProvisionError::Synchronise)?;
-    let detail = (!synchronised.moved).then(|| "nothing new since the image".to_owned());
-    tell(told, StepName::Sync, began, detail).await;
-    Ok(synchronised)
+    }
 }
 
 fn serve_gateway(machinery: &Machinery, start: &Start, listener: UnixListener) -> Serving {

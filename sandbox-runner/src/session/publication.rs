@@ -1,26 +1,17 @@
 //! The work of a turn, committed and pushed from inside the sandbox.
 
-use protocol::command::{GitIdentity, Start};
+use protocol::command::Start;
 
+use super::Machinery;
 use super::machine::{Input, Work};
-use super::provision::WORKSPACE;
-use crate::git::{Publication, Workspace, message};
-use crate::sandbox::SandboxBackend;
+use super::provision::workspace;
+use crate::git::{Publication, message};
 use crate::{cause, clock};
 
-pub(super) async fn publish(
-    backend: &dyn SandboxBackend,
-    start: &Start,
-    committer: &GitIdentity,
-    work: &Work,
-) -> Input {
+pub(super) async fn publish(machinery: &Machinery, start: &Start, work: &Work) -> Input {
     let started_at = clock::now();
-    let workspace = Workspace {
-        backend,
-        sandbox: &start.sandbox,
-        directory: WORKSPACE,
-        repository: &start.repository,
-    };
+    let workspace = workspace(machinery, start);
+    let committer = &machinery.committer;
     let text = message::compose(&work.prompts, &work.summary, &start.session, &start.model);
     let author = work
         .prompts
@@ -33,6 +24,7 @@ pub(super) async fn publish(
         work_branch: &start.work_branch,
         pushed: work.pushed.as_deref(),
         base: &work.base,
+        behind: work.behind,
     };
     let outcome = workspace.publish(&publication).await.map_err(|error| {
         tracing::warn!(

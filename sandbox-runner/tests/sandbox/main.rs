@@ -15,3 +15,4 @@ mod isolation;
 mod lifecycle;
 mod programs;
 mod timing;
+mod workspace;

@@ -78,16 +78,7 @@ impl Drop for Stage {
     fn drop(&mut self) {
         // Sandboxes outlive the runner, and must not outlive the test.
         self.runner.take();
-        let swept = self
-            .command()
-            .as_std_mut()
-            .arg("sweep")
-            .stdout(std::process::Stdio::null())
-            .status();
-        assert!(
-            swept.is_ok_and(|status| status.success()),
-            "sandboxes were left behind"
-        );
+        self.sweep();
     }
 }
 
@@ -143,6 +134,20 @@ impl Stage {
     /// Ends the runner as a crash would.
     pub(crate) async fn kill_runner(&mut self) {
         self.runner.take().unwrap().kill().await;
+    }
+
+    /// Ends every sandbox, while no runner runs.
+    pub(crate) fn sweep(&self) {
+        let swept = self
+            .command()
+            .as_std_mut()
+            .arg("sweep")
+            .stdout(std::process::Stdio::null())
+            .status();
+        assert!(
+            swept.is_ok_and(|status| status.success()),
+            "sandboxes were left behind"
+        );
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -203,13 +208,22 @@ impl Stage {
 
     /// A sandbox of the one session, told to start.
     pub(crate) async fn open(&self, epoch: u32) -> Start {
-        let session = SessionId::from_random([7; 16]);
+        self.open_for(epoch, 7).await
+    }
+
+    /// A sandbox of a session, which pushes to a branch of its own.
+    pub(crate) async fn open_for(&self, epoch: u32, seed: u8) -> Start {
+        let session = SessionId::from_random([seed; 16]);
+        let work_branch = match seed {
+            7 => "agent/work".to_owned(),
+            _ => format!("agent/work-{seed}"),
+        };
         let start = Start {
             sandbox: SandboxId::from_random([epoch as u8; 16]),
             epoch: Epoch(epoch),
             repository: Repository::new(OWNER, REPOSITORY).unwrap(),
             branch: "main".into(),
-            work_branch: "agent/work".into(),
+            work_branch,
             model: ModelName {
                 provider: Provider::Openai,
                 name: "scripted-1".into(),
@@ -367,6 +381,31 @@ impl Stage {
             }
         }
         finished
+    }
+
+    /// Somebody else pushes a file to `main`; returns the commit.
+    pub(crate) fn move_main(&self, path: &str, content: &str) -> String {
+        let copy = self.directory.path().join("copy");
+        let bare = self.forge.bare_repository(OWNER, REPOSITORY);
+        let git = |directory: &Path, arguments: &[&str]| {
+            let people = ["-c", "user.name=Eve", "-c", "user.email=eve@example.com"];
+            let status = std::process::Command::new("git")
+                .current_dir(directory)
+                .args(people)
+                .args(arguments)
+                .status();
+            assert!(status.unwrap().success(), "{arguments:?}");
+        };
+        let (from, to) = (bare.to_str().unwrap(), copy.to_str().unwrap());
+        git(
+            self.directory.path(),
+            &["clone", "--quiet", "--branch=main", from, to],
+        );
+        std::fs::write(copy.join(path), content).unwrap();
+        git(&copy, &["add", "--all"]);
+        git(&copy, &["commit", "--quiet", "-m", "newer"]);
+        git(&copy, &["push", "--quiet", "origin", "main"]);
+        self.git(&["rev-parse", "main"])
     }
 
     /// What git says of the bare repository at the forge.

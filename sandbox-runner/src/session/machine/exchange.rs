@@ -15,7 +15,19 @@ pub(in crate::session) enum Input {
     Prompt(SendPrompt),
     Stop(PromptId),
     Step(Step),
+    /// The sandbox runs, and its workspace is being brought up to date.
+    Opened,
     Ready(Box<Ready>),
+    /// The workspace is where the work goes on.
+    Synchronised(Box<Synchronised>),
+    /// The workspace stays on the image's commit, for now.
+    Unsynchronised {
+        message: String,
+    },
+    /// Something for people to know.
+    Notice {
+        message: String,
+    },
     Agent(AgentEvent),
     Delivered(PromptId),
     /// The agent did not take a prompt; `fatal` when it never will.
@@ -42,7 +54,8 @@ pub(in crate::session) struct Ready {
     pub(in crate::session) image: Option<ImageId>,
     pub(in crate::session) conversation: ConversationId,
     pub(in crate::session) directory: String,
-    pub(in crate::session) workspace: Synchronised,
+    /// What is checked out.
+    pub(in crate::session) commit: String,
 }
 
 /// What is to be done once the state is recorded.
@@ -55,6 +68,8 @@ pub(in crate::session) enum Action {
     /// Ends every process that the agent started.
     Clear,
     Publish(Box<Work>),
+    /// Brings the workspace, which started from this commit, up to date.
+    Synchronise(String),
     /// Nobody needs the agent now: time to make its first answer fast.
     WarmUp,
 }
@@ -66,6 +81,7 @@ pub(in crate::session) struct Work {
     pub(in crate::session) summary: String,
     pub(in crate::session) base: String,
     pub(in crate::session) pushed: Option<String>,
+    pub(in crate::session) behind: bool,
 }
 
 /// A moment by both clocks: one for people, one that never goes back.

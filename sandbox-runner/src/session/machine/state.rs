@@ -14,6 +14,9 @@ use crate::callback::coalescer::Coalescer;
 pub(in crate::session) struct State {
     /// Present once the sandbox is ready.
     pub(super) running: Option<Running>,
+    /// Present once the workspace is up to date.
+    #[serde(default)]
+    pub(super) standing: Option<Standing>,
     pub(super) coalescer: Coalescer,
     pub(super) waiting: VecDeque<SendPrompt>,
     /// Every prompt that was ever taken, so that none is taken twice.
@@ -24,9 +27,21 @@ pub(in crate::session) struct State {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Running {
     pub(super) transcript: Transcript,
-    pub(super) base: String,
-    pub(super) pushed: Option<String>,
+    /// The commit that the sandbox started from.
+    #[serde(default)]
+    pub(super) commit: String,
     pub(super) turn: Option<Turn>,
+}
+
+/// What the workspace stands on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Standing {
+    /// What the work is compared with.
+    pub(super) base: String,
+    /// The work branch at the forge.
+    pub(super) pushed: Option<String>,
+    /// Whether what is pushed may be missing in the workspace.
+    pub(super) behind: bool,
 }
 
 /// One run of the agent, from its prompt to its end.

@@ -1,6 +1,11 @@
 //! The machine, told what an agent tells.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 use serde_json::json;
 
@@ -27,12 +32,18 @@ fn ready() -> Input {
         image: None,
         conversation: conversation(),
         directory: "/home/agent/workspace".into(),
-        workspace: Synchronised {
-            base: "base".into(),
-            head: "base".into(),
-            pushed: None,
-            moved: false,
-        },
+        commit: "image".into(),
+    }))
+}
+
+fn synchronised() -> Input {
+    Input::Synchronised(Box::new(Synchronised {
+        base: "base".into(),
+        head: "base".into(),
+        pushed: None,
+        moved: true,
+        behind: false,
+        conflict: None,
     }))
 }
 
@@ -82,17 +93,20 @@ impl Bench {
             instant: Instant::now(),
         };
         let machine = Machine::new(fixture::start("http://127.0.0.1:1/"), State::default());
-        Self {
+        let mut bench = Self {
             machine,
             now,
             reports: Vec::new(),
             actions: Vec::new(),
-        }
+        };
+        bench.apply(Input::Opened);
+        bench
     }
 
     /// Ready, and with a first prompt that the agent has taken and answers.
     fn running() -> Self {
         let mut bench = Self::new();
+        bench.apply(synchronised());
         bench.apply(ready());
         bench.apply(Input::Prompt(fixture::prompt(1, "first")));
         bench.apply(Input::Delivered(fixture::prompt(1, "").prompt));
@@ -383,6 +397,7 @@ fn stopping_what_is_over_or_unknown_does_nothing() {
 #[test]
 fn a_restart_before_the_delivery_delivers_once_the_agent_shows_that_it_has_nothing() {
     let mut bench = Bench::new();
+    bench.apply(synchronised());
     bench.apply(ready());
     bench.apply(Input::Prompt(fixture::prompt(1, "first")));
     bench.restart();
@@ -531,3 +546,5 @@ fn a_sub_agents_conversation_does_not_end_the_turn() {
     });
     assert_eq!(bench.actions, []);
 }
+
+mod standing;
