@@ -2,24 +2,31 @@
 // with none: what it tells the runner is parsed there like anything else from inside.
 //
 // - Commits which the agent makes itself are authored by whoever prompted, as the runner's own are.
+// - Hooks of the deployment and of the repository are called: see README.md.
 // - Writes wait until the workspace is up to date: see session/gate.js. All of an agent's tools come
 //   by here, sub-agents' too. The server's shell endpoint does not, and the runner does not use it.
 // - The runner is told after every tool that wrote, so that it can keep work in progress.
 
+import { Conversations } from "./session/conversations.js"
 import { Gate } from "./session/gate.js"
-import { Authors } from "./session/authors.js"
-import { writes } from "./session/writes.js"
+import { Hooks } from "./session/hooks.js"
+import { places, writes } from "./session/writes.js"
 
 /** How long writes are gathered before the runner is told of them. */
 const GATHER_MS = 1_000
 
-export const Session = async ({ directory }) => {
-  const authors = new Authors()
-  const gate = new Gate({ gateway: process.env.AGENT_GATEWAY, workspace: directory })
+/** @type {import("./agent.d.ts").Plugin} */
+export const Session = async ({ directory: workspace }) => {
+  const { AGENT_GATEWAY: gateway = "", AGENT_HOOKS: directory, AGENT_COMMIT: commit = "HEAD" } = process.env
+  const conversations = new Conversations()
+  const gate = new Gate({ gateway, workspace })
   void gate.follow()
+  // Not waited for: the first request need not be late for it.
+  const loading = Hooks.load({ directory, workspace, commit })
 
   // Whether a write has begun of which the runner was not told.
   let begun = false
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let told
   const wrote = () => {
     begun = false
@@ -29,23 +36,48 @@ export const Session = async ({ directory }) => {
     }, GATHER_MS)
   }
 
+  /**
+   * A call as hooks see it.
+   *
+   * @param {{ tool: string, sessionID: string }} call
+   * @param {Record<string, unknown>} args
+   * @returns {import("./hooks.d.ts").ToolCall}
+   */
+  const described = ({ tool, sessionID }, args) => {
+    const wanted = writes(tool, args)
+    return {
+      tool,
+      args,
+      writes: wanted && !("paths" in wanted) ? "anything" : (wanted?.paths ?? []).flatMap((path) => places(workspace, path)),
+      session: conversations.session(sessionID),
+      author: conversations.author(sessionID),
+    }
+  }
+
   return {
     event: async ({ event }) => {
-      if (event.type === "session.created" || event.type === "session.updated") authors.conversation(event.properties.info)
-      if (event.type === "session.idle") {
-        const { sessionID } = event.properties
-        gate.stop((conversation) => authors.isUnder(conversation, sessionID))
-      }
+      if (event.type === "session.created" || event.type === "session.updated") conversations.known(event.properties.info)
+      if (event.type !== "session.idle") return
+      const { sessionID } = event.properties
+      gate.stop((conversation) => conversations.isUnder(conversation, sessionID))
       // A call that failed or was stopped has no end of its own, and may have written.
-      if (event.type === "session.idle" && begun) wrote()
+      if (begun) wrote()
     },
-    "chat.message": async (input, output) => authors.prompt(input.sessionID, output.parts),
-    "shell.env": async (input, output) => {
+    "chat.message": async ({ sessionID }, { parts }) => conversations.prompted(sessionID, parts),
+    "shell.env": async ({ sessionID }, { env }) => {
       // Not the agent's own, in which it would install a package.
-      output.env.XDG_CONFIG_HOME = `${process.env.HOME}/.config`
-      Object.assign(output.env, authors.environment(input.sessionID))
+      env.XDG_CONFIG_HOME = `${process.env.HOME}/.config`
+      const author = conversations.author(sessionID)
+      if (author) Object.assign(env, { GIT_AUTHOR_NAME: author.name, GIT_AUTHOR_EMAIL: author.email })
     },
     "tool.execute.before": async (call, output) => {
+      const hooks = await loading
+      const args = await hooks.before(described(call, output.args))
+      if (args !== output.args) {
+        // The agent goes on with the object that it has.
+        for (const name of Object.keys(output.args)) delete output.args[name]
+        Object.assign(output.args, args)
+      }
       await gate.before(call, output.args)
       if (writes(call.tool, output.args)) begun = true
     },
@@ -53,9 +85,13 @@ export const Session = async ({ directory }) => {
       const note = gate.after(call, call.args)
       if (note && typeof output.output === "string") output.output += `\n\n(${note})`
       if (writes(call.tool, call.args)) wrote()
+      const hooks = await loading
+      await hooks.after(described(call, call.args), typeof output.output === "string" ? output.output : "")
     },
-    "experimental.chat.system.transform": async (input, output) => {
-      if (gate.warning) output.system.push(gate.warning)
+    "experimental.chat.system.transform": async (_, { system }) => {
+      if (gate.warning) system.push(gate.warning)
+      const hooks = await loading
+      system.push(...(await hooks.context({ workspace })))
     },
   }
 }

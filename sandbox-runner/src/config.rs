@@ -68,6 +68,11 @@ pub const VARIABLES: &[Variable] = &[
         "the forge that repositories are cloned from and pushed to",
     ),
     variable("OPENCODE_BIN", "opencode", "the agent server's executable"),
+    variable(
+        "AGENT_HOOKS_DIR",
+        "",
+        "absolute directory of hooks for every agent's tools, *.js; see sandbox-runner/plugin/README.md",
+    ),
     variable("BWRAP_BIN", "bwrap", "bubblewrap's executable"),
     variable(
         "SANDBOX_UID",
@@ -122,6 +127,7 @@ pub struct Config {
     pub capacity: u32,
     pub github_url: String,
     pub opencode_bin: PathBuf,
+    pub agent_hooks_dir: Option<PathBuf>,
     pub bwrap_bin: PathBuf,
     pub sandbox_uid: u32,
     pub anthropic: Upstream,
@@ -184,6 +190,10 @@ impl Config {
             capacity: source.checked("RUNNER_CAPACITY", |count| (1..=1000).contains(count))?,
             github_url: source.url("GITHUB_URL", source.required("GITHUB_URL")?)?,
             opencode_bin: source.parsed("OPENCODE_BIN")?,
+            agent_hooks_dir: source
+                .optional("AGENT_HOOKS_DIR")
+                .map(|_| source.checked("AGENT_HOOKS_DIR", |path: &PathBuf| path.is_absolute()))
+                .transpose()?,
             bwrap_bin: source.parsed("BWRAP_BIN")?,
             sandbox_uid: source.checked("SANDBOX_UID", |uid| *uid != 0)?,
             anthropic: Upstream {
@@ -330,6 +340,7 @@ mod tests {
             ("RUNNER_ID", "ses_1"),
             ("WORKER_URL", "agents.internal"),
             ("RUNNER_STATE_DIR", "relative"),
+            ("AGENT_HOOKS_DIR", "relative"),
             ("RUNNER_CAPACITY", "0"),
             ("SANDBOX_UID", "0"),
             ("GIT_COMMITTER_NAME", "a\nb"),

@@ -58,6 +58,12 @@ pub enum RunnerError {
     },
     #[error("failed to end the sandboxes")]
     Sweep(#[source] SandboxError),
+    #[error("failed to place the hooks of {path}; check AGENT_HOOKS_DIR")]
+    Hooks {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("failed to prepare for work in progress")]
     Progress(#[source] KeepError),
     #[error("failed to wait for signals")]
@@ -173,6 +179,11 @@ fn backend(config: &Config) -> Result<Bubblewrap, RunnerError> {
     let settings = config.state_dir.join("agent");
     launch::write_tools(&settings).map_err(|source| RunnerError::Tools {
         path: settings.clone(),
+        source,
+    })?;
+    let hooks = config.agent_hooks_dir.as_deref();
+    launch::write_hooks(&settings, hooks).map_err(|source| RunnerError::Hooks {
+        path: hooks.unwrap_or(&settings).to_owned(),
         source,
     })?;
     Bubblewrap::open(&BubblewrapConfig {

@@ -10,6 +10,10 @@
 
 #[path = "agent/gate.rs"]
 mod gate;
+#[path = "agent/hooks.rs"]
+mod hooks;
+#[path = "agent/run.rs"]
+mod run;
 #[path = "agent/stage.rs"]
 mod stage;
 

@@ -157,8 +157,7 @@ impl Gate {
         self.wrote.notified().await;
     }
 
-    /// As if a tool had written.
-    pub fn write(&self) {
+    fn write(&self) {
         self.wrote.notify_one();
     }
 

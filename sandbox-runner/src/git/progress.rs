@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{GitError, LOCAL, Looked, Workspace};
+use super::{GitError, LOCAL, Workspace};
 use crate::init::wire::ExecSpec;
 use crate::sandbox::channel::ExecFrame;
 
@@ -155,11 +155,12 @@ impl Workspace<'_> {
         file.sync_all().await.map_err(write)
     }
 
-    /// Brings a fresh workspace to the work of a bundle. It has to have the commit that the bundle
-    /// starts from.
+    /// Brings a workspace in which nothing was written since its start to the work of a bundle. It has
+    /// to have the commit that the bundle starts from. `pushed` is the work branch at the forge.
     pub async fn restore_progress(
         &self,
-        looked: &Looked,
+        work_branch: &str,
+        pushed: Option<&str>,
         bundle: &Path,
     ) -> Result<Restored, BundleError> {
         self.upload(bundle).await?;
@@ -174,21 +175,15 @@ impl Workspace<'_> {
         ];
         self.git(&fetch).within(BUNDLING).text().await?;
         self.program(["rm", "-f", BUNDLE]).text().await?;
-        if let Some(pushed) = &looked.pushed
+        if let Some(pushed) = pushed
             && !self.is_ancestor(pushed, REFERENCE).await?
         {
             return Ok(Restored::Outdated);
         }
-        self.script(RESTORE, &[REFERENCE, &looked.work_branch])
+        self.script(RESTORE, &[REFERENCE, work_branch])
             .text()
             .await?;
         Ok(Restored::Whole)
-    }
-
-    /// Whether nothing was written since the checkout.
-    pub async fn is_clean(&self) -> Result<bool, GitError> {
-        let status = self.git(&["status", "--porcelain"]).text().await?;
-        Ok(status.is_empty())
     }
 
     /// A program's input is text in one request, so a bundle goes in by pieces.

@@ -32,7 +32,7 @@ pub struct Looked {
     /// The paths that differ between what is checked out and what is wanted, from the root of the
     /// workspace; `None` when they are too many to name.
     pub changed: Option<Vec<String>>,
-    pub(super) work_branch: String,
+    work_branch: String,
 }
 
 /// What the workspace stands on.

@@ -1,13 +1,14 @@
 //! The task of one sandbox: feeds the machine, records what follows, then does it.
 
+mod workspace;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
+use protocol::ImageId;
 use protocol::callback::Report;
 use protocol::command::{Command, Start};
-use protocol::event::{Step, StepName};
-use protocol::{ImageId, Millis};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -20,7 +21,7 @@ use super::{Machinery, Origin, publication};
 use crate::agent::{Agent, AgentError, ConversationId, Events};
 use crate::callback::outbox::{Change, Outbox};
 use crate::callback::sender::{Finished, Sender};
-use crate::gateway::{Serving, Wait};
+use crate::gateway::Serving;
 use crate::store::{CommandId, Store, StoreError, StoredSandbox};
 use crate::{cause, clock};
 
@@ -125,6 +126,7 @@ impl Actor {
         let mut sender = AbortOnDrop(tokio::spawn(sender.run()));
         let ending = self.serve(origin, &mut sender.0).await?;
         self.tasks.shutdown().await;
+        self.settle_progress(&ending).await;
         (self.link, self.events, self.serving) = (None, None, None);
         destroy(self.machinery.backend.as_ref(), &self.start.sandbox).await;
         if matches!(ending, Ending::Closed) {
@@ -212,50 +214,6 @@ impl Actor {
         self.apply(Input::Lost { reason }, &[])
     }
 
-    /// What the sandbox tells of its workspace is heard from now on.
-    fn serve_requests(&mut self, serving: Serving) {
-        let (gate, told) = (serving.gate(), self.told.clone());
-        self.serving = Some(serving);
-        self.tasks.spawn(async move {
-            loop {
-                let input = Input::Step(write_wait(gate.waited().await));
-                if told.send(input).await.is_err() {
-                    return Outcome::Nothing;
-                }
-            }
-        });
-    }
-
-    /// Brings the workspace up to date beside whatever the agent does, and keeps its work from
-    /// then on.
-    fn synchronise(&mut self, image: String) {
-        let Some(gate) = self.serving.as_ref().map(Serving::gate) else {
-            return;
-        };
-        let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
-        let told = self.told.clone();
-        self.tasks.spawn(async move {
-            let told = &told;
-            Outcome::Input(provision::synchronise(&machinery, &start, &image, &gate, told).await)
-        });
-    }
-
-    /// Keeps what the agent writes from now on.
-    fn keep_progress(&mut self) {
-        let gate = self.serving.as_ref().map(Serving::gate);
-        let (Some(gate), Some(base)) = (gate, self.base.clone()) else {
-            return;
-        };
-        if std::mem::replace(&mut self.keeping, true) {
-            return;
-        }
-        let (progress, told) = (Arc::clone(&self.progress), self.told.clone());
-        self.tasks.spawn(async move {
-            progress.follow(&gate, &base, &told).await;
-            Outcome::Nothing
-        });
-    }
-
     fn reach(&mut self, agent: Agent, conversation: ConversationId) {
         let (model, told) = (self.start.model.clone(), self.told.clone());
         let calls = driver::start(agent.clone(), conversation.clone(), model, told);
@@ -333,11 +291,12 @@ impl Actor {
                 self.serve_requests(serving);
                 self.apply(Input::Opened, &[])?;
                 self.synchronise(image.commit.clone());
+                let commit = image.commit.clone();
                 (self.image, self.base) = (Some(image.id), Some(image.commit));
                 let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
                 let told = self.told.clone();
                 self.tasks.spawn(async move {
-                    let begun = provision::start_agent(&machinery, &start, &told).await;
+                    let begun = provision::start_agent(&machinery, &start, &commit, &told).await;
                     Outcome::Begun(begun.map(Box::new).map_err(|error| cause::chain(&error)))
                 });
                 Ok(())
@@ -451,7 +410,7 @@ impl Actor {
                     Outcome::Input(published)
                 });
             }
-            Action::Synchronise(image) => self.synchronise(image),
+            Action::Synchronise(commit) => self.synchronise(commit),
             Action::WarmUp => {
                 let Some(agent) = self.link.as_ref().map(|link| link.agent.clone()) else {
                     return;
@@ -512,17 +471,6 @@ async fn until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-fn write_wait(wait: Wait) -> Step {
-    let detail = format!("{} {}", wait.tool, wait.path);
-    let ended_at = clock::now();
-    Step {
-        name: StepName::WriteWait,
-        started_at: Millis(ended_at.0.saturating_sub_unsigned(wait.ms)),
-        ms: wait.ms,
-        detail: Some(detail.trim_end().to_owned()),
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Whenever a tool has written, the work is committed outside of every branch and bundled out of the
 //! sandbox, one bundle at a time and not more often than every two seconds. The agent never waits for
-//! it. A session's next sandbox begins with it; once work is pushed it is of no use.
+//! it. A session's next sandbox begins with it. What is kept is newer than anything else that is known
+//! of the session: whoever has put the same work in a better place, by a push or a snapshot, drops it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -172,12 +173,16 @@ impl Progress {
                     );
                     let _ = told.send(Input::Notice { message }).await;
                 }
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(sandbox = %self.start.sandbox, error, "work in progress was not kept");
-                }
+                Err(error) => self.warn(&error),
             }
             sleep_until(next).await;
+        }
+    }
+
+    /// Keeps the work of a sandbox that is about to be removed.
+    pub(super) async fn keep_last(&self, base: &str) {
+        if let Err(error) = self.keep(base).await {
+            self.warn(&error);
         }
     }
 
@@ -188,6 +193,11 @@ impl Progress {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(session = %self.start.session, error, "old work in progress remains");
         }
+    }
+
+    fn warn(&self, error: &KeepingError) {
+        let error = error as &dyn std::error::Error;
+        tracing::warn!(sandbox = %self.start.sandbox, error, "work in progress was not kept");
     }
 
     async fn keep(&self, base: &str) -> Result<(), KeepingError> {

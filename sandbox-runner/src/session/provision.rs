@@ -19,7 +19,7 @@ use super::machine::Input;
 use super::progress::KeepError;
 use crate::agent::{Agent, AgentError, BoxIo, ConversationId, Dial, Events, launch};
 use crate::gateway::{Access, Gate, GatewayPolicy, Serving};
-use crate::git::{BundleError, GitError, Looked, Restored, Synchronised, Workspace};
+use crate::git::{BundleError, GitError, Restored, Synchronised, Workspace};
 use crate::image::{Image, ImageError};
 use crate::init::wire::SpawnSpec;
 use crate::sandbox::{Adoption, SandboxBackend, SandboxError, SandboxSpec};
@@ -61,6 +61,15 @@ pub(super) enum ProvisionError {
 pub(super) struct Opened {
     pub(super) image: Image,
     pub(super) serving: Serving,
+}
+
+/// What a workspace is before it is brought up to date.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Footing<'a> {
+    /// The commit that the sandbox started from.
+    pub(super) commit: &'a str,
+    /// Whether nothing can have been written to it since.
+    pub(super) fresh: bool,
 }
 
 /// An agent that takes prompts.
@@ -147,10 +156,12 @@ async fn image(
     Ok(image)
 }
 
-/// Starts the agent in an opened sandbox. It may read while the workspace is brought up to date.
+/// Starts the agent in an opened sandbox, whose image has this commit. It may read while the workspace
+/// is brought up to date.
 pub(super) async fn start_agent(
     machinery: &Machinery,
     start: &Start,
+    image: &str,
     told: &mpsc::Sender<Input>,
 ) -> Result<Begun, ProvisionError> {
     let began = clock::now();
@@ -159,7 +170,12 @@ pub(super) async fn start_agent(
     let spec = SpawnSpec {
         name: AGENT.to_owned(),
         argv: launch.argv,
-        env: launch.env.into_iter().collect(),
+        env: launch
+            .env
+            .into_iter()
+            // The plugin takes the repository's hooks from there.
+            .chain([("AGENT_COMMIT".to_owned(), image.to_owned())])
+            .collect(),
         cwd: Some(WORKSPACE.to_owned()),
         log: Some(AGENT_LOG.to_owned()),
     };
@@ -188,16 +204,16 @@ pub(super) async fn start_agent(
 }
 
 /// Brings the workspace of a sandbox to where the session's work goes on, and lets writes through
-/// as soon as they are in no danger. `image` is the commit that the sandbox started from.
+/// as soon as they are in no danger.
 pub(super) async fn synchronise(
     machinery: &Machinery,
     start: &Start,
-    image: &str,
+    footing: Footing<'_>,
     gate: &Gate,
     told: &mpsc::Sender<Input>,
 ) -> Input {
     let began = clock::now();
-    let (synchronised, detail) = match bring(machinery, start, image, gate, told).await {
+    let (synchronised, detail) = match bring(machinery, start, footing, gate, told).await {
         Ok(brought) => brought,
         Err(error) => {
             let error = cause::chain(&error);
@@ -220,36 +236,40 @@ pub(super) async fn synchronise(
 async fn bring(
     machinery: &Machinery,
     start: &Start,
-    image: &str,
+    footing: Footing<'_>,
     gate: &Gate,
     told: &mpsc::Sender<Input>,
 ) -> Result<(Synchronised, Option<&'static str>), GitError> {
     let workspace = workspace(machinery, start);
-    if start.snapshot.is_some() {
-        gate.up_to_date();
+    let looked = workspace.look(&start.branch, &start.work_branch).await;
+    let pushed = looked
+        .as_ref()
+        .ok()
+        .and_then(|looked| looked.pushed.as_deref());
+    if footing.fresh {
+        match restore(machinery, start, &workspace, pushed, gate).await {
+            Ok(false) => {}
+            Ok(true) => {
+                let detail = "with the work in progress of the sandbox before";
+                return Ok((workspace.stay(&looked?).await?, Some(detail)));
+            }
+            Err(error) => {
+                let error = cause::chain(&error);
+                tracing::warn!(sandbox = %start.sandbox, error, "work in progress was not restored");
+                let message = format!(
+                    "Work of the sandbox before, which was not pushed, could not be restored: {error}"
+                );
+                let _ = told.send(Input::Notice { message }).await;
+            }
+        }
     }
-    let looked = workspace.look(&start.branch, &start.work_branch).await?;
-    if start.snapshot.is_some() || looked.head != image {
+    let looked = looked?;
+    if start.snapshot.is_some() || looked.head != footing.commit {
         // There is work in it already, which nothing may move away from under the agent.
         return Ok((
             workspace.stay(&looked).await?,
             Some("work goes on where it was"),
         ));
-    }
-    match restore(machinery, start, &workspace, &looked, gate).await {
-        Ok(true) => {
-            let detail = "with the work in progress of the sandbox before";
-            return Ok((workspace.stay(&looked).await?, Some(detail)));
-        }
-        Ok(false) => {}
-        Err(error) => {
-            let error = cause::chain(&error);
-            tracing::warn!(sandbox = %start.sandbox, error, "work in progress was not restored");
-            let message = format!(
-                "Work of the sandbox before, which was not pushed, could not be restored: {error}"
-            );
-            let _ = told.send(Input::Notice { message }).await;
-        }
     }
     gate.changing(looked.changed.as_deref());
     let detail = looked
@@ -261,30 +281,26 @@ async fn bring(
 #[derive(Debug, thiserror::Error)]
 enum RestoreError {
     #[error(transparent)]
-    Git(#[from] GitError),
-    #[error(transparent)]
     Bundle(#[from] BundleError),
-    #[error("it could not be looked for")]
+    #[error(transparent)]
     Kept(#[from] KeepError),
 }
 
-/// Whether there was work in progress, and it is in the workspace now.
+/// Whether there was work in progress, and it is in the workspace now. What is kept is newer than
+/// what the sandbox started from.
 async fn restore(
     machinery: &Machinery,
     start: &Start,
     workspace: &Workspace<'_>,
-    looked: &Looked,
+    pushed: Option<&str>,
     gate: &Gate,
 ) -> Result<bool, RestoreError> {
     let Some(bundle) = machinery.progress.kept(&start.session).await? else {
         return Ok(false);
     };
-    // Else this sandbox has work of its own already.
-    if !workspace.is_clean().await? {
-        return Ok(false);
-    }
     gate.changing(None);
-    match workspace.restore_progress(looked, &bundle).await? {
+    let restored = workspace.restore_progress(&start.work_branch, pushed, &bundle);
+    match restored.await? {
         Restored::Whole => Ok(true),
         Restored::Outdated => {
             machinery.progress.forget(&start.session).await?;

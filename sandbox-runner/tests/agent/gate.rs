@@ -1,71 +1,13 @@
 //! Reads before the sync, and writes that wait for it, with the agent's real tools.
 
 use futures_util::FutureExt as _;
-use protocol::callback::Report;
 use protocol::command::Provider;
-use protocol::event::PartOutcome;
-use sandbox_runner::agent::transcript::{Transcript, Turn as AgentTurn};
-use sandbox_runner::agent::{ConversationId, Events};
-use sandbox_runner::gateway::Wait;
 use serde_json::json;
 use support::model::Turn;
 use tokio::time::timeout;
 
+use crate::run::Run;
 use crate::stage::{DEADLINE, Stage, Told};
-
-/// A prompt that is being worked on.
-struct Run {
-    stage: Stage,
-    conversation: ConversationId,
-    transcript: Transcript,
-    events: Events,
-    told: Told,
-}
-
-impl Run {
-    async fn of(stage: Stage, prompt: &str) -> Self {
-        let (conversation, transcript, events) = stage.conversation().await;
-        stage.prompt(&conversation, prompt).await;
-        Self {
-            stage,
-            conversation,
-            transcript,
-            events,
-            told: Told::default(),
-        }
-    }
-
-    /// Until so many tools have been started.
-    async fn started(&mut self, tools: usize) {
-        self.told
-            .until(&mut self.transcript, &mut self.events, |told| {
-                told.tools().len() >= tools
-            })
-            .await;
-        assert_eq!(self.told.tools().len(), tools, "{:?}", self.told);
-    }
-
-    async fn end(&mut self) {
-        self.told
-            .until_end(&mut self.transcript, &mut self.events)
-            .await;
-        assert_eq!(self.told.turns.last(), Some(&AgentTurn::Idle));
-    }
-
-    fn wrote(&self, path: &str) -> bool {
-        self.stage.workspace().join(path).exists()
-    }
-
-    fn change(&self, paths: &[&str]) {
-        let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
-        self.stage.gateway.gate().changing(Some(&paths));
-    }
-
-    async fn wait(&self) -> Wait {
-        let gate = self.stage.gateway.gate();
-        timeout(DEADLINE, gate.waited()).await.unwrap()
-    }
-}
 
 #[tokio::test]
 async fn reads_pass_before_anything_is_known_and_a_write_waits() {
@@ -159,7 +101,7 @@ async fn a_write_based_on_what_the_sync_replaced_is_refused() {
     std::fs::write(run.stage.workspace().join("AGENTS.md"), "newer\n").unwrap();
     run.stage.gateway.gate().up_to_date();
     run.end().await;
-    let refusals: Vec<_> = run.told.reports.iter().filter_map(refusal).collect();
+    let refusals = run.refusals();
     assert_eq!(refusals.len(), 1, "{refusals:?}");
     assert!(refusals[0].contains("Read it again"), "{refusals:?}");
     let written = std::fs::read_to_string(run.stage.workspace().join("AGENTS.md")).unwrap();
@@ -175,12 +117,8 @@ async fn a_write_that_is_stopped_while_it_waits_never_happens() {
     run.end().await;
     run.stage.gateway.gate().up_to_date();
 
-    run.transcript.close("stopped");
-    run.transcript
-        .begin(protocol::PromptId::from_random([2; 16]));
-    let prompt = r#"[[write path="next.txt" content="x"]] [[say text="Next."]]"#;
-    run.stage.prompt(&run.conversation, prompt).await;
-    run.told = Told::default();
+    run.prompt(r#"[[write path="next.txt" content="x"]] [[say text="Next."]]"#)
+        .await;
     run.end().await;
     assert!(run.wrote("next.txt") && !run.wrote("new.txt"));
 }
@@ -209,24 +147,9 @@ async fn the_runner_is_told_of_tools_that_wrote_and_of_no_others() {
     let mut run = Run::of(stage, prompt).await;
     run.end().await;
     let gate = run.stage.gateway.gate();
-    run.transcript.close("done");
-    run.transcript
-        .begin(protocol::PromptId::from_random([2; 16]));
-    let prompt = r#"[[write path="new.txt" content="x"]] [[say text="Written."]]"#;
-    run.stage.prompt(&run.conversation, prompt).await;
-    run.told = Told::default();
-    run.started(1).await;
+    run.prompt(r#"[[write path="new.txt" content="x"]] [[say text="Written."]]"#)
+        .await;
     run.end().await;
     timeout(DEADLINE, gate.wrote()).await.unwrap();
     assert!(run.wrote("new.txt"));
-}
-
-fn refusal(report: &Report) -> Option<String> {
-    match report {
-        Report::PartFinished {
-            outcome: PartOutcome::Failed { message },
-            ..
-        } => Some(message.clone()),
-        _ => None,
-    }
 }

@@ -279,9 +279,11 @@ async fn work_in_progress_outlives_its_sandbox() {
     let room = site.room().await;
     let looked = room.look().await;
     let workspace = room.workspace();
-    assert!(workspace.is_clean().await.unwrap());
     assert_eq!(
-        workspace.restore_progress(&looked, &bundle).await.unwrap(),
+        workspace
+            .restore_progress(WORK, looked.pushed.as_deref(), &bundle)
+            .await
+            .unwrap(),
         Restored::Whole
     );
     assert_eq!(
@@ -327,7 +329,7 @@ async fn work_in_progress_is_larger_than_one_request_and_no_larger_than_its_limi
     let room = site.room().await;
     let looked = room.look().await;
     room.workspace()
-        .restore_progress(&looked, &bundle)
+        .restore_progress(WORK, looked.pushed.as_deref(), &bundle)
         .await
         .unwrap();
     assert_eq!(room.run("sha256sum large").await, digest);
@@ -348,7 +350,10 @@ async fn work_in_progress_from_before_the_last_push_is_left_alone() {
 
     let room = site.room().await;
     let looked = room.look().await;
-    let restored = room.workspace().restore_progress(&looked, &bundle).await;
+    let restored = room
+        .workspace()
+        .restore_progress(WORK, looked.pushed.as_deref(), &bundle)
+        .await;
     assert_eq!(restored.unwrap(), Restored::Outdated);
     assert_eq!(room.run("cat a.txt").await, "1");
 }

@@ -276,6 +276,33 @@ async fn a_lost_machine_costs_nothing_that_a_tool_had_written() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_ends_leaves_all_that_it_wrote() {
+    let stage = Stage::start().await;
+    let start = stage.open(1).await;
+    stage
+        .prompt(
+            &start,
+            1,
+            r#"[[bash command="echo kept > a.txt; kill -9 $PPID"]]"#,
+        )
+        .await;
+    stage
+        .until(&start, "loss", |reports| {
+            let lost = |report: &Report| matches!(report, Report::Lost { .. });
+            reports.iter().any(lost).then_some(())
+        })
+        .await;
+    let second = stage.open(2).await;
+    let text = r#"[[bash command="touch b.txt; cat a.txt"]] [[say text="Done."]]"#;
+    let prompt = stage.prompt(&second, 2, text).await;
+    assert_eq!(
+        stage.finished(&second, &prompt).await,
+        PromptResult::Completed
+    );
+    assert_eq!(stage.git(&["show", "agent/work:a.txt"]), "kept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stop_insert_and_end_do_what_they_say() {
     let stage = Stage::start().await;
     let start = stage.open(1).await;
