@@ -30,6 +30,16 @@ impl Forge {
 
     /// Commits these files to `main` and returns the commit.
     pub(crate) fn commit(&self, repository: &str, files: &[(&str, &str)]) -> String {
+        self.commit_on(repository, "main", files)
+    }
+
+    /// Commits these files to a branch, which begins where `main` is, and returns the commit.
+    pub(crate) fn commit_on(
+        &self,
+        repository: &str,
+        branch: &str,
+        files: &[(&str, &str)],
+    ) -> String {
         let bare = self.root.path().join(format!("{repository}.git"));
         let work = self.root.path().join("work").join(repository);
         if !bare.exists() {
@@ -42,15 +52,25 @@ impl Forge {
                 &["init", "--quiet", "-b", "main", work.to_str().unwrap()],
             );
         }
+        if branch != "main" {
+            git(&work, &["checkout", "--quiet", "-B", branch, "main"]);
+        }
         for (name, content) in files {
             let path = work.join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, content).unwrap();
         }
         git(&work, &["add", "--all"]);
-        git(&work, &["commit", "--quiet", "-m", "change"]);
-        git(&work, &["push", "--quiet", bare.to_str().unwrap(), "main"]);
-        git(&work, &["rev-parse", "HEAD"])
+        git(
+            &work,
+            &["commit", "--quiet", "--allow-empty", "-m", "change"],
+        );
+        git(&work, &["push", "--quiet", bare.to_str().unwrap(), branch]);
+        let commit = git(&work, &["rev-parse", "HEAD"]);
+        if branch != "main" {
+            git(&work, &["checkout", "--quiet", "main"]);
+        }
+        commit
     }
 }
 

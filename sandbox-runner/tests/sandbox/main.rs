@@ -16,3 +16,4 @@ mod lifecycle;
 mod programs;
 mod snapshot;
 mod timing;
+mod workspace;
