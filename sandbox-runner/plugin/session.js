@@ -1,12 +1,27 @@
-// Loaded into the agent server. It sets the environment of the commands that the agent runs:
-// commits which the agent makes itself are authored by whoever prompted, as the runner's own are
-// (each prompt comes with its author), and the folders of settings, data and caches are the user's
-// again, not the agent's own.
-const authors = new Map()
+// Loaded into the agent server. It holds no secret, as nothing in the sandbox does, and is trusted
+// with none: what it tells the runner is parsed there like anything else from inside.
+//
+// - Commits which the agent makes itself are authored by whoever prompted, as the runner's own are.
+// - Hooks of the deployment and of the repository are called: see README.md.
+// - Writes wait until the workspace is up to date: see session/gate.js. All of an agent's tools come
+//   by here, sub-agents' too. The server's shell endpoint does not, and the runner does not use it.
+// - The runner is told after every tool that wrote, so that it can keep work in progress.
 
-// The agent's second loader of plugins does not know of OPENCODE_DISABLE_PROJECT_CONFIG: before the
-// first answer it imports what a repository has in `.opencode/plugin` and names in its settings.
-// Nothing that the server needs is in the working tree, so whatever it imports from there is empty.
+import { Conversations } from "./session/conversations.js"
+import { Gate } from "./session/gate.js"
+import { Hooks } from "./session/hooks.js"
+import { places, writes } from "./session/writes.js"
+
+/** How long writes are gathered before the runner is told of them. */
+const GATHER_MS = 1_000
+
+/**
+ * The agent's second loader of plugins does not know of OPENCODE_DISABLE_PROJECT_CONFIG: before the
+ * first answer it imports what a repository has in `.opencode/plugin` and names in its settings.
+ * Nothing that the server needs is in the working tree, so whatever it imports from there is empty.
+ *
+ * @param {string} directory
+ */
 const ignoreCodeOf = (directory) =>
   Bun.plugin({
     name: "ignore-code-of-the-repository",
@@ -16,20 +31,88 @@ const ignoreCodeOf = (directory) =>
     },
   })
 
-export const Session = async ({ directory }) => (ignoreCodeOf(directory), {
-  "chat.message": async (input, output) => {
-    const author = output.parts.map((part) => part.metadata?.author).find((one) => one?.name && one?.email)
-    if (author) authors.set(input.sessionID, author)
-  },
-  "shell.env": async (input, output) => {
-    const home = process.env.HOME
-    output.env.XDG_CONFIG_HOME = `${home}/.config`
-    output.env.XDG_DATA_HOME = `${home}/.local/share`
-    output.env.XDG_STATE_HOME = `${home}/.local/state`
-    output.env.XDG_CACHE_HOME = `${home}/.cache`
-    const author = authors.get(input.sessionID)
-    if (!author) return
-    output.env.GIT_AUTHOR_NAME = author.name
-    output.env.GIT_AUTHOR_EMAIL = author.email
-  },
-})
+/** @type {import("./agent.d.ts").Plugin} */
+export const Session = async ({ directory: workspace }) => {
+  ignoreCodeOf(workspace)
+  const { AGENT_GATEWAY: gateway = "", AGENT_HOOKS: directory, AGENT_COMMIT: commit = "HEAD" } = process.env
+  const conversations = new Conversations()
+  const gate = new Gate({ gateway, workspace })
+  void gate.follow()
+  // Not waited for: the first request need not be late for it.
+  const loading = Hooks.load({ directory, workspace, commit })
+
+  // Whether a write has begun of which the runner was not told.
+  let begun = false
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let told
+  const wrote = () => {
+    begun = false
+    told ??= setTimeout(() => {
+      told = undefined
+      gate.tell("wrote", {})
+    }, GATHER_MS)
+  }
+
+  /**
+   * A call as hooks see it.
+   *
+   * @param {{ tool: string, sessionID: string }} call
+   * @param {Record<string, unknown>} args
+   * @returns {import("./hooks.d.ts").ToolCall}
+   */
+  const described = ({ tool, sessionID }, args) => {
+    const wanted = writes(tool, args)
+    return {
+      tool,
+      args,
+      writes: wanted && !("paths" in wanted) ? "anything" : (wanted?.paths ?? []).flatMap((path) => places(workspace, path)),
+      session: conversations.session(sessionID),
+      author: conversations.author(sessionID),
+    }
+  }
+
+  return {
+    event: async ({ event }) => {
+      if (event.type === "session.created" || event.type === "session.updated") conversations.known(event.properties.info)
+      if (event.type !== "session.idle") return
+      const { sessionID } = event.properties
+      gate.stop((conversation) => conversations.isUnder(conversation, sessionID))
+      // A call that failed or was stopped has no end of its own, and may have written.
+      if (begun) wrote()
+    },
+    "chat.message": async ({ sessionID }, { parts }) => conversations.prompted(sessionID, parts),
+    "shell.env": async ({ sessionID }, { env }) => {
+      // The user's folders, not the agent's own.
+      const home = process.env.HOME
+      env.XDG_CONFIG_HOME = `${home}/.config`
+      env.XDG_DATA_HOME = `${home}/.local/share`
+      env.XDG_STATE_HOME = `${home}/.local/state`
+      env.XDG_CACHE_HOME = `${home}/.cache`
+      const author = conversations.author(sessionID)
+      if (author) Object.assign(env, { GIT_AUTHOR_NAME: author.name, GIT_AUTHOR_EMAIL: author.email })
+    },
+    "tool.execute.before": async (call, output) => {
+      const hooks = await loading
+      const args = await hooks.before(described(call, output.args))
+      if (args !== output.args) {
+        // The agent goes on with the object that it has.
+        for (const name of Object.keys(output.args)) delete output.args[name]
+        Object.assign(output.args, args)
+      }
+      await gate.before(call, output.args)
+      if (writes(call.tool, output.args)) begun = true
+    },
+    "tool.execute.after": async (call, output) => {
+      const note = gate.after(call, call.args)
+      if (note && typeof output.output === "string") output.output += `\n\n(${note})`
+      if (writes(call.tool, call.args)) wrote()
+      const hooks = await loading
+      await hooks.after(described(call, call.args), typeof output.output === "string" ? output.output : "")
+    },
+    "experimental.chat.system.transform": async (_, { system }) => {
+      if (gate.warning) system.push(gate.warning)
+      const hooks = await loading
+      system.push(...(await hooks.context({ workspace })))
+    },
+  }
+}

@@ -74,6 +74,11 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable("OPENCODE_BIN", "opencode", "the agent server's executable"),
     variable(
+        "AGENT_HOOKS_DIR",
+        "",
+        "absolute directory of hooks for every agent's tools, *.js; see sandbox-runner/plugin/README.md",
+    ),
+    variable(
         "SANDBOX_UID",
         "20001",
         "first of the numeric users and groups that sandboxes run as if the runner is root, one each, not 0; as many as RUNNER_CAPACITY and image builds must be free",
@@ -148,6 +153,7 @@ pub struct Config {
     pub capacity: u32,
     pub github_url: String,
     pub opencode_bin: PathBuf,
+    pub agent_hooks_dir: Option<PathBuf>,
     pub sandbox_uid: u32,
     pub anthropic: Upstream,
     pub openai: Upstream,
@@ -222,6 +228,10 @@ impl Config {
             capacity: source.checked("RUNNER_CAPACITY", |count| (1..=1000).contains(count))?,
             github_url: source.url("GITHUB_URL", source.required("GITHUB_URL")?)?,
             opencode_bin: source.parsed("OPENCODE_BIN")?,
+            agent_hooks_dir: source
+                .optional("AGENT_HOOKS_DIR")
+                .map(|_| source.checked("AGENT_HOOKS_DIR", |path: &PathBuf| path.is_absolute()))
+                .transpose()?,
             sandbox_uid: source.checked("SANDBOX_UID", |uid| *uid != 0)?,
             anthropic: Upstream {
                 base_url: source
@@ -416,6 +426,7 @@ mod tests {
             ("RUNNER_ID", "ses_1"),
             ("WORKER_URL", "agents.internal"),
             ("RUNNER_STATE_DIR", "relative"),
+            ("AGENT_HOOKS_DIR", "relative"),
             ("RUNNER_CAPACITY", "0"),
             ("SANDBOX_UID", "0"),
             ("GIT_COMMITTER_NAME", "a\nb"),

@@ -14,6 +14,7 @@
 //! | `/llm/{anthropic,openai}/v1/…` | the provider, with the runner's key |
 //! | `/llm/warmup/v1/chat/completions` | nobody: a fixed answer |
 //! | `/git/{owner}/{name}.git/…` | the forge, with a token for that repository |
+//! | `/workspace/…` | nobody: the runner itself, see [`Gate`] |
 
 pub mod billing;
 mod credentials;
@@ -26,6 +27,7 @@ mod model;
 mod names;
 mod push;
 mod usage;
+mod workspace;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -41,7 +43,7 @@ use protocol::egress::EgressPolicy;
 use protocol::event::Repository;
 use protocol::{Millis, SessionId};
 use reqwest::{Client, Url};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::config::Upstream;
@@ -52,6 +54,7 @@ use egress::{Egress, Way};
 use forward::refuse;
 use ledger::{ContactKind, Ledger};
 use names::Names;
+pub use workspace::{Gate, Wait};
 
 /// What one sandbox may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +70,8 @@ pub struct GatewayPolicy {
 pub enum Access {
     /// An image is built: nothing may be pushed.
     Image,
+    /// A sandbox waits for its session: the same, and its writes wait as well.
+    Pool,
     /// A session works, and pushes to `refs/heads/{branch}` only.
     Session { session: SessionId, branch: String },
 }
@@ -99,7 +104,10 @@ pub struct Gateway {
 pub struct Serving {
     // Aborted when dropped.
     _tasks: JoinSet<()>,
+    /// Connections of the agent end with this.
+    _open: oneshot::Sender<()>,
     ledger: Arc<Ledger>,
+    gate: Arc<Gate>,
 }
 
 /// A place outside, with connections of its own.
@@ -132,6 +140,7 @@ struct Caller {
     model_room: Arc<Semaphore>,
     model_memory: Arc<Semaphore>,
     ledger: Arc<Ledger>,
+    gate: Arc<Gate>,
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -185,7 +194,7 @@ impl Gateway {
             http,
             https,
         } = ports;
-        let ledger = Arc::new(Ledger::default());
+        let (ledger, gate) = (Arc::new(Ledger::default()), Arc::new(Gate::default()));
         let allowed = Arc::new(policy.egress.clone());
         let names = Arc::new(Names::new(Arc::clone(&allowed), Arc::clone(&ledger)));
         let way = Arc::new(Way::new(
@@ -194,21 +203,24 @@ impl Gateway {
             Arc::clone(&names),
             Arc::clone(&ledger),
         ));
-        let router = self.router(policy, Arc::clone(&ledger));
+        let router = self.router(policy, Arc::clone(&ledger), Arc::clone(&gate));
+        let (open, closed) = oneshot::channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(answer_all(listener::Bounded::new(gateway), router));
+        tasks.spawn(answer_all(listener::Bounded::new(gateway), router, closed));
         tasks.spawn(async move { names.serve(questions).await });
         tasks.spawn(Arc::clone(&way).serve_http(http));
         tasks.spawn(way.serve_https(https));
         Serving {
             _tasks: tasks,
+            _open: open,
             ledger,
+            gate,
         }
     }
 
-    fn router(&self, policy: GatewayPolicy, ledger: Arc<Ledger>) -> Router {
+    fn router(&self, policy: GatewayPolicy, ledger: Arc<Ledger>, gate: Arc<Gate>) -> Router {
         let purpose = match &policy.access {
-            Access::Image => Purpose::Image,
+            Access::Image | Access::Pool => Purpose::Image,
             Access::Session { session, .. } => Purpose::Session {
                 session: session.clone(),
             },
@@ -225,6 +237,7 @@ impl Gateway {
             model_room: Arc::new(Semaphore::new(model::MOST_REQUESTS)),
             model_memory: Arc::new(Semaphore::new(model::MEMORY as usize)),
             ledger,
+            gate,
         };
         Router::new().fallback(answer).with_state(caller)
     }
@@ -235,14 +248,31 @@ impl Serving {
     pub fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
     }
+
+    /// Where the sandbox's writes wait for its workspace.
+    pub fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
+    }
 }
 
-async fn answer_all<L>(listener: L, router: Router)
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.gate.close();
+    }
+}
+
+/// Answers until `closed`. Then connections end after the request that they are at: whoever serves
+/// the sandbox next answers by another policy.
+async fn answer_all<L>(listener: L, router: Router, closed: oneshot::Receiver<()>)
 where
     L: axum::serve::Listener,
     L::Addr: std::fmt::Debug,
 {
-    if let Err(error) = axum::serve(listener, router).await {
+    let closed = async move {
+        let _ = closed.await;
+    };
+    let served = axum::serve(listener, router).with_graceful_shutdown(closed);
+    if let Err(error) = served.await {
         tracing::error!(%error, "the gateway stopped serving a sandbox");
     }
 }
@@ -304,6 +334,11 @@ async fn answer(State(caller): State<Caller>, request: Request) -> Response {
     }
     if let Some(path) = path.strip_prefix("/git/") {
         return forge::answer(&caller, path, request).await;
+    }
+    if let Some(path) = path.strip_prefix("/workspace/")
+        && caller.policy.access != Access::Image
+    {
+        return workspace::answer(&caller.gate, path, request).await;
     }
     let reason = "the gateway has nothing at this path";
     caller.ledger.denied(ContactKind::Http, "", reason);

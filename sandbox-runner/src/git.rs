@@ -1,10 +1,12 @@
-//! Git for a session's work: synchronise, commit, push.
+//! Git for a session's work: bring the workspace up to date, commit, push, keep work in progress.
 //!
 //! Every git runs inside the sandbox, since a hostile repository's hooks, filters and settings
 //! are programs. Credentials are added by the gateway, which lets this sandbox push to one branch.
 
 pub mod message;
 mod numstat;
+mod progress;
+mod sync;
 
 use std::time::Duration;
 
@@ -13,8 +15,10 @@ use protocol::command::GitIdentity;
 use protocol::event::{FileChange, Repository};
 
 use crate::init::wire::{ExecSpec, Exit, GATEWAY_PORT};
-use crate::sandbox::channel::ChannelError;
+use crate::sandbox::channel::{ChannelError, Exec, ExecOutput};
 use crate::sandbox::{SandboxBackend, SandboxError};
+pub use progress::{BundleError, Restored};
+pub use sync::{Looked, Synchronised};
 
 /// Long enough to look through a large working tree on a busy machine.
 const LOCAL: Duration = Duration::from_secs(120);
@@ -22,6 +26,17 @@ const LOCAL: Duration = Duration::from_secs(120);
 const REMOTE: Duration = Duration::from_secs(300);
 /// Most of git's own words in an error.
 const MAX_COMPLAINT: usize = 600;
+
+/// Nothing that the repository sets may start a program or wait for a person.
+const SETTINGS: [(&str, &str); 7] = [
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("commit.gpgSign", "false"),
+    ("push.gpgSign", "false"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("credential.helper", ""),
+];
 
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
@@ -44,6 +59,8 @@ pub enum GitError {
     },
     #[error("the repository has no branch {0}")]
     NoBranch(String),
+    #[error("the session's earlier work, commit {0}, is not merged into this workspace")]
+    Behind(String),
 }
 
 /// A repository's working tree inside a sandbox.
@@ -53,19 +70,6 @@ pub struct Workspace<'a> {
     /// Absolute path inside the sandbox.
     pub directory: &'a str,
     pub repository: &'a Repository,
-}
-
-/// What the workspace stands on after [`Workspace::synchronise`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Synchronised {
-    /// The newest commit of the branch that the work starts from.
-    pub base: String,
-    /// The commit that is checked out.
-    pub head: String,
-    /// The work branch at the forge, if an earlier sandbox of this session made it.
-    pub pushed: Option<String>,
-    /// Whether anything had to be fetched.
-    pub moved: bool,
 }
 
 /// What [`Workspace::publish`] is to do.
@@ -78,6 +82,8 @@ pub struct Publication<'a> {
     pub pushed: Option<&'a str>,
     /// The newest commit of the branch that the work started from.
     pub base: &'a str,
+    /// Whether what is pushed may be missing in the workspace: it must not be lost by this push.
+    pub behind: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,52 +94,6 @@ pub struct Published {
 }
 
 impl Workspace<'_> {
-    /// Brings the clean workspace of an image to the newest commit: the work branch's if the
-    /// session has one already, else its base's. The local work branch is checked out.
-    pub async fn synchronise(
-        &self,
-        branch: &str,
-        work_branch: &str,
-    ) -> Result<Synchronised, GitError> {
-        let remote = self.remote();
-        let (base_ref, work_ref) = (heads(branch), heads(work_branch));
-        let listed = self
-            .git(&["ls-remote", &remote, &base_ref, &work_ref])
-            .within(REMOTE)
-            .text()
-            .await?;
-        let find = |name: &str| {
-            listed.lines().find_map(|line| {
-                let (commit, reference) = line.split_once('\t')?;
-                (reference == name).then(|| commit.to_owned())
-            })
-        };
-        let base = find(&base_ref).ok_or_else(|| GitError::NoBranch(branch.to_owned()))?;
-        let pushed = find(&work_ref);
-        let wanted = pushed.as_deref().unwrap_or(&base);
-        let head = self.head().await?;
-        let moved = head != wanted || !self.holds(&base).await?;
-        if moved {
-            let references: &[&str] = if pushed.is_some() {
-                &[&base_ref, &work_ref]
-            } else {
-                &[&base_ref]
-            };
-            let fetch = ["fetch", "--no-tags", "--no-recurse-submodules", &remote];
-            let arguments: Vec<&str> = fetch.iter().chain(references).copied().collect();
-            self.git(&arguments).within(REMOTE).text().await?;
-        }
-        self.git(&["checkout", "--quiet", "-B", work_branch, wanted])
-            .text()
-            .await?;
-        Ok(Synchronised {
-            head: wanted.to_owned(),
-            base,
-            pushed,
-            moved,
-        })
-    }
-
     /// Commits what changed and pushes it, with whatever the agent committed by itself.
     /// `None` when there is nothing new.
     pub async fn publish(&self, work: &Publication<'_>) -> Result<Option<Published>, GitError> {
@@ -156,8 +116,14 @@ impl Workspace<'_> {
             .await?;
         }
         let commit = self.head().await?;
-        if commit == work.pushed.unwrap_or(work.base) {
+        let known = if work.behind { None } else { work.pushed };
+        if commit == known.unwrap_or(work.base) {
             return Ok(None);
+        }
+        if let Some(pushed) = work.pushed.filter(|_| work.behind)
+            && !self.is_ancestor(pushed, &commit).await?
+        {
+            return Err(GitError::Behind(pushed.to_owned()));
         }
         // The lease lets an agent amend its own commits, and nobody lose theirs.
         let target = heads(work.work_branch);
@@ -207,31 +173,23 @@ impl Workspace<'_> {
             .success())
     }
 
+    async fn is_ancestor(&self, older: &str, newer: &str) -> Result<bool, GitError> {
+        let ask = ["merge-base", "--is-ancestor", older, newer];
+        Ok(self.git(&ask).exit().await?.success())
+    }
+
     fn remote(&self) -> String {
         let (owner, name) = (self.repository.owner(), self.repository.name());
         format!("http://127.0.0.1:{GATEWAY_PORT}/git/{owner}/{name}.git")
     }
 
     fn git(&self, arguments: &[&str]) -> Git<'_> {
-        // Nothing that the repository sets may start a program or wait for a person.
-        let settings = [
-            "git",
-            "-c",
-            "core.hooksPath=/dev/null",
-            "-c",
-            "core.fsmonitor=false",
-            "-c",
-            "commit.gpgSign=false",
-            "-c",
-            "push.gpgSign=false",
-            "-c",
-            "gc.auto=0",
-            "-c",
-            "maintenance.auto=false",
-            "-c",
-            "credential.helper=",
-        ];
-        let argv = settings.iter().chain(arguments).copied();
+        let settings = SETTINGS.map(|(name, value)| format!("{name}={value}"));
+        let mut argv = vec!["git"];
+        for setting in &settings {
+            argv.extend(["-c", setting]);
+        }
+        argv.extend(arguments);
         Git {
             workspace: self,
             operation: arguments.first().copied().unwrap_or_default().to_owned(),
@@ -271,6 +229,14 @@ impl Git<'_> {
         self
     }
 
+    /// Goes on when the runner's process ends: half of it would be worse than either.
+    fn unbroken(mut self) -> Self {
+        self.spec
+            .argv
+            .splice(0..0, ["setsid", "--wait"].map(str::to_owned));
+        self
+    }
+
     /// What a successful git printed, without the white space around it.
     async fn text(self) -> Result<String, GitError> {
         Ok(String::from_utf8_lossy(&self.bytes().await?)
@@ -301,22 +267,22 @@ impl Git<'_> {
         self.run().await.map(|output| output.exit)
     }
 
-    async fn run(self) -> Result<crate::sandbox::channel::ExecOutput, GitError> {
+    async fn run(self) -> Result<ExecOutput, GitError> {
+        let operation = self.operation.clone();
+        self.start()
+            .await?
+            .output()
+            .await
+            .map_err(|source| GitError::Output { operation, source })
+    }
+
+    async fn start(self) -> Result<Exec, GitError> {
         let Self {
             workspace,
             operation,
             spec,
         } = self;
-        let exec = workspace
-            .backend
-            .exec(workspace.sandbox, &spec)
-            .await
-            .map_err(|source| GitError::Run {
-                operation: operation.clone(),
-                source,
-            })?;
-        exec.output()
-            .await
-            .map_err(|source| GitError::Output { operation, source })
+        let exec = workspace.backend.exec(workspace.sandbox, &spec).await;
+        exec.map_err(|source| GitError::Run { operation, source })
     }
 }

@@ -146,7 +146,8 @@ impl Pool {
             self.end(&stored.entry.sandbox).await;
             return Ok(None);
         };
-        // Its requests were answered as nobody's; from here on they are the session's.
+        // Its requests were answered as nobody's; from here on they are the session's, and what its
+        // plugin asks of the workspace waits for that.
         drop(entry.serving);
         let backend = self.machinery.backend.as_ref();
         let taken = tokio::time::timeout(ANSWER, async {
@@ -275,7 +276,7 @@ impl Pool {
         let sandbox =
             sandbox.map_err(|source| PoolError::Provision(ProvisionError::Create(source)))?;
         let serving = self.serve(warm, sandbox);
-        let begun = begin_agent(machinery, &warm.sandbox, &warm.model).await;
+        let begun = begin_agent(machinery, &warm.sandbox, &image.commit, &warm.model).await;
         let Begun {
             agent,
             conversation,
@@ -331,7 +332,7 @@ impl Pool {
     fn serve(&self, warm: &WarmSandbox, sandbox: Sandbox) -> Serving {
         let policy = GatewayPolicy {
             repository: warm.base.repository.clone(),
-            access: Access::Image,
+            access: Access::Pool,
             egress: EgressPolicy::default(),
             spent_microdollars: 0,
         };

@@ -23,6 +23,7 @@ use crate::sandbox::doctor::{self, DoctorError, Machine};
 use crate::sandbox::namespaces::{Namespaces, NamespacesConfig, SetupError, Tool};
 use crate::sandbox::{SandboxBackend as _, SandboxError};
 use crate::server::{Commands, router};
+use crate::session::progress::{Drawer, KeepError};
 use crate::session::{Machinery, sessions};
 use crate::store::{Store, StoreError};
 use crate::worker::{Worker, WorkerError};
@@ -63,6 +64,14 @@ pub enum RunnerError {
     },
     #[error("failed to end the sandboxes")]
     Sweep(#[source] SandboxError),
+    #[error("failed to place the hooks of {path}; check AGENT_HOOKS_DIR")]
+    Hooks {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to prepare for work in progress")]
+    Progress(#[source] KeepError),
     #[error("failed to wait for signals")]
     Signals(#[source] io::Error),
     #[error("the server ended")]
@@ -112,6 +121,8 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         depot: depot.map(Arc::new),
     };
 
+    let progress = Drawer::open(config.state_dir.join("wip")).map_err(RunnerError::Progress)?;
+
     let (sessions, supervisor) = sessions();
     let listener = TcpListener::bind(config.listen).await;
     let listening = |source| RunnerError::Listen {
@@ -133,6 +144,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         backend,
         images,
         gateway,
+        progress: Arc::new(progress),
         agent_binary: agent_binary(&config.opencode_bin),
         committer: config.committer.clone(),
     });
@@ -202,6 +214,11 @@ fn backend(config: &Config) -> Result<Namespaces, RunnerError> {
     let settings = config.state_dir.join("agent");
     launch::write_tools(&settings).map_err(|source| RunnerError::Tools {
         path: settings.clone(),
+        source,
+    })?;
+    let hooks = config.agent_hooks_dir.as_deref();
+    launch::write_hooks(&settings, hooks).map_err(|source| RunnerError::Hooks {
+        path: hooks.unwrap_or(&settings).to_owned(),
         source,
     })?;
     let agent = Tool {

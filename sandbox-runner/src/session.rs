@@ -9,6 +9,7 @@
 //! - `publication`: the work of a turn, committed and pushed.
 //! - `keeping`: the files, kept as a snapshot.
 //! - `limits`: tells which limits a sandbox meets.
+//! - [`progress`]: work that is not pushed yet, kept outside of the sandbox.
 //! - `upkeep`: what is done to a sandbox besides.
 //!
 //! Invariant: nothing here is the truth. A wake-up says that something was recorded; what it is
@@ -19,6 +20,7 @@ mod driver;
 mod keeping;
 mod limits;
 mod machine;
+pub mod progress;
 mod provision;
 mod publication;
 mod upkeep;
@@ -41,6 +43,7 @@ use crate::sandbox::SandboxBackend;
 use crate::store::{Store, StoreError, StoredSandbox};
 use crate::worker::Worker;
 use actor::Actor;
+use progress::Keep;
 pub(crate) use provision::{Begun, ProvisionError, begin_agent, connect, spec};
 
 /// How long a session waits before it goes on from its recorded state after a failure of its own,
@@ -56,6 +59,8 @@ pub struct Machinery {
     pub layers: LayerStore,
     pub images: Arc<Images>,
     pub gateway: Arc<Gateway>,
+    /// Where work in progress is kept.
+    pub progress: Arc<dyn Keep>,
     /// The agent's executable inside a sandbox.
     pub agent_binary: String,
     pub committer: GitIdentity,

@@ -8,8 +8,14 @@
 //! The driver against the real agent server, which reaches the scripted model through the real
 //! gateway. `OPENCODE_BIN` names its executable.
 
+#[path = "agent/gate.rs"]
+mod gate;
+#[path = "agent/hooks.rs"]
+mod hooks;
 #[path = "gateway/ports.rs"]
 mod ports;
+#[path = "agent/run.rs"]
+mod run;
 #[path = "agent/stage.rs"]
 mod stage;
 

@@ -106,7 +106,7 @@ async fn an_image_build_reads_and_never_writes() {
     .await
     .unwrap_err();
     assert!(
-        shown.contains("Nothing may be pushed while an image is built"),
+        shown.contains("Nothing may be pushed while there is no session"),
         "{shown}"
     );
 }
@@ -227,6 +227,54 @@ async fn a_provider_without_a_key_says_so_in_its_own_way() {
             .unwrap()
             .contains("OPENAI_API_KEY")
     );
+}
+
+#[tokio::test]
+async fn a_sandbox_is_told_how_far_its_workspace_is_and_tells_what_waited() {
+    let site = Site::start().await;
+    let gateway = site.gateway(Policy::Session).await;
+    let gate = gateway.serving.gate();
+    gate.changing(Some(&["a".to_owned()]));
+    let (status, told) = gateway.get("/workspace/sync?seen=").await;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((status, &told["state"]), (200, &Value::from("changed")));
+    assert_eq!(
+        (&told["paths"][0], &told["done"]),
+        (&Value::from("a"), &Value::from(false))
+    );
+
+    let again = format!("/workspace/sync?seen={}", told["tag"].as_str().unwrap());
+    let (held, ()) = tokio::join!(gateway.get(&again), async { gate.up_to_date() });
+    let told: Value = serde_json::from_str(&held.1).unwrap();
+    assert_eq!(told["done"], true);
+
+    for (body, expected) in [
+        (r#"{"ms":70,"tool":"write","path":"a"}"#, 204),
+        (r#"{"ms":-1,"tool":"write"}"#, 400),
+        (r#"{"ms":"70"}"#, 400),
+        ("", 400),
+        (
+            &format!(r#"{{"ms":1,"tool":"{}"}}"#, "x".repeat(20_000)),
+            400,
+        ),
+    ] {
+        assert_eq!(
+            gateway.post("/workspace/waits", &[], body).await.0,
+            expected
+        );
+    }
+    assert_eq!(gate.waited().await.ms, 70);
+    assert_eq!(gateway.post("/workspace/wrote", &[], "").await.0, 204);
+    gate.wrote().await;
+    assert_eq!(gateway.get("/workspace/else").await.0, 404);
+    assert!(gateway.serving.ledger().take_changes().is_empty());
+}
+
+#[tokio::test]
+async fn an_image_build_has_no_sync() {
+    let site = Site::start().await;
+    let gateway = site.gateway(Policy::Image).await;
+    assert_eq!(gateway.get("/workspace/sync").await.0, 404);
 }
 
 #[tokio::test]

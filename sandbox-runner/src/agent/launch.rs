@@ -28,7 +28,34 @@ pub const WARM_UP_MODEL: &str = "warmup";
 const CONTEXT_TOKENS: u32 = 200_000;
 const OUTPUT_TOKENS: u32 = 32_000;
 
-const PLUGIN: &str = include_str!("../../plugin/session.js");
+/// The plugin, by the paths that its parts have below the agent's configuration. The agent loads
+/// what is directly in `plugin`.
+const PLUGIN: &[(&str, &str)] = &[
+    ("plugin/session.js", include_str!("../../plugin/session.js")),
+    (
+        "plugin/session/command.js",
+        include_str!("../../plugin/session/command.js"),
+    ),
+    (
+        "plugin/session/conversations.js",
+        include_str!("../../plugin/session/conversations.js"),
+    ),
+    (
+        "plugin/session/gate.js",
+        include_str!("../../plugin/session/gate.js"),
+    ),
+    (
+        "plugin/session/hooks.js",
+        include_str!("../../plugin/session/hooks.js"),
+    ),
+    (
+        "plugin/session/writes.js",
+        include_str!("../../plugin/session/writes.js"),
+    ),
+];
+
+/// Where the deployment's hooks are in the folder of [`Place::tools`].
+const HOOKS: &str = "hooks";
 
 /// Command line and environment of the agent server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +123,9 @@ pub fn launch(place: &Place<'_>, model: &Model) -> Launch {
         ("OPENCODE_TEST_HOME", place.tools.to_owned()),
         ("OPENCODE_CONFIG_CONTENT", config(place, model).to_string()),
         ("OPENCODE_CLIENT", "runner".to_owned()),
+        // The plugin asks there whether the workspace is up to date.
+        ("AGENT_GATEWAY", place.gateway.to_owned()),
+        ("AGENT_HOOKS", format!("{}/{HOOKS}", place.tools)),
         // The repository could load code into the server, and there is no registry to install
         // from: the first request would wait for it for a minute.
         ("OPENCODE_DISABLE_PROJECT_CONFIG", "1".to_owned()),
@@ -119,7 +149,7 @@ pub fn launch(place: &Place<'_>, model: &Model) -> Launch {
 pub fn write_tools(directory: &Path) -> io::Result<()> {
     let config = directory.join("config/opencode");
     fs::create_dir_all(config.join("node_modules"))?;
-    fs::create_dir_all(config.join("plugin"))?;
+    fs::create_dir_all(config.join("plugin/session"))?;
     let dependencies = json!({ "@opencode-ai/plugin": VERSION });
     let package = json!({ "dependencies": dependencies });
     let lock = json!({
@@ -134,7 +164,29 @@ pub fn write_tools(directory: &Path) -> io::Result<()> {
         config.join(".gitignore"),
         "node_modules\npackage.json\npackage-lock.json\nbun.lock\n.gitignore\n",
     )?;
-    fs::write(config.join("plugin/session.js"), PLUGIN)
+    for (path, text) in PLUGIN {
+        fs::write(config.join(path), text)?;
+    }
+    Ok(())
+}
+
+/// Puts the deployment's hooks, the `*.js` files of `hooks`, into the folder of [`Place::tools`], in
+/// place of those that were there.
+pub fn write_hooks(directory: &Path, hooks: Option<&Path>) -> io::Result<()> {
+    let target = directory.join(HOOKS);
+    match fs::remove_dir_all(&target) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => fs::create_dir_all(&target)?,
+    }
+    for entry in hooks.map(fs::read_dir).transpose()?.into_iter().flatten() {
+        let path = entry?.path();
+        if let Some(name) = path.file_name()
+            && path.extension().is_some_and(|extension| extension == "js")
+        {
+            fs::copy(&path, target.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 fn config(place: &Place<'_>, model: &Model) -> Value {
@@ -216,6 +268,35 @@ mod tests {
             let url = provider["options"]["baseURL"].as_str().unwrap();
             assert_eq!(url, format!("http://127.0.0.1:3129/llm/{name}/v1"));
         }
+    }
+
+    #[test]
+    fn every_part_of_the_plugin_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        write_tools(directory.path()).unwrap();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugin/session");
+        for part in fs::read_dir(source).unwrap() {
+            let name = part.unwrap().file_name();
+            let written = directory.path().join("config/opencode/plugin/session");
+            assert!(written.join(&name).is_file(), "{}", name.display());
+        }
+    }
+
+    #[test]
+    fn a_hook_that_was_taken_away_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let (tools, hooks) = (
+            directory.path().join("tools"),
+            directory.path().join("mine"),
+        );
+        fs::create_dir(&hooks).unwrap();
+        fs::write(hooks.join("a.js"), "").unwrap();
+        fs::write(hooks.join("notes.txt"), "").unwrap();
+        write_hooks(&tools, Some(&hooks)).unwrap();
+        assert!(tools.join("hooks/a.js").is_file() && !tools.join("hooks/notes.txt").exists());
+        write_hooks(&tools, None).unwrap();
+        assert!(!tools.join("hooks/a.js").exists());
+        assert!(write_hooks(&tools, Some(&directory.path().join("missing"))).is_err());
     }
 
     #[test]

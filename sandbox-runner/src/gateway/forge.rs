@@ -77,11 +77,11 @@ pub(super) async fn answer(caller: &Caller, path: &str, request: Request) -> Res
     };
     let path = format!("{repository}.git/{rest}");
     match (operation, &caller.policy.access) {
-        (Operation::Push | Operation::Discover { push: true }, Access::Image) => {
-            deny(caller, "a push while an image is built");
+        (Operation::Push | Operation::Discover { push: true }, Access::Image | Access::Pool) => {
+            deny(caller, "a push without a session");
             say(
                 StatusCode::FORBIDDEN,
-                "Nothing may be pushed while an image is built.",
+                "Nothing may be pushed while there is no session.",
             )
         }
         (Operation::Push, Access::Session { branch, .. }) => {

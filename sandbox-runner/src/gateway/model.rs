@@ -87,8 +87,11 @@ pub(super) async fn answer(caller: &Caller, path: &str, request: Request) -> Res
         }
     };
     let refused = if allowed {
-        (caller.policy.access == Access::Image)
-            .then_some("No model is asked while an image is built.")
+        match caller.policy.access {
+            Access::Image => Some("No model is asked while an image is built."),
+            Access::Pool => Some("No model is asked before there is a session."),
+            Access::Session { .. } => None,
+        }
     } else {
         Some("The gateway does not offer this of the provider.")
     };

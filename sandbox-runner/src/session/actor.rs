@@ -1,5 +1,8 @@
 //! The task of one sandbox: feeds the machine, records what follows, then does it.
 
+mod action;
+mod workspace;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,10 +14,11 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::driver::{self, Call};
-use super::machine::{Action, Effects, Input, Machine, Moment, State};
-use super::provision::{self, Provisioned, Sources};
-use super::upkeep::{clear, destroy};
-use super::{Machinery, Origin, keeping, limits, publication};
+use super::machine::{Effects, Ground, Input, Machine, Moment, Ready, State};
+use super::progress::Progress;
+use super::provision::{self, Opened, Reached, Sources};
+use super::upkeep::destroy;
+use super::{Machinery, Origin, limits};
 use crate::agent::{Agent, AgentError, ConversationId, Events};
 use crate::callback::outbox::{Change, Outbox};
 use crate::callback::sender::{Finished, Sender};
@@ -25,10 +29,6 @@ use crate::{cause, clock};
 
 /// Steps and outcomes of calls that wait to be taken: a few at a time.
 const MOST_INPUTS: usize = 32;
-/// How long an agent whose process lives may leave its event stream closed.
-const STREAM_PATIENCE: Duration = Duration::from_secs(60);
-const STREAM_WAIT: Duration = Duration::from_millis(100);
-
 /// How long changes of the ledger are gathered.
 const CONTACTS_WINDOW: Duration = Duration::from_secs(2);
 
@@ -43,7 +43,8 @@ enum Ending {
 /// What a task of the session comes back with.
 enum Outcome {
     Input(Input),
-    Provisioned(Result<Box<Provisioned>, String>),
+    Opened(Result<Box<Opened>, String>),
+    Reached(Result<Box<Reached>, String>),
     Events(Events),
     Nothing,
 }
@@ -62,6 +63,13 @@ pub(super) struct Actor {
     tasks: JoinSet<Outcome>,
     told: mpsc::Sender<Input>,
     inputs: mpsc::Receiver<Input>,
+    progress: Arc<Progress>,
+    /// Requests of the sandbox are served while this lives.
+    serving: Option<Serving>,
+    /// What the sandbox was made of. Present while it is served.
+    ground: Option<Ground>,
+    /// Whether work in progress is kept.
+    keeping: bool,
     /// Present while the agent is reached.
     link: Option<Link>,
     events: Option<Events>,
@@ -73,8 +81,6 @@ struct Link {
     agent: Agent,
     conversation: ConversationId,
     calls: mpsc::Sender<Call>,
-    // Requests of the sandbox are served while this lives.
-    serving: Serving,
 }
 
 impl Actor {
@@ -98,6 +104,7 @@ impl Actor {
             pool: Arc::clone(pool),
             place: machinery.store.place_of(&start.sandbox)?,
             machine: Machine::new(start.clone(), state),
+            progress: Arc::new(Progress::new(Arc::clone(machinery), start.clone())),
             outbox: Outbox::new(Arc::clone(&machinery.store), start.sandbox.clone()),
             start,
             waker,
@@ -105,6 +112,9 @@ impl Actor {
             tasks: JoinSet::new(),
             told,
             inputs,
+            serving: None,
+            ground: None,
+            keeping: false,
             link: None,
             events: None,
             listening: false,
@@ -127,7 +137,8 @@ impl Actor {
         if matches!(ending, Ending::Closed) {
             self.report_contacts()?;
         }
-        (self.link, self.events) = (None, None);
+        self.settle_progress(&ending).await;
+        (self.link, self.events, self.serving) = (None, None, None);
         self.vacate().await?;
         if matches!(ending, Ending::Closed) {
             close.send_replace(true);
@@ -176,7 +187,7 @@ impl Actor {
                     }
                 },
                 () = until(due) => self.apply(Input::Time, &[])?,
-                () = contacts_due(self.link.as_ref(), self.contacts_reported) => {
+                () = contacts_due(self.serving.as_ref(), self.contacts_reported) => {
                     self.report_contacts()?;
                 }
                 _ = &mut *sender => return Ok(Ending::Void),
@@ -197,12 +208,8 @@ impl Actor {
                     machinery: &machinery,
                     pool: &pool,
                 };
-                let provisioned = provision::provision(sources, &start, &told).await;
-                Outcome::Provisioned(
-                    provisioned
-                        .map(Box::new)
-                        .map_err(|error| cause::chain(&error)),
-                )
+                let opened = provision::open(sources, &start, &told).await;
+                Outcome::Opened(opened.map(Box::new).map_err(|error| cause::chain(&error)))
             });
             return Ok(());
         };
@@ -213,7 +220,13 @@ impl Actor {
         let reason = match provision::adopt(&self.machinery, &self.start, &self.place).await {
             Ok(Some((agent, serving))) => {
                 tracing::info!(sandbox = %self.start.sandbox, "sandbox taken over");
-                self.reach(agent, conversation, serving);
+                if self.machine.is_up_to_date() {
+                    serving.gate().up_to_date();
+                }
+                self.ground = self.machine.ground().cloned();
+                self.serve_requests(serving);
+                self.reach(agent, conversation);
+                self.keep_progress();
                 let effects = self.machine.resume(now());
                 return self.carry_out(effects, &[]);
             }
@@ -224,15 +237,13 @@ impl Actor {
         self.apply(Input::Lost { reason }, &[])
     }
 
-    fn reach(&mut self, agent: Agent, conversation: ConversationId, serving: Serving) {
-        serving.ledger().restore(self.machine.contacts());
+    fn reach(&mut self, agent: Agent, conversation: ConversationId) {
         let (model, told) = (self.start.model.clone(), self.told.clone());
         let calls = driver::start(agent.clone(), conversation.clone(), model, told);
         self.link = Some(Link {
             agent,
             conversation,
             calls,
-            serving,
         });
         let backend = Arc::clone(&self.machinery.backend);
         let (place, told) = (self.place.clone(), self.told.clone());
@@ -244,6 +255,8 @@ impl Actor {
 
     /// Removes the sandbox, if there is one, wherever it is.
     async fn vacate(&mut self) -> Result<(), StoreError> {
+        // It may have been claimed without a word of it having come back.
+        self.place = self.store().place_of(&self.start.sandbox)?;
         destroy(self.machinery.backend.as_ref(), &self.place).await;
         if self.place != self.start.sandbox {
             self.store().warm_ended(&self.place)?;
@@ -299,25 +312,60 @@ impl Actor {
 
     fn came_back(&mut self, outcome: Outcome) -> Result<(), StoreError> {
         match outcome {
-            Outcome::Input(input) => self.apply(input, &[]),
-            Outcome::Provisioned(Ok(provisioned)) => {
-                let Provisioned {
+            Outcome::Input(input) => {
+                let synchronised =
+                    matches!(input, Input::Synchronised(_) | Input::Unsynchronised { .. });
+                self.apply(input, &[])?;
+                // Not before: it might take the place of what is to be restored.
+                if synchronised {
+                    self.keep_progress();
+                }
+                Ok(())
+            }
+            Outcome::Opened(Ok(opened)) => {
+                let Opened {
                     place,
-                    agent,
                     serving,
+                    ground,
+                    beginning,
+                } = *opened;
+                self.place = place.clone();
+                self.ground = Some(ground.clone());
+                self.serve_requests(serving);
+                self.apply(Input::Opened, &[])?;
+                self.synchronise();
+                let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
+                let told = self.told.clone();
+                self.tasks.spawn(async move {
+                    let commit = &ground.commit;
+                    let reached =
+                        provision::reach(&machinery, &start, &place, commit, beginning, &told);
+                    let reached = reached.await.map(Box::new);
+                    Outcome::Reached(reached.map_err(|error| cause::chain(&error)))
+                });
+                Ok(())
+            }
+            Outcome::Reached(Ok(reached)) => {
+                let Some(ground) = self.ground.clone() else {
+                    return Ok(());
+                };
+                let Reached {
+                    agent,
                     events,
-                    ready,
-                } = *provisioned;
-                self.place = place;
-                self.reach(agent, ready.transcript.conversation().clone(), serving);
+                    transcript,
+                } = *reached;
+                self.reach(agent, transcript.conversation().clone());
                 self.events = Some(events);
                 // Steps were told before this; they belong before it.
                 while let Ok(input) = self.inputs.try_recv() {
                     self.apply(input, &[])?;
                 }
+                let ready = Ready { ground, transcript };
                 self.apply(Input::Ready(Box::new(ready)), &[])
             }
-            Outcome::Provisioned(Err(reason)) => self.apply(Input::Lost { reason }, &[]),
+            Outcome::Opened(Err(reason)) | Outcome::Reached(Err(reason)) => {
+                self.apply(Input::Lost { reason }, &[])
+            }
             Outcome::Events(events) => {
                 self.events = Some(events);
                 self.listening = false;
@@ -339,8 +387,12 @@ impl Actor {
             mut reports,
             actions,
         } = effects;
-        let ends =
-            |report: &Report| matches!(report, Report::PromptFinished { .. } | Report::Lost { .. });
+        let ends = |report: &Report| {
+            matches!(
+                report,
+                Report::PromptFinished { .. } | Report::Slept { .. } | Report::Lost { .. }
+            )
+        };
         if reports.iter().any(ends) {
             // Whoever sees that a prompt has ended also sees what it has cost.
             reports.splice(0..0, self.changed_contacts());
@@ -378,9 +430,9 @@ impl Actor {
     fn changed_contacts(&mut self) -> Vec<Report> {
         self.contacts_reported = Instant::now();
         let changed = self
-            .link
+            .serving
             .as_ref()
-            .map(|link| link.serving.ledger().take_changes());
+            .map(|serving| serving.ledger().take_changes());
         self.machine.report_contacts(changed.unwrap_or_default())
     }
 
@@ -397,80 +449,6 @@ impl Actor {
             Report::Lost { reason } => tracing::warn!(%sandbox, reason, "sandbox lost"),
             _ => {}
         }
-    }
-
-    fn perform(&mut self, action: Action) {
-        match action {
-            Action::Deliver(prompt) => self.call(Call::Deliver(prompt)),
-            Action::Abort => self.call(Call::Abort),
-            Action::Listen => self.listen(),
-            Action::Clear => {
-                let machinery = Arc::clone(&self.machinery);
-                let place = self.place.clone();
-                self.tasks.spawn(async move {
-                    clear(&machinery, &place).await;
-                    Outcome::Input(Input::Cleared)
-                });
-            }
-            Action::Publish(work) => {
-                let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
-                let place = self.place.clone();
-                self.tasks.spawn(async move {
-                    let machinery = machinery.as_ref();
-                    Outcome::Input(publication::publish(machinery, &start, &place, &work).await)
-                });
-            }
-            Action::Keep { prompt, scene } => {
-                let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
-                let place = self.place.clone();
-                self.tasks.spawn(async move {
-                    let kept = keeping::keep(&machinery, &start, &place, *scene, prompt).await;
-                    Outcome::Input(kept)
-                });
-            }
-            Action::Sleep(scene) => {
-                // The agent's end is wanted, and nothing that it still says is of any use.
-                (self.link, self.events) = (None, None);
-                self.tasks.abort_all();
-                let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
-                let place = self.place.clone();
-                self.tasks.spawn(async move {
-                    Outcome::Input(keeping::sleep(&machinery, &start, &place, *scene).await)
-                });
-            }
-            Action::WarmUp => {
-                let Some(agent) = self.link.as_ref().map(|link| link.agent.clone()) else {
-                    return;
-                };
-                self.tasks.spawn(async move {
-                    if let Err(error) = agent.warm_up().await {
-                        tracing::warn!(
-                            error = &error as &dyn std::error::Error,
-                            "the agent stays cold"
-                        );
-                    }
-                    Outcome::Nothing
-                });
-            }
-        }
-    }
-
-    fn call(&self, call: Call) {
-        let Some(link) = &self.link else { return };
-        if let Err(error) = link.calls.try_send(call) {
-            tracing::error!(sandbox = %self.start.sandbox, %error, "a call to the agent was dropped");
-        }
-    }
-
-    fn listen(&mut self) {
-        self.events = None;
-        let Some(link) = self.link.as_ref().filter(|_| !self.listening) else {
-            return;
-        };
-        self.listening = true;
-        let (agent, conversation) = (link.agent.clone(), link.conversation.clone());
-        self.tasks
-            .spawn(async move { open_stream(&agent, &conversation).await });
     }
 
     fn store(&self) -> &Store {
@@ -494,10 +472,10 @@ async fn next(events: &mut Option<Events>) -> Option<Result<crate::agent::AgentE
     }
 }
 
-async fn contacts_due(link: Option<&Link>, reported: Instant) {
-    match link {
-        Some(link) => {
-            link.serving.ledger().changed().await;
+async fn contacts_due(serving: Option<&Serving>, reported: Instant) {
+    match serving {
+        Some(serving) => {
+            serving.ledger().changed().await;
             tokio::time::sleep_until((reported + CONTACTS_WINDOW).into()).await;
         }
         None => std::future::pending().await,
@@ -515,28 +493,5 @@ fn now() -> Moment {
     Moment {
         at: clock::now(),
         instant: Instant::now(),
-    }
-}
-
-async fn open_stream(agent: &Agent, conversation: &ConversationId) -> Outcome {
-    let deadline = Instant::now() + STREAM_PATIENCE;
-    loop {
-        match agent.events(conversation).await {
-            Ok(events) => return Outcome::Events(events),
-            Err(error) if Instant::now() >= deadline => {
-                let reason = format!(
-                    "the agent does not answer any more; the next prompt starts another sandbox: {}",
-                    cause::chain(&error)
-                );
-                return Outcome::Input(Input::Lost { reason });
-            }
-            Err(error) => {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "no event stream yet"
-                );
-                tokio::time::sleep(STREAM_WAIT).await;
-            }
-        }
     }
 }

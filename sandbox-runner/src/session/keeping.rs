@@ -89,11 +89,10 @@ fn record(
         id: SnapshotId::from_random(clock::random()),
         session: start.session.clone(),
         base: base(start),
-        image: scene.image,
+        image: scene.ground.image,
+        commit: scene.ground.commit,
         layers: machinery.layers.chain(top).map_err(KeepError::Chain)?,
         transcript: scene.transcript,
-        base_commit: scene.base,
-        pushed: scene.pushed,
         at: clock::now(),
     };
     let kept = machinery.store.keep_snapshot(&snapshot);

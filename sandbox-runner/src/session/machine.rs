@@ -8,6 +8,7 @@ mod delivery;
 mod exchange;
 mod keeping;
 mod publishing;
+mod standing;
 mod state;
 
 use std::time::{Duration, Instant};
@@ -20,9 +21,9 @@ use protocol::{Millis, PromptId};
 
 use crate::agent::transcript::Turn as AgentTurn;
 use crate::agent::{AgentEvent, ConversationId};
-pub(super) use exchange::{Action, Effects, Input, Moment, Ready, Scene, Work};
+pub(super) use exchange::{Action, Effects, Ground, Input, Moment, Ready, Scene, Source, Work};
 pub(super) use state::State;
-use state::{Delivery, Phase, Running, Turn};
+use state::{Delivery, Phase, Rest, Running, Turn};
 
 /// How long an agent may take to end a stopped turn. It takes 10 to 70 ms.
 pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(1);
@@ -35,6 +36,8 @@ pub(super) struct Machine {
     /// While the files are being kept no turn begins: they would be those of half a turn. Not
     /// recorded: after a restart nobody is keeping them.
     keeping: bool,
+    /// Whether the workspace is being brought up to date. Not recorded: a restart begins again.
+    synchronising: bool,
 }
 
 impl Machine {
@@ -44,6 +47,7 @@ impl Machine {
             state,
             stop_at: None,
             keeping: false,
+            synchronising: false,
         }
     }
 
@@ -59,10 +63,17 @@ impl Machine {
     /// Whether a recorded state was on its way to sleep: its agent may have been ended, and the
     /// sandbox have become a snapshot.
     pub(super) fn is_falling_asleep(&self) -> bool {
-        let running = self.state.running.as_ref();
-        self.state.drowsy
-            && self.state.waiting.is_empty()
-            && running.is_some_and(|running| running.turn.is_none())
+        self.state.rest == Rest::Asleep && self.state.running.is_some()
+    }
+
+    pub(super) fn is_up_to_date(&self) -> bool {
+        self.state.standing.is_some()
+    }
+
+    /// What the sandbox was made of, if it was ready.
+    pub(super) fn ground(&self) -> Option<&Ground> {
+        let running = self.state.running.as_ref()?;
+        Some(&running.ground)
     }
 
     /// What goes on by itself with the agent, if the sandbox was ready.
@@ -118,7 +129,15 @@ impl Machine {
         {
             turn.delivery = Delivery::Unknown;
         }
+        if self.is_falling_asleep() {
+            self.doze(&mut effects);
+            return effects;
+        }
         effects.actions.push(Action::Listen);
+        self.synchronise(&mut effects);
+        let Some(running) = &self.state.running else {
+            return effects;
+        };
         match running.turn.as_ref().map(|turn| turn.phase) {
             Some(Phase::Stopping) => self.stop(now, &mut effects),
             Some(Phase::Publishing { .. }) => self.publish(&mut effects),
@@ -134,7 +153,7 @@ impl Machine {
             Input::Prompt(prompt) => self.prompt(prompt, now, &mut effects),
             Input::Stop(prompt) => self.stop_prompt(&prompt, now, &mut effects),
             Input::Sleep => {
-                self.state.drowsy = true;
+                self.state.rest = Rest::Drowsy;
                 self.doze(&mut effects);
             }
             Input::Kept {
@@ -143,14 +162,20 @@ impl Machine {
                 started_at,
             } => self.kept(snapshot, prompt, started_at, now, &mut effects),
             Input::Slept { snapshot } => self.slept(snapshot, now, &mut effects),
-            Input::Notice { message } => {
-                self.report(Report::Notice { message }, now, &mut effects);
-            }
             Input::LimitReached { limit, message } => {
                 self.report(Report::LimitReached { limit, message }, now, &mut effects);
             }
             Input::Step(step) => self.report(Report::Step { step }, now, &mut effects),
+            Input::Opened => {
+                self.synchronising = true;
+                self.state.standing = None;
+            }
             Input::Ready(ready) => self.ready(*ready, now, &mut effects),
+            Input::Synchronised(synchronised) => {
+                self.synchronised(*synchronised, now, &mut effects);
+            }
+            Input::Unsynchronised { message } => self.unsynchronised(&message, now, &mut effects),
+            Input::Notice { message } => self.report(Report::Notice { message }, now, &mut effects),
             Input::Agent(event) => self.agent(&event, now, &mut effects),
             Input::Delivered(prompt) => self.delivered(&prompt),
             Input::Undelivered {
@@ -183,7 +208,7 @@ impl Machine {
         if !self.state.taken.insert(prompt.prompt.clone()) {
             return;
         }
-        self.state.drowsy = false;
+        self.state.rest = Rest::Awake;
         let turn = self
             .state
             .running
@@ -227,32 +252,25 @@ impl Machine {
             complaint: None,
         });
         self.report_all(parts, now, effects);
+        self.synchronise(effects);
     }
 
     fn ready(&mut self, ready: Ready, now: Moment, effects: &mut Effects) {
-        let Ready {
-            image,
-            transcript,
-            workspace,
-            warm,
-        } = ready;
+        let Ready { ground, transcript } = ready;
+        let is_warm = ground.source == Source::Pool;
+        let report = Report::Ready {
+            image: ground.image.clone(),
+            commit: ground.commit.clone(),
+        };
         self.state.running = Some(Running {
-            image: image.clone(),
+            ground,
             transcript,
-            base: workspace.base,
-            pushed: workspace.pushed,
             turn: None,
         });
-        self.report(
-            Report::Ready {
-                image,
-                commit: workspace.head,
-            },
-            now,
-            effects,
-        );
+        self.report(report, now, effects);
         self.next(now, effects);
-        if effects.actions.is_empty() && !warm {
+        let is_wanted = |action: &Action| matches!(action, Action::Deliver(_) | Action::Sleep(_));
+        if !is_warm && !effects.actions.iter().any(is_wanted) {
             effects.actions.push(Action::WarmUp);
         }
     }

@@ -1,31 +1,34 @@
-//! From a start command to an agent that answers, in a workspace on its branch's newest commit.
+//! From a start command to a sandbox: from the pool, from a snapshot, or from an image.
+//!
+//! [`open`] makes the sandbox. Then two things go on at once: [`reach`] ends when the agent takes
+//! prompts, and [`synchronise`] when the workspace is where the work goes on. Only those writes wait
+//! for the latter that it could overtake.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod agent;
+mod sync;
 
-use protocol::command::{Model, Start};
+use protocol::command::Start;
 use protocol::event::{Step, StepName};
 use protocol::image::Base;
 use protocol::{Millis, SandboxId};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
 use super::Machinery;
-use super::machine::{Input, Ready};
-use crate::agent::transcript::Transcript;
-use crate::agent::{Agent, AgentError, BoxIo, ConversationId, Dial, Events, launch};
+use super::machine::{Ground, Input, Source};
+use crate::agent::AgentError;
 use crate::clock;
 use crate::gateway::{Access, GatewayPolicy, Serving};
-use crate::git::{GitError, Synchronised, Workspace};
 use crate::image::{Image, ImageError};
-use crate::init::wire::SpawnSpec;
 use crate::layer::LayerId;
 use crate::metrics::METRICS;
 use crate::pool::{Claimed, Pool};
 use crate::sandbox::limits::Limits;
-use crate::sandbox::{Adoption, Ports, SandboxBackend, SandboxError, SandboxSpec};
+use crate::sandbox::{Ports, SandboxError, SandboxSpec};
 use crate::store::StoreError;
 use crate::store::snapshot::Snapshot;
+pub(crate) use agent::{Begun, begin_agent, connect};
+pub(super) use agent::{Reached, adopt, reach};
+pub(super) use sync::{Footing, synchronise, workspace};
 
 /// Where the repository is inside a sandbox.
 pub(super) use crate::image::WORKSPACE;
@@ -34,8 +37,6 @@ pub(super) use crate::image::WORKSPACE;
 pub(super) const AGENT: &str = "agent";
 /// What the agent prints, inside the sandbox. Not in its home, which a snapshot would keep.
 pub(super) const AGENT_LOG: &str = "/tmp/agent.log";
-/// The agent takes 1.5 s on an idle machine, and many times that where many start at once.
-const AGENT_PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProvisionError {
@@ -55,24 +56,29 @@ pub(crate) enum ProvisionError {
     Create(#[source] SandboxError),
     #[error("the agent could not be started; ask the operator to check OPENCODE_BIN")]
     Spawn(#[source] SandboxError),
-    #[error("the agent did not answer within {} seconds of its start; send the prompt again", AGENT_PATIENCE.as_secs())]
+    #[error("the agent did not answer within {} seconds of its start; send the prompt again", agent::PATIENCE.as_secs())]
     AgentUp(#[source] AgentError),
     #[error("the agent did not begin a conversation; send the prompt again")]
     Conversation(#[source] AgentError),
-    #[error(
-        "the workspace could not be brought to the branch's newest commit; check that the branch exists and that the repository can still be read"
-    )]
-    Synchronise(#[source] GitError),
 }
 
-/// A sandbox as its session works with it.
-pub(super) struct Provisioned {
+/// A sandbox that runs, and whose workspace may be out of date.
+pub(super) struct Opened {
     /// What the backend knows it by.
     pub(super) place: SandboxId,
-    pub(super) agent: Agent,
     pub(super) serving: Serving,
-    pub(super) events: Events,
-    pub(super) ready: Ready,
+    pub(super) ground: Ground,
+    pub(super) beginning: Beginning,
+}
+
+/// What there is of an agent in a sandbox that was just opened.
+pub(super) enum Beginning {
+    /// Nothing.
+    New,
+    /// It waited in the pool.
+    Waiting(Box<Begun>),
+    /// It is to go on with what a snapshot knows of its conversation.
+    Resuming(Box<Snapshot>),
 }
 
 /// What sandboxes start from, besides what the command says.
@@ -82,13 +88,13 @@ pub(super) struct Sources<'a> {
     pub(super) pool: &'a Pool,
 }
 
-/// Starts a sandbox: from the pool, else from a snapshot, else from the image. Steps are told as
+/// Starts a sandbox: from a snapshot, else from the pool, else from the image. Steps are told as
 /// they end.
-pub(super) async fn provision(
+pub(super) async fn open(
     sources: Sources<'_>,
     start: &Start,
     told: &mpsc::Sender<Input>,
-) -> Result<Provisioned, ProvisionError> {
+) -> Result<Opened, ProvisionError> {
     if let Some(snapshot) = &start.snapshot {
         let found = sources.machinery.store.snapshot(snapshot);
         match found.map_err(ProvisionError::Store)? {
@@ -106,7 +112,7 @@ pub(super) async fn provision(
         let claimed = sources.pool.claim(warm, &start.sandbox).await;
         if let Some(claimed) = claimed.map_err(ProvisionError::Store)? {
             METRICS.claims_hit.add(1);
-            return from_pool(sources.machinery, start, claimed, began, told).await;
+            return Ok(from_pool(sources.machinery, start, claimed, began, told).await);
         }
         METRICS.claims_missed.add(1);
     }
@@ -119,31 +125,32 @@ async fn from_pool(
     claimed: Claimed,
     began: Millis,
     told: &mpsc::Sender<Input>,
-) -> Result<Provisioned, ProvisionError> {
+) -> Opened {
     let Claimed {
         place,
         warm,
+        commit,
         agent,
         conversation,
         events,
-        ..
     } = claimed;
     let serving = serve_gateway(machinery, start, place.ports);
     let detail = Some("warm".to_owned());
     tell(told, StepName::Restore, began, detail).await;
-    let workspace = synchronise(machinery, start, &place.id, told).await?;
-    Ok(Provisioned {
+    Opened {
         place: place.id,
-        agent,
         serving,
-        events,
-        ready: Ready {
+        ground: Ground {
             image: Some(warm.image),
-            transcript: Transcript::new(conversation, WORKSPACE, start.first_part),
-            workspace,
-            warm: true,
+            commit,
+            source: Source::Pool,
         },
-    })
+        beginning: Beginning::Waiting(Box::new(Begun {
+            agent,
+            conversation,
+            events,
+        })),
+    }
 }
 
 async fn from_snapshot(
@@ -151,44 +158,18 @@ async fn from_snapshot(
     start: &Start,
     snapshot: Snapshot,
     told: &mpsc::Sender<Input>,
-) -> Result<Provisioned, ProvisionError> {
-    let place = &start.sandbox;
-    let serving = restore(
-        machinery,
-        start,
-        &snapshot.layers,
-        "from its snapshot",
-        told,
-    )
-    .await?;
-    let began = clock::now();
-    let agent = spawn_agent(machinery, place, &start.model).await?;
-    tell(told, StepName::AgentUp, began, None).await;
-    let conversation = snapshot.transcript.conversation();
-    let events = agent.events(conversation).await;
-    let events = events.map_err(ProvisionError::Conversation)?;
-    // The work that is there is the session's own: it is not moved to anything newer.
-    let workspace = workspace(machinery, start, place);
-    let head = workspace
-        .head()
-        .await
-        .map_err(ProvisionError::Synchronise)?;
-    Ok(Provisioned {
-        place: place.clone(),
-        agent,
+) -> Result<Opened, ProvisionError> {
+    let detail = "from its snapshot";
+    let serving = restore(machinery, start, &snapshot.layers, detail, told).await?;
+    Ok(Opened {
+        place: start.sandbox.clone(),
         serving,
-        events,
-        ready: Ready {
-            image: snapshot.image,
-            transcript: snapshot.transcript.resumed(start.first_part),
-            workspace: Synchronised {
-                base: snapshot.base_commit,
-                head,
-                pushed: snapshot.pushed,
-                moved: false,
-            },
-            warm: false,
+        ground: Ground {
+            image: snapshot.image.clone(),
+            commit: snapshot.commit.clone(),
+            source: Source::Snapshot,
         },
+        beginning: Beginning::Resuming(Box::new(snapshot)),
     })
 }
 
@@ -196,44 +177,21 @@ async fn from_image(
     machinery: &Machinery,
     start: &Start,
     told: &mpsc::Sender<Input>,
-) -> Result<Provisioned, ProvisionError> {
+) -> Result<Opened, ProvisionError> {
     let image = image(machinery, start, told).await?;
     let age = age(clock::now().since(image.built_at));
     let detail = format!("from the image of {age} ago");
     let serving = restore(machinery, start, &image.layers, &detail, told).await?;
-    let place = &start.sandbox;
-    let agent = async {
-        let began = clock::now();
-        let begun = begin_agent(machinery, place, &start.model).await?;
-        tell(told, StepName::AgentUp, began, None).await;
-        Ok(begun)
-    };
-    let (begun, workspace) = tokio::try_join!(agent, synchronise(machinery, start, place, told))?;
-    Ok(Provisioned {
-        place: place.clone(),
-        agent: begun.agent,
+    Ok(Opened {
+        place: start.sandbox.clone(),
         serving,
-        events: begun.events,
-        ready: Ready {
+        ground: Ground {
             image: Some(image.id),
-            transcript: Transcript::new(begun.conversation, WORKSPACE, start.first_part),
-            workspace,
-            warm: false,
+            commit: image.commit,
+            source: Source::Image,
         },
+        beginning: Beginning::New,
     })
-}
-
-/// Takes over a sandbox from an earlier process of the runner; `None` when it is gone.
-pub(super) async fn adopt(
-    machinery: &Machinery,
-    start: &Start,
-    place: &SandboxId,
-) -> Result<Option<(Agent, Serving)>, SandboxError> {
-    let Adoption::Alive(sandbox) = machinery.backend.adopt(place).await? else {
-        return Ok(None);
-    };
-    let serving = serve_gateway(machinery, start, sandbox.ports);
-    Ok(Some((connect(&machinery.backend, place), serving)))
 }
 
 async fn image(
@@ -291,84 +249,6 @@ pub(crate) fn spec(machinery: &Machinery, id: &SandboxId, layers: &[LayerId]) ->
     }
 }
 
-/// An agent with a conversation open.
-pub(crate) struct Begun {
-    pub(crate) agent: Agent,
-    pub(crate) conversation: ConversationId,
-    pub(crate) events: Events,
-}
-
-/// Starts the agent in a sandbox and opens a conversation with it.
-pub(crate) async fn begin_agent(
-    machinery: &Machinery,
-    place: &SandboxId,
-    model: &Model,
-) -> Result<Begun, ProvisionError> {
-    let agent = spawn_agent(machinery, place, model).await?;
-    let begun = async {
-        let conversation = agent.conversation(place.as_str()).await?;
-        let events = agent.events(&conversation).await?;
-        Ok((conversation, events))
-    };
-    let (conversation, events) = begun.await.map_err(ProvisionError::Conversation)?;
-    Ok(Begun {
-        agent,
-        conversation,
-        events,
-    })
-}
-
-async fn spawn_agent(
-    machinery: &Machinery,
-    place: &SandboxId,
-    model: &Model,
-) -> Result<Agent, ProvisionError> {
-    let seen = launch::Place::sandbox(&machinery.agent_binary, WORKSPACE);
-    let launch = launch::launch(&seen, model);
-    let spec = SpawnSpec {
-        name: AGENT.to_owned(),
-        argv: launch.argv,
-        env: launch.env.into_iter().collect(),
-        cwd: Some(seen.state.to_owned()),
-        log: Some(AGENT_LOG.to_owned()),
-    };
-    let spawned = machinery.backend.spawn(place, &spec).await;
-    spawned.map_err(ProvisionError::Spawn)?;
-    let agent = connect(&machinery.backend, place);
-    let up = agent.wait_until_up(Instant::now() + AGENT_PATIENCE).await;
-    up.map_err(ProvisionError::AgentUp)?;
-    Ok(agent)
-}
-
-fn workspace<'a>(
-    machinery: &'a Machinery,
-    start: &'a Start,
-    place: &'a SandboxId,
-) -> Workspace<'a> {
-    Workspace {
-        backend: machinery.backend.as_ref(),
-        sandbox: place,
-        directory: WORKSPACE,
-        repository: &start.repository,
-    }
-}
-
-async fn synchronise(
-    machinery: &Machinery,
-    start: &Start,
-    place: &SandboxId,
-    told: &mpsc::Sender<Input>,
-) -> Result<Synchronised, ProvisionError> {
-    let began = clock::now();
-    let synchronised = workspace(machinery, start, place)
-        .synchronise(&start.branch, &start.work_branch)
-        .await
-        .map_err(ProvisionError::Synchronise)?;
-    let detail = (!synchronised.moved).then(|| "nothing new since the image".to_owned());
-    tell(told, StepName::Sync, began, detail).await;
-    Ok(synchronised)
-}
-
 /// What the sandboxes of a session start from.
 pub(super) fn base(start: &Start) -> Base {
     Base {
@@ -400,22 +280,6 @@ fn serve_gateway(machinery: &Machinery, start: &Start, ports: Ports) -> Serving 
         spent_microdollars: start.spent_microdollars,
     };
     machinery.gateway.serve(policy, ports)
-}
-
-/// The agent in a sandbox. Nothing is sent before the first request.
-pub(crate) fn connect(backend: &Arc<dyn SandboxBackend>, sandbox: &SandboxId) -> Agent {
-    let (backend, sandbox) = (Arc::clone(backend), sandbox.clone());
-    let dial: Dial = Arc::new(move || {
-        let (backend, sandbox) = (Arc::clone(&backend), sandbox.clone());
-        Box::pin(async move {
-            let stream = backend
-                .dial(&sandbox, launch::PORT)
-                .await
-                .map_err(std::io::Error::other)?;
-            Ok(Box::new(stream) as BoxIo)
-        })
-    });
-    Agent::connect(dial, WORKSPACE)
 }
 
 async fn tell(

@@ -5,8 +5,8 @@ use protocol::command::Start;
 
 use super::Machinery;
 use super::machine::{Input, Work};
-use super::provision::WORKSPACE;
-use crate::git::{Publication, Workspace, message};
+use super::provision::workspace;
+use crate::git::{Publication, message};
 use crate::{cause, clock};
 
 pub(super) async fn publish(
@@ -16,12 +16,7 @@ pub(super) async fn publish(
     work: &Work,
 ) -> Input {
     let (started_at, committer) = (clock::now(), &machinery.committer);
-    let workspace = Workspace {
-        backend: machinery.backend.as_ref(),
-        sandbox: place,
-        directory: WORKSPACE,
-        repository: &start.repository,
-    };
+    let workspace = workspace(machinery, start, place);
     let text = message::compose(&work.prompts, &work.summary, &start.session, &start.model);
     let author = work
         .prompts
@@ -34,6 +29,7 @@ pub(super) async fn publish(
         work_branch: &start.work_branch,
         pushed: work.pushed.as_deref(),
         base: &work.base,
+        behind: work.behind,
     };
     let outcome = workspace.publish(&publication).await.map_err(|error| {
         tracing::warn!(

@@ -29,14 +29,12 @@ pub struct Snapshot {
     pub session: SessionId,
     pub base: Base,
     pub image: Option<ImageId>,
+    /// The image's.
+    pub commit: String,
     /// Lowest first.
     pub layers: Vec<LayerId>,
     /// The conversation and what of it was told.
     pub transcript: Transcript,
-    /// The newest commit that is known of the branch that the work started from.
-    pub base_commit: String,
-    /// The work branch at the forge.
-    pub pushed: Option<String>,
     pub at: Millis,
 }
 

@@ -11,7 +11,7 @@ use protocol::command::{GitIdentity, Model, Provider};
 use protocol::egress::EgressPolicy;
 use protocol::event::{PartBody, Repository};
 use protocol::{Millis, PartId, PromptId, SessionId};
-use sandbox_runner::agent::launch::{Place, launch, write_tools};
+use sandbox_runner::agent::launch::{Place, launch, write_hooks, write_tools};
 use sandbox_runner::agent::transcript::{Transcript, Turn};
 use sandbox_runner::agent::{Agent, BoxIo, ConversationId, Dial, Events};
 use sandbox_runner::config::Upstream;
@@ -48,7 +48,39 @@ pub(crate) struct Told {
 }
 
 impl Stage {
+    /// With a workspace that is up to date.
     pub(crate) async fn start(provider: Provider) -> Self {
+        let stage = Self::behind(provider).await;
+        stage.gateway.gate().up_to_date();
+        stage
+    }
+
+    /// With a workspace of which nothing is known.
+    pub(crate) async fn behind(provider: Provider) -> Self {
+        Self::with(provider, |_| {}).await
+    }
+
+    /// With hooks of the deployment and of the repository, each by its name and text.
+    pub(crate) async fn hooked(deployment: &[(&str, &str)], repository: &[(&str, &str)]) -> Self {
+        let stage = Self::with(Provider::Openai, |root| {
+            let (own, hooks) = (root.join("own"), root.join("workspace/.agents/hooks"));
+            for (directory, files) in [(&own, deployment), (&hooks, repository)] {
+                std::fs::create_dir_all(directory).unwrap();
+                for (name, text) in files {
+                    std::fs::write(directory.join(name), text).unwrap();
+                }
+            }
+            write_hooks(&root.join("tools"), Some(&own)).unwrap();
+            let workspace = root.join("workspace");
+            git(&workspace, &["add", "-A"]);
+            git(&workspace, &["commit", "-qm", "hooks"]);
+        })
+        .await;
+        stage.gateway.gate().up_to_date();
+        stage
+    }
+
+    async fn with(provider: Provider, prepare: impl FnOnce(&Path)) -> Self {
         let binary =
             std::env::var("OPENCODE_BIN").expect("OPENCODE_BIN names the agent's executable");
         let directory = tempfile::tempdir().unwrap();
@@ -61,8 +93,9 @@ impl Stage {
         .unwrap();
         let (gateway, gateway_url) = serve_gateway(model.url()).await;
         let workspace = root.join("workspace");
-        prepare_workspace(&workspace).await;
+        prepare_workspace(&workspace);
         write_tools(&root.join("tools")).unwrap();
+        prepare(&root);
         for name in ["home", "state"] {
             std::fs::create_dir_all(root.join(name)).unwrap();
         }
@@ -289,7 +322,7 @@ async fn serve_gateway(model_url: &str) -> (Serving, String) {
     (serving, url)
 }
 
-async fn prepare_workspace(workspace: &Path) {
+fn prepare_workspace(workspace: &Path) {
     std::fs::create_dir(workspace).unwrap();
     std::fs::write(workspace.join("AGENTS.md"), "Always greet the marmot.\n").unwrap();
     // Would be loaded into the agent server if the repository's configuration counted: each of these
@@ -337,13 +370,15 @@ async fn prepare_workspace(workspace: &Path) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
-    for arguments in [&["init", "-q", "-b", "main"][..], &["add", "-A"]] {
-        let git = Command::new("git")
-            .args(arguments)
-            .current_dir(workspace)
-            .status()
-            .await
-            .unwrap();
-        assert!(git.success());
-    }
+    git(workspace, &["init", "-q", "-b", "main"]);
+    git(workspace, &["add", "-A"]);
+}
+
+fn git(workspace: &Path, arguments: &[&str]) {
+    let status = std::process::Command::new("git")
+        .args(["-c", "user.name=Eve", "-c", "user.email=eve@example.com"])
+        .args(arguments)
+        .current_dir(workspace)
+        .status();
+    assert!(status.unwrap().success(), "{arguments:?}");
 }

@@ -52,15 +52,35 @@ impl Forge {
 
     /// Commits these files to `main` and returns the commit.
     pub(crate) fn commit(&self, repository: &str, files: &[(&str, &str)]) -> String {
+        self.commit_on(repository, "main", files)
+    }
+
+    /// Commits these files to a branch, which begins where `main` is, and returns the commit.
+    pub(crate) fn commit_on(
+        &self,
+        repository: &str,
+        branch: &str,
+        files: &[(&str, &str)],
+    ) -> String {
         let work = self.work(repository);
+        if branch != "main" {
+            git(&work, &["checkout", "--quiet", "-B", branch, "main"]);
+        }
         for (name, content) in files {
             let path = work.join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, content).unwrap();
         }
         git(&work, &["add", "--all"]);
-        git(&work, &["commit", "--quiet", "-m", "change"]);
-        self.push(repository)
+        git(
+            &work,
+            &["commit", "--quiet", "--allow-empty", "-m", "change"],
+        );
+        let commit = self.push_branch(repository, branch);
+        if branch != "main" {
+            git(&work, &["checkout", "--quiet", "main"]);
+        }
+        commit
     }
 
     /// Commits to `main` what a script in the working tree puts into the index, whatever it is.
@@ -75,12 +95,12 @@ impl Forge {
             .current_dir(&work)
             .status();
         assert!(status.unwrap().success());
-        self.push(repository)
+        self.push_branch(repository, "main")
     }
 
-    fn push(&self, repository: &str) -> String {
+    fn push_branch(&self, repository: &str, branch: &str) -> String {
         let (work, bare) = (self.work(repository), self.bare(repository));
-        git(&work, &["push", "--quiet", bare.to_str().unwrap(), "main"]);
+        git(&work, &["push", "--quiet", bare.to_str().unwrap(), branch]);
         git(&work, &["rev-parse", "HEAD"])
     }
 

@@ -102,7 +102,8 @@ impl Scene {
             directory: WORKSPACE,
             repository: &repository,
         };
-        let synchronised = workspace.synchronise("main", WORK).await?;
+        let looked = workspace.look("main", WORK).await?;
+        let synchronised = workspace.advance(&looked).await?;
         self.fixture
             .run(id, &format!("cd {WORKSPACE}; {change}"))
             .await;
@@ -118,6 +119,7 @@ impl Scene {
                 work_branch: WORK,
                 pushed: synchronised.pushed.as_deref(),
                 base: &synchronised.base,
+                behind: synchronised.behind,
             })
             .await;
         self.assert_untouched();

@@ -17,3 +17,4 @@ mod lifecycle;
 mod programs;
 mod snapshot;
 mod timing;
+mod workspace;

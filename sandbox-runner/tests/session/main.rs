@@ -88,7 +88,8 @@ async fn a_prompt_becomes_a_pushed_commit() {
         Some("I added the note.")
     );
     let mut steps = stage.steps(&start);
-    // The agent starts while the workspace is synchronised: either may be first.
+    // The agent works while the workspace is synchronised, and may have to wait or not.
+    steps.retain(|step| *step != StepName::WriteWait);
     steps.sort_by_key(|step| *step as u8);
     let expected = [
         StepName::Image,
@@ -206,6 +207,102 @@ async fn a_runner_that_is_killed_goes_on_where_it_was() {
     );
     assert_eq!(count(|report| matches!(report, Report::Pushed { .. })), 1);
     stage.worker.assert_faultless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_goes_on_from_a_newer_commit_than_its_image_has() {
+    let stage = Stage::start().await;
+    let first = stage.open(1).await;
+    stage.ready(&first).await;
+    let old = stage.git(&["rev-parse", "main"]);
+    let newer = stage.move_main("README.md", "# hello again\n");
+    let second = stage.open_for(2, 8).await;
+    let text = r#"[[bash command="touch made; cat README.md"]] [[say text="Done."]]"#;
+    let prompt = stage.prompt(&second, 1, text).await;
+    assert_eq!(
+        stage.finished(&second, &prompt).await,
+        PromptResult::Completed
+    );
+    // The writing command ran after the sync, so it shows what is new.
+    let texts = stage.texts(&second);
+    assert!(
+        texts.iter().any(|text| text.contains("# hello again")),
+        "{texts:?}"
+    );
+    assert_eq!(stage.git(&["rev-parse", "agent/work-8~1"]), newer);
+    let ready = stage
+        .reports(&second)
+        .into_iter()
+        .find_map(|report| match report {
+            Report::Ready { commit, .. } => Some(commit),
+            _ => None,
+        });
+    assert_eq!(ready, Some(old));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_machine_costs_nothing_that_a_tool_had_written() {
+    let mut stage = Stage::start().await;
+    let start = stage.open(1).await;
+    let text = r#"[[write path="a.txt" content="kept"]] [[bash command="sleep 300"]]"#;
+    stage.prompt(&start, 1, text).await;
+    let bundle = stage
+        .path()
+        .join(format!("state/wip/{}.bundle", start.session));
+    let kept = tokio::time::timeout(stage::LIMIT, async {
+        while !bundle.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    });
+    kept.await.expect("no work in progress is kept");
+    stage.kill_runner().await;
+    stage.sweep();
+    stage.start_runner().await;
+    stage
+        .until(&start, "loss", |reports| {
+            let lost = |report: &Report| matches!(report, Report::Lost { .. });
+            reports.iter().any(lost).then_some(())
+        })
+        .await;
+
+    let second = stage.open(2).await;
+    let text = r#"[[bash command="touch b.txt; cat a.txt"]] [[say text="Done."]]"#;
+    let prompt = stage.prompt(&second, 2, text).await;
+    assert_eq!(
+        stage.finished(&second, &prompt).await,
+        PromptResult::Completed
+    );
+    assert_eq!(stage.git(&["show", "agent/work:a.txt"]), "kept");
+    // What is pushed is kept at the forge.
+    assert!(!bundle.exists());
+    stage.worker.assert_faultless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_ends_leaves_all_that_it_wrote() {
+    let stage = Stage::start().await;
+    let start = stage.open(1).await;
+    stage
+        .prompt(
+            &start,
+            1,
+            r#"[[bash command="echo kept > a.txt; kill -9 $PPID"]]"#,
+        )
+        .await;
+    stage
+        .until(&start, "loss", |reports| {
+            let lost = |report: &Report| matches!(report, Report::Lost { .. });
+            reports.iter().any(lost).then_some(())
+        })
+        .await;
+    let second = stage.open(2).await;
+    let text = r#"[[bash command="touch b.txt; cat a.txt"]] [[say text="Done."]]"#;
+    let prompt = stage.prompt(&second, 2, text).await;
+    assert_eq!(
+        stage.finished(&second, &prompt).await,
+        PromptResult::Completed
+    );
+    assert_eq!(stage.git(&["show", "agent/work:a.txt"]), "kept");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

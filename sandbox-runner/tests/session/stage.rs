@@ -100,16 +100,7 @@ impl Drop for Stage {
             let log = std::fs::read_to_string(self.directory.path().join("runner.log"));
             eprintln!("{}", log.unwrap_or_default());
         }
-        let swept = self
-            .command()
-            .as_std_mut()
-            .arg("sweep")
-            .stdout(std::process::Stdio::null())
-            .status();
-        assert!(
-            swept.is_ok_and(|status| status.success()),
-            "sandboxes were left behind"
-        );
+        self.sweep();
     }
 }
 
@@ -175,6 +166,20 @@ impl Stage {
         })
     }
 
+    /// Ends every sandbox, while no runner runs.
+    pub(crate) fn sweep(&self) {
+        let swept = self
+            .command()
+            .as_std_mut()
+            .arg("sweep")
+            .stdout(std::process::Stdio::null())
+            .status();
+        assert!(
+            swept.is_ok_and(|status| status.success()),
+            "sandboxes were left behind"
+        );
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
@@ -235,6 +240,18 @@ impl Stage {
         self.open_as(self.start_command(epoch)).await
     }
 
+    /// A sandbox of a session, which pushes to a branch of its own.
+    pub(crate) async fn open_for(&self, epoch: u32, seed: u8) -> Start {
+        let session = SessionId::from_random([seed; 16]);
+        let start = Start {
+            callback_url: format!("{}/runner/callbacks/{session}", self.worker.url),
+            work_branch: format!("agent/work-{seed}"),
+            session,
+            ..self.start_command(epoch)
+        };
+        self.open_as(start).await
+    }
+
     pub(crate) async fn open_as(&self, start: Start) -> Start {
         self.accept(&Command::Start(start.clone())).await;
         start
@@ -247,7 +264,7 @@ impl Stage {
             epoch: Epoch(epoch),
             repository: Repository::new(OWNER, REPOSITORY).unwrap(),
             branch: "main".into(),
-            work_branch: "agent/work".into(),
+            work_branch: "agent/work".to_owned(),
             model: ModelName {
                 provider: Provider::Openai,
                 name: "scripted-1".into(),
@@ -463,6 +480,31 @@ impl Stage {
             }
         }
         finished
+    }
+
+    /// Somebody else pushes a file to `main`; returns the commit.
+    pub(crate) fn move_main(&self, path: &str, content: &str) -> String {
+        let copy = self.directory.path().join("copy");
+        let bare = self.forge.bare_repository(OWNER, REPOSITORY);
+        let git = |directory: &Path, arguments: &[&str]| {
+            let people = ["-c", "user.name=Eve", "-c", "user.email=eve@example.com"];
+            let status = std::process::Command::new("git")
+                .current_dir(directory)
+                .args(people)
+                .args(arguments)
+                .status();
+            assert!(status.unwrap().success(), "{arguments:?}");
+        };
+        let (from, to) = (bare.to_str().unwrap(), copy.to_str().unwrap());
+        git(
+            self.directory.path(),
+            &["clone", "--quiet", "--branch=main", from, to],
+        );
+        std::fs::write(copy.join(path), content).unwrap();
+        git(&copy, &["add", "--all"]);
+        git(&copy, &["commit", "--quiet", "-m", "newer"]);
+        git(&copy, &["push", "--quiet", "origin", "main"]);
+        self.git(&["rev-parse", "main"])
     }
 
     /// What was told of the model before the prompt's end.

@@ -134,6 +134,47 @@ async fn a_sleeping_session_wakes_with_its_files_and_its_conversation() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_in_a_warm_sandbox_writes_on_a_newer_commit_than_its_image_has() {
+    let stage = Stage::start().await;
+    let warm = stage.warm(|_| true).await;
+    let newer = stage.move_main("README.md", "# hello again\n");
+    let start = open_warm(&stage, 1, &warm).await;
+    let text = r#"[[bash command="touch made; cat README.md"]] [[say text="Done."]]"#;
+    let prompt = stage.prompt(&start, 1, text).await;
+    assert_eq!(
+        stage.finished(&start, &prompt).await,
+        PromptResult::Completed
+    );
+    assert!(stage.reports(&start).iter().find_map(is_warm).is_some());
+    let texts = stage.texts(&start);
+    assert!(texts[0].contains("# hello again"), "{texts:?}");
+    assert_eq!(stage.git(&["rev-parse", "agent/work~1"]), newer);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_wakes_is_not_moved_to_what_is_newer() {
+    let stage = Stage::start().await;
+    let first = stage.open(1).await;
+    let old = stage.git(&["rev-parse", "main"]);
+    let prompt = stage.prompt(&first, 1, r#"[[say text="Hello."]]"#).await;
+    stage.finished(&first, &prompt).await;
+    let snapshot = slept(&stage, &first).await;
+    stage.move_main("README.md", "# hello again\n");
+    let second = Start {
+        snapshot: Some(snapshot),
+        ..stage.start_command(2)
+    };
+    let second = stage.open_as(second).await;
+    let text = r#"[[bash command="touch made"]] [[say text="Done."]]"#;
+    let prompt = stage.prompt(&second, 2, text).await;
+    assert_eq!(
+        stage.finished(&second, &prompt).await,
+        PromptResult::Completed
+    );
+    assert_eq!(stage.git(&["rev-parse", "agent/work~1"]), old);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_goes_on_from_the_end_of_any_turn_in_another_sandbox() {
     let stage = Stage::start().await;
     let first = stage.open(1).await;

@@ -6,6 +6,7 @@ use protocol::callback::Report;
 use protocol::command::SendPrompt;
 use protocol::event::{Limit, Step};
 use protocol::{ImageId, Millis, PromptId, SnapshotId};
+use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentEvent;
 use crate::agent::transcript::Transcript;
@@ -18,6 +19,16 @@ pub(in crate::session) enum Input {
     /// The files are to be kept and the sandbox to end.
     Sleep,
     Step(Step),
+    /// The sandbox runs, and its workspace is being brought up to date.
+    Opened,
+    Ready(Box<Ready>),
+    /// The workspace is where the work goes on.
+    Synchronised(Box<Synchronised>),
+    /// The workspace stays on the image's commit, for now.
+    Unsynchronised {
+        message: String,
+    },
+    /// Something for people to know.
     Notice {
         message: String,
     },
@@ -25,7 +36,6 @@ pub(in crate::session) enum Input {
         limit: Limit,
         message: String,
     },
-    Ready(Box<Ready>),
     Agent(AgentEvent),
     Delivered(PromptId),
     /// The agent did not take a prompt; `fatal` when it never will.
@@ -59,11 +69,26 @@ pub(in crate::session) enum Input {
 }
 
 pub(in crate::session) struct Ready {
-    pub(in crate::session) image: Option<ImageId>,
+    pub(in crate::session) ground: Ground,
     pub(in crate::session) transcript: Transcript,
-    pub(in crate::session) workspace: Synchronised,
-    /// Whether the agent's first answer is fast already.
-    pub(in crate::session) warm: bool,
+}
+
+/// What a sandbox was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::session) struct Ground {
+    pub(in crate::session) image: Option<ImageId>,
+    /// The commit of the image. A sandbox of the same session that is made anew has it as well.
+    pub(in crate::session) commit: String,
+    pub(in crate::session) source: Source,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::session) enum Source {
+    Image,
+    /// The agent was there before the session, and its first answer is fast already.
+    Pool,
+    /// The files are those of an earlier sandbox of the session.
+    Snapshot,
 }
 
 /// What is to be done once the state is recorded.
@@ -83,6 +108,8 @@ pub(in crate::session) enum Action {
     },
     /// The same, and ends the sandbox.
     Sleep(Box<Scene>),
+    /// Brings the workspace up to date.
+    Synchronise,
     /// Nobody needs the agent now: time to make its first answer fast.
     WarmUp,
 }
@@ -90,10 +117,8 @@ pub(in crate::session) enum Action {
 /// What a session knows of its sandbox between two turns.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::session) struct Scene {
-    pub(in crate::session) image: Option<ImageId>,
+    pub(in crate::session) ground: Ground,
     pub(in crate::session) transcript: Transcript,
-    pub(in crate::session) base: String,
-    pub(in crate::session) pushed: Option<String>,
 }
 
 /// What a turn has to publish.
@@ -103,6 +128,7 @@ pub(in crate::session) struct Work {
     pub(in crate::session) summary: String,
     pub(in crate::session) base: String,
     pub(in crate::session) pushed: Option<String>,
+    pub(in crate::session) behind: bool,
 }
 
 /// A moment by both clocks: one for people, one that never goes back.

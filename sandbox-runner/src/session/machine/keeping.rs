@@ -5,11 +5,16 @@ use protocol::event::StepName;
 use protocol::{Millis, PromptId, SnapshotId};
 
 use super::exchange::{Action, Effects, Moment, Scene};
+use super::state::Rest;
 use super::{Machine, step};
 
 impl Machine {
-    /// Has the files kept as they are at the end of a turn.
+    /// Has the files kept as they are at the end of a turn. Those of a workspace on its way to another
+    /// commit are left for the next turn's end: whoever goes on from them would take them for work.
     pub(super) fn keep(&mut self, prompt: PromptId, effects: &mut Effects) {
+        if self.synchronising {
+            return;
+        }
         if let Some(scene) = self.scene() {
             self.keeping = true;
             let scene = Box::new(scene);
@@ -37,13 +42,14 @@ impl Machine {
 
     /// Goes to sleep if that is wanted and nothing is to be done.
     pub(super) fn doze(&mut self, effects: &mut Effects) {
-        let busy = self.keeping || !self.state.waiting.is_empty();
-        if !self.state.drowsy || busy {
+        let busy = self.keeping || self.synchronising || !self.state.waiting.is_empty();
+        if self.state.rest == Rest::Awake || busy {
             return;
         }
         if let Some(scene) = self.scene() {
             // No turn begins any more: the sandbox ends.
             self.keeping = true;
+            self.state.rest = Rest::Asleep;
             effects.actions.push(Action::Sleep(Box::new(scene)));
         }
     }
@@ -58,10 +64,8 @@ impl Machine {
     fn scene(&self) -> Option<Scene> {
         let running = self.state.running.as_ref()?;
         running.turn.is_none().then(|| Scene {
-            image: running.image.clone(),
+            ground: running.ground.clone(),
             transcript: running.transcript.clone(),
-            base: running.base.clone(),
-            pushed: running.pushed.clone(),
         })
     }
 }

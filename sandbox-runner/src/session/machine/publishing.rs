@@ -38,7 +38,11 @@ impl Machine {
         }
     }
 
-    pub(super) fn publish(&self, effects: &mut Effects) {
+    /// Waits for the workspace to be up to date: what to compare the work with is not known before.
+    pub(super) fn publish(&mut self, effects: &mut Effects) {
+        let Some(standing) = self.state.standing.clone() else {
+            return self.synchronise(effects);
+        };
         let Some(running) = &self.state.running else {
             return;
         };
@@ -46,8 +50,9 @@ impl Machine {
         effects.actions.push(Action::Publish(Box::new(Work {
             prompts: turn.prompts.clone(),
             summary: running.transcript.summary().to_owned(),
-            base: running.base.clone(),
-            pushed: running.pushed.clone(),
+            base: standing.base,
+            pushed: standing.pushed,
+            behind: standing.behind,
         })));
     }
 
@@ -74,7 +79,9 @@ impl Machine {
         let mut reports = Vec::new();
         match outcome {
             Ok(Some(Published { commit, files })) => {
-                running.pushed = Some(commit.clone());
+                if let Some(standing) = &mut self.state.standing {
+                    (standing.pushed, standing.behind) = (Some(commit.clone()), false);
+                }
                 reports.push(Report::Step {
                     step: step(StepName::Push, started_at, now),
                 });

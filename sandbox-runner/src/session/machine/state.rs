@@ -4,9 +4,10 @@ use std::collections::{BTreeSet, VecDeque};
 
 use protocol::command::SendPrompt;
 use protocol::ledger::Contact;
-use protocol::{ImageId, Millis, PromptId};
+use protocol::{Millis, PromptId};
 use serde::{Deserialize, Serialize};
 
+use super::exchange::Ground;
 use crate::agent::transcript::Transcript;
 use crate::callback::coalescer::Coalescer;
 
@@ -15,15 +16,17 @@ use crate::callback::coalescer::Coalescer;
 pub(in crate::session) struct State {
     /// Present once the sandbox is ready.
     pub(super) running: Option<Running>,
+    /// Present once the workspace is up to date.
+    #[serde(default)]
+    pub(super) standing: Option<Standing>,
     pub(super) coalescer: Coalescer,
     pub(super) waiting: VecDeque<SendPrompt>,
     /// Every prompt that was ever taken, so that none is taken twice.
     pub(super) taken: BTreeSet<PromptId>,
     /// The sandbox is gone, lost or asleep.
     pub(super) gone: bool,
-    /// It is to sleep as soon as nothing is to be done.
     #[serde(default)]
-    pub(super) drowsy: bool,
+    pub(super) rest: Rest,
     /// Totals of the ledger as last reported: a later process of the runner counts on from them.
     #[serde(default)]
     pub(super) contacts: Vec<Contact>,
@@ -31,11 +34,30 @@ pub(in crate::session) struct State {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Running {
-    pub(super) image: Option<ImageId>,
+    pub(super) ground: Ground,
     pub(super) transcript: Transcript,
-    pub(super) base: String,
-    pub(super) pushed: Option<String>,
     pub(super) turn: Option<Turn>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Rest {
+    #[default]
+    Awake,
+    /// It is to sleep as soon as nothing is to be done.
+    Drowsy,
+    /// Its agent is being ended and the sandbox becomes a snapshot, unless a prompt comes first.
+    Asleep,
+}
+
+/// What the workspace stands on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Standing {
+    /// What the work is compared with.
+    pub(super) base: String,
+    /// The work branch at the forge.
+    pub(super) pushed: Option<String>,
+    /// Whether what is pushed may be missing in the workspace.
+    pub(super) behind: bool,
 }
 
 /// One run of the agent, from its prompt to its end.

@@ -1,6 +1,11 @@
 //! The machine, told what an agent tells.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 use serde_json::json;
 
@@ -31,15 +36,23 @@ fn transcript() -> Transcript {
 
 fn ready() -> Input {
     Input::Ready(Box::new(Ready {
-        image: None,
-        transcript: transcript(),
-        warm: false,
-        workspace: Synchronised {
-            base: "base".into(),
-            head: "base".into(),
-            pushed: None,
-            moved: false,
+        ground: Ground {
+            image: None,
+            commit: "image".into(),
+            source: Source::Image,
         },
+        transcript: transcript(),
+    }))
+}
+
+fn synchronised() -> Input {
+    Input::Synchronised(Box::new(Synchronised {
+        base: "base".into(),
+        head: "base".into(),
+        pushed: None,
+        moved: true,
+        behind: false,
+        conflict: None,
     }))
 }
 
@@ -89,17 +102,20 @@ impl Bench {
             instant: Instant::now(),
         };
         let machine = Machine::new(fixture::start("http://127.0.0.1:1/"), State::default());
-        Self {
+        let mut bench = Self {
             machine,
             now,
             reports: Vec::new(),
             actions: Vec::new(),
-        }
+        };
+        bench.apply(Input::Opened);
+        bench
     }
 
     /// Ready, and with a first prompt that the agent has taken and answers.
     fn running() -> Self {
         let mut bench = Self::new();
+        bench.apply(synchronised());
         bench.apply(ready());
         bench.apply(Input::Prompt(fixture::prompt(1, "first")));
         bench.apply(Input::Delivered(fixture::prompt(1, "").prompt));
@@ -404,6 +420,7 @@ fn stopping_what_is_over_or_unknown_does_nothing() {
 #[test]
 fn a_restart_before_the_delivery_delivers_once_the_agent_shows_that_it_has_nothing() {
     let mut bench = Bench::new();
+    bench.apply(synchronised());
     bench.apply(ready());
     bench.apply(Input::Prompt(fixture::prompt(1, "first")));
     bench.restart();
@@ -553,54 +570,5 @@ fn a_sub_agents_conversation_does_not_end_the_turn() {
     assert_eq!(bench.actions, []);
 }
 
-#[test]
-fn no_turn_begins_while_the_files_of_the_last_are_being_kept() {
-    let mut bench = Bench::running();
-    bench.apply(Input::Prompt(fixture::prompt(2, "second")));
-    bench.idle();
-    bench.take(push("c1"));
-    assert_eq!(bench.finished(), [outcome(1, PromptResult::Completed)]);
-    assert_eq!(bench.delivered(), [""; 0]);
-    let snapshot = SnapshotId::from_random([1; 16]);
-    bench.apply(Input::Kept {
-        snapshot: Some(snapshot.clone()),
-        prompt: fixture::prompt(1, "").prompt,
-        started_at: bench.now.at,
-    });
-    let told = Report::Snapshotted {
-        snapshot,
-        prompt: Some(fixture::prompt(1, "").prompt),
-    };
-    assert!(bench.reports.contains(&told));
-    assert_eq!(bench.delivered(), ["second"]);
-}
-
-#[test]
-fn an_idle_sandbox_sleeps_when_it_is_told_to_and_a_busy_one_when_it_is_done() {
-    let mut idle = Bench::new();
-    idle.apply(ready());
-    idle.apply(Input::Sleep);
-    assert!(matches!(idle.actions.last(), Some(Action::Sleep(_))));
-
-    let mut busy = Bench::running();
-    busy.apply(Input::Sleep);
-    assert_eq!(busy.actions, []);
-    busy.idle();
-    busy.apply(push("c1"));
-    assert!(matches!(busy.actions.last(), Some(Action::Sleep(_))));
-}
-
-#[test]
-fn a_sandbox_that_was_going_to_sleep_goes_on_with_that_after_a_restart() {
-    let mut bench = Bench::new();
-    bench.apply(ready());
-    bench.apply(Input::Sleep);
-    bench.restart();
-    assert!(matches!(bench.actions.last(), Some(Action::Sleep(_))));
-    let snapshot = SnapshotId::from_random([1; 16]);
-    bench.apply(Input::Slept {
-        snapshot: snapshot.clone(),
-    });
-    assert_eq!(bench.reports, [Report::Slept { snapshot }]);
-    assert!(bench.machine.is_gone());
-}
+mod keeping;
+mod standing;

@@ -1,0 +1,234 @@
+//! Work in progress as a commit of its own, outside of every branch, and as a bundle that another
+//! sandbox can take it from.
+//!
+//! The commit is made with an index of its own, so neither the agent's index nor its files are
+//! touched or waited for. Its parent is what was checked out, so commits that the agent made by
+//! itself are in the bundle too. A bundle comes out of a sandbox and goes into one of the same session;
+//! nobody reads it in between.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::{GitError, LOCAL, Workspace};
+use crate::init::wire::ExecSpec;
+use crate::sandbox::channel::ExecFrame;
+
+/// The commit of the work in progress, inside the sandbox.
+const REFERENCE: &str = "refs/agent/wip";
+/// Where a bundle is put in a sandbox. Not in its home, which a snapshot would keep.
+const BUNDLE: &str = "/tmp/wip.bundle";
+/// Large untracked files are read and compressed once.
+const BUNDLING: Duration = Duration::from_secs(300);
+/// What is sent into a sandbox at once. As base64 it has to fit into one request.
+const CHUNK: usize = 6 << 20;
+
+/// Makes the commit and prints it, or nothing if there is nothing new. The agent comes first.
+const COMMIT: &str = r#"
+set -e
+renice -n 10 -p $$ >/dev/null 2>&1 || true
+directory=$(git rev-parse --git-dir)
+index=$directory/agent-wip.index
+trap 'rm -f "$index" "$index.lock"' EXIT
+rm -f "$index" "$index.lock"
+[ ! -f "$directory/index" ] || cp "$directory/index" "$index"
+export GIT_INDEX_FILE=$index
+git add --all --ignore-errors || true
+tree=$(git write-tree)
+head=$(git rev-parse --verify HEAD)
+known=$(git rev-parse "$1^{tree}" "$1^1" 2>/dev/null || true)
+[ "$known" = "$tree
+$head" ] && exit 0
+commit=$(git commit-tree -p "$head" -m 'Work in progress' "$tree")
+git update-ref "$1" "$commit"
+echo "$commit"
+"#;
+
+/// Brings the files to the commit in `$1`, as changes that are not committed on its parent, which
+/// has the branch `$2`. An ignored file that is in the way is not part of the work.
+const RESTORE: &str = r#"
+set -e
+git checkout --quiet --force -B "$2" "$1^1"
+git read-tree -u --reset "$1"
+git read-tree --reset "$1^1"
+git update-index -q --refresh || true
+"#;
+
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error("failed to write {path}")]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to read {path}")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the work in progress is larger than {limit} bytes")]
+    TooLarge { limit: u64 },
+}
+
+/// What became of a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restored {
+    /// Its work is in the workspace, as changes that are not committed.
+    Whole,
+    /// Newer work than it holds is at the forge: the workspace is as it was.
+    Outdated,
+}
+
+impl Workspace<'_> {
+    /// Commits the work in progress; `None` if it is what it was last time.
+    pub async fn record_progress(&self) -> Result<Option<String>, GitError> {
+        let name = "Work in progress";
+        let commit = self
+            .script(COMMIT, &[REFERENCE])
+            .env("GIT_AUTHOR_NAME", name)
+            .env("GIT_AUTHOR_EMAIL", "wip@localhost")
+            .env("GIT_COMMITTER_NAME", name)
+            .env("GIT_COMMITTER_EMAIL", "wip@localhost")
+            .text()
+            .await?;
+        Ok((!commit.is_empty()).then_some(commit))
+    }
+
+    /// Writes a bundle of the recorded work to `path`, of all that `base` does not have.
+    pub async fn bundle_progress(
+        &self,
+        base: &str,
+        path: &Path,
+        limit: u64,
+    ) -> Result<(), BundleError> {
+        let write = |source| BundleError::Write {
+            path: path.to_owned(),
+            source,
+        };
+        let mut file = File::create(path).await.map_err(write)?;
+        let without = format!("^{base}");
+        let mut complaint = Vec::new();
+        let mut bundling = self
+            .git(&["bundle", "create", "--quiet", "-", REFERENCE, &without])
+            .within(BUNDLING)
+            .start()
+            .await?;
+        let mut length = 0;
+        loop {
+            let frame = bundling.next().await.map_err(|source| GitError::Output {
+                operation: "bundle".to_owned(),
+                source,
+            });
+            match frame? {
+                ExecFrame::Stdout(bytes) => {
+                    length += bytes.len() as u64;
+                    if length > limit {
+                        return Err(BundleError::TooLarge { limit });
+                    }
+                    file.write_all(&bytes).await.map_err(write)?;
+                }
+                ExecFrame::Stderr(bytes) => {
+                    let room = super::MAX_COMPLAINT.saturating_sub(complaint.len());
+                    complaint.extend(bytes.into_iter().take(room));
+                }
+                ExecFrame::Exit(exit) if exit.success() => break,
+                ExecFrame::Exit(_) => {
+                    let complaint = String::from_utf8_lossy(&complaint).trim().to_owned();
+                    let operation = "bundle".to_owned();
+                    return Err(GitError::Failed {
+                        operation,
+                        complaint,
+                    }
+                    .into());
+                }
+            }
+        }
+        file.sync_all().await.map_err(write)
+    }
+
+    /// Brings a workspace in which nothing was written since its start to the work of a bundle. It has
+    /// to have the commit that the bundle starts from. `pushed` is the work branch at the forge.
+    pub async fn restore_progress(
+        &self,
+        work_branch: &str,
+        pushed: Option<&str>,
+        bundle: &Path,
+    ) -> Result<Restored, BundleError> {
+        self.upload(bundle).await?;
+        let refspec = format!("+{REFERENCE}:{REFERENCE}");
+        let fetch = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            BUNDLE,
+            &refspec,
+        ];
+        self.git(&fetch).within(BUNDLING).text().await?;
+        self.program(["rm", "-f", BUNDLE]).text().await?;
+        if let Some(pushed) = pushed
+            && !self.is_ancestor(pushed, REFERENCE).await?
+        {
+            return Ok(Restored::Outdated);
+        }
+        self.script(RESTORE, &[REFERENCE, work_branch])
+            .text()
+            .await?;
+        Ok(Restored::Whole)
+    }
+
+    /// A program's input is text in one request, so a bundle goes in by pieces.
+    async fn upload(&self, bundle: &Path) -> Result<(), BundleError> {
+        let read = |source| BundleError::Read {
+            path: bundle.to_owned(),
+            source,
+        };
+        let mut file = File::open(bundle).await.map_err(read)?;
+        self.program(["sh", "-c", ": > \"$1\"", "sh", BUNDLE])
+            .text()
+            .await?;
+        loop {
+            let mut piece = Vec::with_capacity(CHUNK);
+            let taken = (&mut file).take(CHUNK as u64).read_to_end(&mut piece).await;
+            if taken.map_err(read)? == 0 {
+                return Ok(());
+            }
+            self.program(["sh", "-c", "base64 -d >> \"$1\"", "sh", BUNDLE])
+                .input(&STANDARD.encode(&piece))
+                .text()
+                .await?;
+        }
+    }
+
+    /// Several gits with the same settings as one.
+    fn script(&self, script: &str, arguments: &[&str]) -> super::Git<'_> {
+        let shell = ["sh", "-c", script, "sh"];
+        let argv = shell.iter().chain(arguments).copied();
+        let mut git = self.program(argv);
+        for (index, (name, value)) in super::SETTINGS.iter().enumerate() {
+            git = git
+                .env(&format!("GIT_CONFIG_KEY_{index}"), name)
+                .env(&format!("GIT_CONFIG_VALUE_{index}"), value);
+        }
+        git.env("GIT_CONFIG_COUNT", &super::SETTINGS.len().to_string())
+    }
+
+    fn program<'a>(&self, argv: impl IntoIterator<Item = &'a str>) -> super::Git<'_> {
+        super::Git {
+            workspace: self,
+            operation: "work in progress".to_owned(),
+            spec: ExecSpec::new(argv, LOCAL)
+                .cwd(self.directory)
+                .env("LC_ALL", "C.UTF-8"),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What the machine wants, done: calls to the agent in their order, everything else as a task that
+//! comes back with what became of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Actor, Outcome};
+use crate::agent::{Agent, ConversationId};
+use crate::cause;
+use crate::session::driver::Call;
+use crate::session::machine::{Action, Input};
+use crate::session::upkeep::clear;
+use crate::session::{keeping, publication};
+
+/// How long an agent whose process lives may leave its event stream closed.
+const STREAM_PATIENCE: Duration = Duration::from_secs(60);
+const STREAM_WAIT: Duration = Duration::from_millis(100);
+
+impl Actor {
+    pub(super) fn perform(&mut self, action: Action) {
+        let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
+        let (progress, place) = (Arc::clone(&self.progress), self.place.clone());
+        match action {
+            Action::Deliver(prompt) => self.call(Call::Deliver(prompt)),
+            Action::Abort => self.call(Call::Abort),
+            Action::Listen => self.listen(),
+            Action::Synchronise => self.synchronise(),
+            Action::Clear => {
+                self.tasks.spawn(async move {
+                    clear(&machinery, &place).await;
+                    Outcome::Input(Input::Cleared)
+                });
+            }
+            Action::Publish(work) => {
+                self.tasks.spawn(async move {
+                    let published = publication::publish(&machinery, &start, &place, &work).await;
+                    let is_pushed = |input: &Input| {
+                        matches!(input, Input::Published { outcome, .. } if matches!(outcome, Ok(Some(_))))
+                    };
+                    if is_pushed(&published) {
+                        progress.forget().await;
+                    }
+                    Outcome::Input(published)
+                });
+            }
+            Action::Keep { prompt, scene } => {
+                self.tasks.spawn(async move {
+                    let still = progress.still().await;
+                    let kept = keeping::keep(&machinery, &start, &place, *scene, prompt).await;
+                    drop(still);
+                    if matches!(
+                        kept,
+                        Input::Kept {
+                            snapshot: Some(_),
+                            ..
+                        }
+                    ) {
+                        progress.forget().await;
+                    }
+                    Outcome::Input(kept)
+                });
+            }
+            Action::Sleep(scene) => {
+                // The agent's end is wanted, and nothing that it still says is of any use.
+                (self.link, self.events, self.keeping) = (None, None, false);
+                self.tasks.abort_all();
+                self.tasks.spawn(async move {
+                    let slept = keeping::sleep(&machinery, &start, &place, *scene).await;
+                    if matches!(slept, Input::Slept { .. }) {
+                        progress.forget().await;
+                    }
+                    Outcome::Input(slept)
+                });
+            }
+            Action::WarmUp => {
+                let Some(agent) = self.link.as_ref().map(|link| link.agent.clone()) else {
+                    return;
+                };
+                self.tasks.spawn(async move {
+                    if let Err(error) = agent.warm_up().await {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "the agent stays cold"
+                        );
+                    }
+                    Outcome::Nothing
+                });
+            }
+        }
+    }
+
+    pub(super) fn listen(&mut self) {
+        self.events = None;
+        let Some(link) = self.link.as_ref().filter(|_| !self.listening) else {
+            return;
+        };
+        self.listening = true;
+        let (agent, conversation) = (link.agent.clone(), link.conversation.clone());
+        self.tasks
+            .spawn(async move { open_stream(&agent, &conversation).await });
+    }
+
+    fn call(&self, call: Call) {
+        let Some(link) = &self.link else { return };
+        if let Err(error) = link.calls.try_send(call) {
+            tracing::error!(sandbox = %self.start.sandbox, %error, "a call to the agent was dropped");
+        }
+    }
+}
+
+async fn open_stream(agent: &Agent, conversation: &ConversationId) -> Outcome {
+    let deadline = Instant::now() + STREAM_PATIENCE;
+    loop {
+        match agent.events(conversation).await {
+            Ok(events) => return Outcome::Events(events),
+            Err(error) if Instant::now() >= deadline => {
+                let reason = format!(
+                    "the agent does not answer any more; the next prompt starts another sandbox: {}",
+                    cause::chain(&error)
+                );
+                return Outcome::Input(Input::Lost { reason });
+            }
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "no event stream yet"
+                );
+                tokio::time::sleep(STREAM_WAIT).await;
+            }
+        }
+    }
+}

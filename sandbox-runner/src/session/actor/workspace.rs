@@ -1,0 +1,99 @@
+//! What goes on in a sandbox's workspace beside the agent's prompts: it is brought up to date, writes
+//! that waited for that are told, and work in progress is kept.
+
+use std::sync::Arc;
+
+use protocol::Millis;
+use protocol::event::{Step, StepName};
+
+use super::{Actor, Ending, Outcome};
+use crate::clock;
+use crate::gateway::{Serving, Wait};
+use crate::session::machine::Input;
+use crate::session::progress::Site;
+use crate::session::provision::{Footing, synchronise};
+
+impl Actor {
+    /// What the sandbox tells of its workspace is heard from now on.
+    pub(super) fn serve_requests(&mut self, serving: Serving) {
+        // Here, where nothing was counted yet, an earlier process's figures are counted on from.
+        serving.ledger().restore(self.machine.contacts());
+        let (gate, told) = (serving.gate(), self.told.clone());
+        self.serving = Some(serving);
+        self.tasks.spawn(async move {
+            loop {
+                let input = Input::Step(write_wait(gate.waited().await));
+                if told.send(input).await.is_err() {
+                    return Outcome::Nothing;
+                }
+            }
+        });
+    }
+
+    /// Brings the workspace up to date beside whatever the agent does, and keeps its work from
+    /// then on.
+    pub(super) fn synchronise(&mut self) {
+        let gate = self.serving.as_ref().map(Serving::gate);
+        let (Some(gate), Some(ground)) = (gate, self.ground.clone()) else {
+            return;
+        };
+        let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
+        let (place, told) = (self.place.clone(), self.told.clone());
+        let untouched = !self.keeping;
+        self.tasks.spawn(async move {
+            let footing = Footing {
+                place: &place,
+                ground: &ground,
+                untouched,
+            };
+            let told = &told;
+            Outcome::Input(synchronise(&machinery, &start, footing, &gate, told).await)
+        });
+    }
+
+    /// Keeps what the agent writes from now on.
+    pub(super) fn keep_progress(&mut self) {
+        let gate = self.serving.as_ref().map(Serving::gate);
+        let (Some(gate), Some(site)) = (gate, self.site()) else {
+            return;
+        };
+        if std::mem::replace(&mut self.keeping, true) {
+            return;
+        }
+        let (progress, told) = (Arc::clone(&self.progress), self.told.clone());
+        self.tasks.spawn(async move {
+            progress.follow(&site, &gate, &told).await;
+            Outcome::Nothing
+        });
+    }
+
+    /// What becomes of the work in progress when the sandbox does not go on.
+    pub(super) async fn settle_progress(&mut self, ending: &Ending) {
+        if matches!(ending, Ending::Void) || !self.machine.is_gone() {
+            // The session is over.
+            return self.progress.forget().await;
+        }
+        // The sandbox may be there still: only its agent has ended.
+        if let Some(site) = self.site().filter(|_| self.keeping) {
+            self.progress.keep_last(&site).await;
+        }
+    }
+
+    fn site(&self) -> Option<Site> {
+        Some(Site {
+            place: self.place.clone(),
+            base: self.ground.as_ref()?.commit.clone(),
+        })
+    }
+}
+
+fn write_wait(wait: Wait) -> Step {
+    let detail = format!("{} {}", wait.tool, wait.path);
+    let ended_at = clock::now();
+    Step {
+        name: StepName::WriteWait,
+        started_at: Millis(ended_at.0.saturating_sub_unsigned(wait.ms)),
+        ms: wait.ms,
+        detail: Some(detail.trim_end().to_owned()),
+    }
+}

@@ -1,0 +1,77 @@
+//! Whether the workspace is up to date. The agent does not wait for it; a push does.
+
+use protocol::callback::{PromptResult, Report};
+
+use super::Machine;
+use super::exchange::{Action, Effects, Moment};
+use super::state::{Phase, Standing};
+use crate::git::Synchronised;
+
+/// Most paths in one notice.
+const MOST_NAMED: usize = 10;
+
+impl Machine {
+    /// Brings the workspace up to date, unless it is or that is being done.
+    pub(super) fn synchronise(&mut self, effects: &mut Effects) {
+        if self.state.running.is_some() && self.state.standing.is_none() && !self.synchronising {
+            self.synchronising = true;
+            effects.actions.push(Action::Synchronise);
+        }
+    }
+
+    pub(super) fn synchronised(
+        &mut self,
+        synchronised: Synchronised,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
+        self.synchronising = false;
+        if let Some(paths) = &synchronised.conflict {
+            let message = conflict(paths, &synchronised);
+            self.report(Report::Notice { message }, now, effects);
+        }
+        self.state.standing = Some(Standing {
+            base: synchronised.base,
+            pushed: synchronised.pushed,
+            behind: synchronised.behind,
+        });
+        if self.is_publishing() {
+            self.publish(effects);
+        }
+        self.doze(effects);
+    }
+
+    /// The next prompt tries again. One that is done is over: its work is kept in the sandbox.
+    pub(super) fn unsynchronised(&mut self, message: &str, now: Moment, effects: &mut Effects) {
+        self.synchronising = false;
+        let message = format!(
+            "The workspace is not up to date, since the repository could not be read; its work stays in the sandbox until that works: {message}"
+        );
+        self.report(Report::Notice { message }, now, effects);
+        if self.is_publishing() {
+            self.finish(&PromptResult::Completed, now, effects);
+        }
+        self.doze(effects);
+    }
+
+    fn is_publishing(&self) -> bool {
+        let turn = self
+            .state
+            .running
+            .as_ref()
+            .and_then(|running| running.turn.as_ref());
+        turn.is_some_and(|turn| matches!(turn.phase, Phase::Publishing { .. }))
+    }
+}
+
+fn conflict(paths: &[String], synchronised: &Synchronised) -> String {
+    let mut named = paths.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>();
+    if let Some(more @ 1..) = paths.len().checked_sub(MOST_NAMED) {
+        named.push(format!("{more} more"));
+    }
+    let named = named.join(", ");
+    let head = synchronised.head.get(..12).unwrap_or(&synchronised.head);
+    format!(
+        "The work goes on from commit {head}, not from the newest: what was written to {named} before the workspace was up to date is in the way of newer changes to the same files."
+    )
+}
