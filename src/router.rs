@@ -62,6 +62,7 @@ pub fn router(env: Env) -> Router {
         .route("/api/sessions/{id}/stop", post(sessions::stop))
         .route("/api/sessions/{id}/events", get(sessions::events))
         .route("/api/sessions/{id}/waterfall", get(sessions::waterfall))
+        .route("/api/sessions/{id}/contacts", get(sessions::contacts))
         .route("/api/sessions/{id}/ws-ticket", post(sessions::ticket))
         .route("/api/sessions/{id}/ws", get(sessions::socket))
         .route("/api/statistics/pool", get(statistics::pool))

@@ -190,6 +190,12 @@ impl Core {
                     steps: store.steps()?,
                 })?)
             }
+            Request::Contacts => {
+                self.session()?;
+                Ok(Response::from_json(&protocol::api::ContactList {
+                    contacts: store.contacts()?,
+                })?)
+            }
             Request::IssueTicket { person, origin } => {
                 self.session()?;
                 let ticket = random::token()?;

@@ -4,7 +4,19 @@
 // again, not the agent's own.
 const authors = new Map()
 
-export const Session = async () => ({
+// The agent's second loader of plugins does not know of OPENCODE_DISABLE_PROJECT_CONFIG: before the
+// first answer it imports what a repository has in `.opencode/plugin` and names in its settings.
+// Nothing that the server needs is in the working tree, so whatever it imports from there is empty.
+const ignoreCodeOf = (directory) =>
+  Bun.plugin({
+    name: "ignore-code-of-the-repository",
+    setup(build) {
+      const prefix = directory.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")
+      build.onLoad({ filter: new RegExp(`^${prefix}/`) }, () => ({ contents: "export default {}", loader: "js" }))
+    },
+  })
+
+export const Session = async ({ directory }) => (ignoreCodeOf(directory), {
   "chat.message": async (input, output) => {
     const author = output.parts.map((part) => part.metadata?.author).find((one) => one?.name && one?.email)
     if (author) authors.set(input.sessionID, author)

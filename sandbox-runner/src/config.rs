@@ -422,7 +422,7 @@ mod tests {
             ("MODEL_PRICES", "3 dollars"),
             ("SESSION_BUDGET_USD", "5"),
             ("EGRESS_INTERNAL_HOSTS", "mirror.example.com 10.0.0.1"),
-            ("DEPOT_URL", "/directory"),
+            ("DEPOT_URL", "/srv/layers"),
         ];
         for (name, value) in cases {
             let error = read(&[(name, value)]).unwrap_err();

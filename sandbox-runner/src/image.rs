@@ -22,7 +22,7 @@ use protocol::command::BuildImage;
 use protocol::image::{Base, BuildStep, BuiltImage, EnvironmentName, Specification};
 use protocol::{ImageId, Millis};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinError;
 
 use self::build::Build;
@@ -30,7 +30,7 @@ use self::ground::RECIPE;
 use self::shelf::Shelf;
 use crate::clock;
 use crate::gateway::Gateway;
-use crate::layer::{LayerId, LayerStore};
+use crate::layer::{LayerError, LayerId, LayerStore};
 use crate::sandbox::channel::ChannelError;
 use crate::sandbox::{HOME, SandboxBackend, SandboxError};
 
@@ -131,6 +131,8 @@ pub enum ImageError {
     NoEnvironment(EnvironmentName),
     #[error("failed to keep what the image holds")]
     Freeze(#[source] SandboxError),
+    #[error("failed to keep the layer that has the packages")]
+    Keep(#[source] LayerError),
     #[error("failed to read {path}")]
     Read {
         path: PathBuf,
@@ -150,6 +152,7 @@ pub enum ImageError {
 /// The images of this runner.
 pub struct Images {
     workshop: Arc<Workshop>,
+    made: Notify,
 }
 
 struct Workshop {
@@ -189,18 +192,20 @@ impl Images {
                 turns: Mutex::default(),
                 places: Semaphore::new(PLACES),
             }),
+            made: Notify::new(),
         }
     }
 
     /// The image that was made last.
     pub fn newest(&self, base: &Base) -> Result<Option<Image>, ImageError> {
-        self.workshop.shelf.newest(base)
+        self.workshop.newest(base)
     }
 
     /// The newest image of each base, as the Worker is told of them.
     pub fn held(&self) -> Result<Vec<HeldImage>, ImageError> {
-        let images = self.workshop.shelf.all()?;
-        let held = images.into_iter().map(|image| HeldImage {
+        let images = self.workshop.shelf.all()?.into_iter();
+        let images = images.filter(|image| self.workshop.is_whole(image));
+        let held = images.map(|image| HeldImage {
             image: image.id,
             base: image.base,
             commit: image.commit,
@@ -209,12 +214,25 @@ impl Images {
         Ok(held.collect())
     }
 
+    /// The layers of all images that have not expired.
+    pub fn layers(&self) -> Result<Vec<LayerId>, ImageError> {
+        let images = self.workshop.shelf.kept()?.into_iter();
+        Ok(images.flat_map(|image| image.layers).collect())
+    }
+
+    /// Returns when an image was made since the last call, for one caller.
+    pub async fn made(&self) {
+        self.made.notified().await;
+    }
+
     /// Makes an image unless there is one by now. What an environment is to hold only its orders
     /// say, so this is for the repository's own.
     pub async fn build(&self, base: &Base) -> Result<Image, ImageError> {
         let (workshop, base) = (Arc::clone(&self.workshop), base.clone());
         let made = tokio::spawn(async move { workshop.need(&base).await });
-        made.await.map_err(ImageError::Interrupted)?
+        let image = made.await.map_err(ImageError::Interrupted)??;
+        self.made.notify_one();
+        Ok(image)
     }
 
     /// Carries out an order; what is printed goes to the log. An image that the order has led to
@@ -225,7 +243,9 @@ impl Images {
     pub async fn order(&self, order: &BuildImage, log: Arc<Log>) -> Result<Made, ImageError> {
         let (workshop, order) = (Arc::clone(&self.workshop), order.clone());
         let made = tokio::spawn(async move { workshop.order(&order, &log).await });
-        made.await.map_err(ImageError::Interrupted)?
+        let made = made.await.map_err(ImageError::Interrupted)??;
+        self.made.notify_one();
+        Ok(made)
     }
 }
 
@@ -233,7 +253,7 @@ impl Workshop {
     async fn need(&self, base: &Base) -> Result<Image, ImageError> {
         let turn = self.turn(base);
         let _turn = turn.lock().await;
-        if let Some(image) = self.shelf.newest(base)? {
+        if let Some(image) = self.newest(base)? {
             return Ok(image);
         }
         if let Some(environment) = &base.environment {
@@ -255,7 +275,7 @@ impl Workshop {
     async fn order(&self, order: &BuildImage, log: &Log) -> Result<Made, ImageError> {
         let turn = self.turn(&order.base);
         let _turn = turn.lock().await;
-        let known = self.shelf.newest(&order.base)?;
+        let known = self.newest(&order.base)?;
         if let Some(known) = &known
             && known.id == order.image
         {
@@ -300,6 +320,16 @@ impl Workshop {
             system: self.system.clone(),
             recipe: RECIPE,
         }
+    }
+
+    fn newest(&self, base: &Base) -> Result<Option<Image>, ImageError> {
+        let newest = self.shelf.newest(base)?;
+        Ok(newest.filter(|image| self.is_whole(image)))
+    }
+
+    /// A loss of power can take the layers of an image that was just made.
+    fn is_whole(&self, image: &Image) -> bool {
+        image.layers.iter().all(|layer| self.layers.exists(layer))
     }
 
     fn turn(&self, base: &Base) -> Turn {

@@ -14,11 +14,9 @@
 //! it. `settled` is there once it is done; a layer without it that an earlier boot of the machine
 //! made may lack anything, and is swept.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::syncfs;
@@ -47,9 +45,6 @@ const SETTLED: &str = "settled";
 const FS: &str = "fs";
 const AGENT: &str = "agent";
 const SYSTEM: &str = "system";
-
-/// Who owns what a sandbox wrote when the runner is root; otherwise the runner itself does.
-pub const OWNER: u32 = 1000;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerMeta {
@@ -137,8 +132,7 @@ pub enum LayerError {
 pub struct LayerStore {
     root: PathBuf,
     trash: Trash,
-    /// How many leases each layer is part of.
-    leased: Arc<Mutex<HashMap<LayerId, usize>>>,
+    leased: lease::Leased,
 }
 
 /// What `intent.json` holds while a layer is being committed, and `meta.json` from then on.
@@ -157,7 +151,7 @@ impl LayerStore {
         Self {
             root,
             trash,
-            leased: Arc::default(),
+            leased: lease::Leased::default(),
         }
     }
 

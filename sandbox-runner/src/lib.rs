@@ -9,6 +9,7 @@
 //! - [`session`]: one task for each sandbox, from its start to its end.
 //! - [`pool`]: sandboxes that are ready before anybody asks.
 //! - [`image`] and [`layer`]: a repository at a commit with warm caches.
+//! - [`collector`]: removes what nothing starts from any more.
 //! - [`sandbox`]: the isolated process tree; [`init`] is what runs as its first process.
 //! - [`agent`]: drives the agent server inside, and turns what it says into reports.
 //! - [`git`]: commits and pushes, inside the sandbox.
@@ -20,6 +21,7 @@ pub mod agent;
 pub mod callback;
 mod cause;
 mod clock;
+pub mod collector;
 pub mod config;
 #[cfg(test)]
 mod fixture;

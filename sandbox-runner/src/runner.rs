@@ -11,10 +11,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::agent::launch;
 use crate::clock;
+use crate::collector::Collector;
 use crate::config::Config;
 use crate::gateway::egress::Egress;
 use crate::gateway::{Gateway, GatewayError};
 use crate::image::{self, Images, System};
+use crate::layer::depot::{Depot, DepotError};
 use crate::pool::Pool;
 use crate::register::{Registration, credentials, keep_registered};
 use crate::sandbox::doctor::{self, DoctorError, Machine};
@@ -49,6 +51,8 @@ pub enum RunnerError {
     },
     #[error("failed to make the Worker's client")]
     Worker(#[source] WorkerError),
+    #[error("failed to open the depot")]
+    Depot(#[source] DepotError),
     #[error("failed to make the gateway")]
     Gateway(#[source] GatewayError),
     #[error("failed to listen on {address}; set RUNNER_LISTEN to an address that is free")]
@@ -98,6 +102,15 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         Arc::clone(&gateway),
         System::read(),
     ));
+    let depot = config.depot.as_ref().map(Depot::open);
+    let depot = depot.transpose().map_err(RunnerError::Depot)?;
+    let collector = Collector {
+        backend: backend.clone(),
+        images: Arc::clone(&images),
+        store: Arc::clone(&store),
+        layers: backend.layers().clone(),
+        depot: depot.map(Arc::new),
+    };
 
     let (sessions, supervisor) = sessions();
     let listener = TcpListener::bind(config.listen).await;
@@ -133,6 +146,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         images: Arc::clone(&machinery.images),
         pool,
     };
+    let collecting = tokio::spawn(collector.run());
     let registering = tokio::spawn(keep_registered(worker, registration));
     let commands = Commands {
         keys: config.keys.clone(),
@@ -154,6 +168,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    collecting.abort();
     registering.abort();
     tracing::info!("stopping; sandboxes live on");
     Ok(())

@@ -74,6 +74,7 @@ async fn a_run_is_told_as_the_agent_holds_it() {
             );
             assert_eq!(request.body["model"], "scripted-1");
         }
+        stage.assert_own_configuration_is_ignored();
         let contacts = stage.gateway.ledger().list();
         assert_eq!(contacts.len(), 1);
         assert_eq!(

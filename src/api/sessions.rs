@@ -5,6 +5,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::api::{CreatePrompt, CreateSession, CreatedSession, EditPrompt, SessionList};
+use protocol::branch::is_branch_name;
 use protocol::event::{Mode, Source};
 use protocol::image::Base;
 use protocol::{Millis, PromptId, Seq, SessionId};
@@ -109,19 +110,8 @@ async fn reserve(caller: &Caller, wanted: &CreateSession) -> Result<SessionId, E
     }
 }
 
-/// A branch name that git would accept (git-check-ref-format), so that no command sees another.
 pub(super) fn checked_branch(branch: String) -> Result<String, Error> {
-    let plain =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/');
-    let parts_fit = branch
-        .split('/')
-        .all(|part| !part.is_empty() && !part.starts_with(['.', '-']) && !part.ends_with(".lock"));
-    let fits = branch.len() <= 200
-        && branch.bytes().all(plain)
-        && parts_fit
-        && !branch.contains("..")
-        && !branch.ends_with('.');
-    if fits {
+    if is_branch_name(&branch) {
         Ok(branch)
     } else {
         Err(Error::invalid("bad_branch", "that is no branch name"))
@@ -314,6 +304,17 @@ pub async fn waterfall(
     asked(env, &id, &parts, |_| Ask::Waterfall).await
 }
 
+/// `GET /api/sessions/{id}/contacts`
+#[worker::send]
+pub async fn contacts(
+    State(env): State<Env>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Error> {
+    let (parts, _) = request.into_parts();
+    asked(env, &id, &parts, |_| Ask::Contacts).await
+}
+
 /// `POST /api/sessions/{id}/ws-ticket`
 #[worker::send]
 pub async fn ticket(
@@ -370,21 +371,4 @@ pub async fn socket(
         stub.fetch_with_request(worker::Request::new_with_init(&url, &init)?)
             .await?,
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::checked_branch;
-
-    #[test]
-    fn only_names_that_git_accepts_are_branches() {
-        for good in ["main", "feature/a-b_c.d", "v1.2"] {
-            assert!(checked_branch(good.to_owned()).is_ok(), "{good}");
-        }
-        for bad in [
-            "", "-x", "a/-x", "a..b", "a b", "a:b", "/a", "a/", "a.lock", ".a", "a~1", "é",
-        ] {
-            assert!(checked_branch(bad.to_owned()).is_err(), "{bad}");
-        }
-    }
 }

@@ -214,6 +214,10 @@ impl Core {
             Failure::Passing(message.to_owned())
         })?;
         let public_url = config::public_url(&self.env).map_err(Error::from)?;
+        let database = Database::new(&self.env).map_err(Error::from)?;
+        let settings = database::repositories::settings(&database, &state.repository)
+            .await
+            .map_err(Error::from)?;
         let start = Command::Start(Start {
             session: state.session.clone(),
             sandbox: sandbox.clone(),
@@ -227,8 +231,8 @@ impl Core {
             environment: state.environment.clone(),
             warm: placement.warm,
             snapshot: state.snapshot.as_ref().map(|kept| kept.id.clone()),
-            egress: None,
-            spent_microdollars: 0,
+            egress: Some(settings.egress),
+            spent_microdollars: self.store().and_then(|store| Ok(store.spent()?))?,
         });
         self.post(&placement.url, &start).await?;
         let claim = Step {

@@ -26,6 +26,7 @@ use protocol::callback::Batch;
 use protocol::command::Model;
 use protocol::event::{FileChange, Person, Prompt, Repository, Source, Step};
 use protocol::image::{Base, EnvironmentName};
+use protocol::ledger::Contact;
 use protocol::{Epoch, Fact, Millis, PartId, PromptId, RunnerId, SandboxId, SessionId, SnapshotId};
 use serde::{Deserialize, Serialize};
 
@@ -188,7 +189,7 @@ pub enum Input {
     Expired(Deadline),
 }
 
-/// A fact for the log, or text of a part that is still growing.
+/// A fact for the log, text of a part that is still growing, or what a sandbox has reached.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     Fact(Fact),
@@ -196,6 +197,11 @@ pub enum Output {
         part: PartId,
         offset: u64,
         text: String,
+    },
+    /// Totals of a sandbox's ledger, which replace those before; no part of the log.
+    Contacts {
+        epoch: Epoch,
+        contacts: Vec<Contact>,
     },
 }
 

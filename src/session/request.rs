@@ -40,6 +40,7 @@ pub enum Request {
         limit: i64,
     },
     Waterfall,
+    Contacts,
     IssueTicket {
         person: Person,
         origin: String,

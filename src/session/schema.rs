@@ -3,7 +3,8 @@
 use crate::platform::migration;
 use crate::platform::sql::{Sql, SqlError};
 
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), json TEXT NOT NULL);
     CREATE TABLE events (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, json TEXT NOT NULL);
     CREATE TABLE prompts (id TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
@@ -24,7 +25,14 @@ const STEPS: &[&str] = &["
     ) WITHOUT ROWID;
     CREATE TABLE seen (id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
     CREATE INDEX seen_by_time ON seen (at)
-"];
+    ",
+    "
+    CREATE TABLE contacts (
+        epoch INTEGER NOT NULL, host TEXT NOT NULL, kind TEXT NOT NULL, verdict TEXT NOT NULL,
+        json TEXT NOT NULL, PRIMARY KEY (epoch, host, kind, verdict)
+    ) WITHOUT ROWID
+",
+];
 
 /// Brings the object's tables to the newest version.
 pub fn migrate(sql: &impl Sql) -> Result<(), SqlError> {

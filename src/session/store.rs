@@ -4,6 +4,7 @@
 //! it, in this life of the object or the next, sees all of it or nothing.
 
 mod admission;
+mod contacts;
 #[cfg(test)]
 mod tests;
 
@@ -150,6 +151,7 @@ impl<S: Sql> Store<S> {
                     let (part, offset, text) = (*part, *offset, text.clone());
                     committed.push(Committed::Delta { part, offset, text });
                 }
+                Output::Contacts { epoch, contacts } => self.write_contacts(*epoch, contacts)?,
             }
         }
         self.sql.run(

@@ -55,8 +55,10 @@ pub struct Start {
     pub epoch: Epoch,
     pub repository: Repository,
     /// Where the work starts from.
+    #[serde(deserialize_with = "crate::branch::deserialize")]
     pub branch: String,
     /// Where the work goes; the gateway lets this sandbox push nowhere else.
+    #[serde(deserialize_with = "crate::branch::deserialize")]
     pub work_branch: String,
     pub model: Model,
     /// The first part number that is free in this session.

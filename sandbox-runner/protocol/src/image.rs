@@ -11,6 +11,7 @@ use crate::event::Repository;
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Base {
     pub repository: Repository,
+    #[serde(deserialize_with = "crate::branch::deserialize")]
     pub branch: String,
     /// Absent for the environment that the repository's own files describe.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //!
-//! - [`id`]: every identifier is a type of its own.
+//! - [`id`]: every identifier is a type of its own; [`branch`]: what a branch may be named.
 //! - [`image`]: what sandboxes start from.
 //! - [`event`]: the ordered log of a session, which is what every client reads.
 //! - [`frame`]: what travels on a client's WebSocket.
@@ -18,6 +18,7 @@
 //! nothing is renamed, and `tests/golden` holds one example of each.
 
 pub mod api;
+pub mod branch;
 pub mod callback;
 pub mod command;
 pub mod egress;

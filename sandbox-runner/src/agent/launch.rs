@@ -91,6 +91,9 @@ pub fn launch(place: &Place<'_>, model: &Model) -> Launch {
         // Not the home's: into a configuration folder of its own the agent would install a package
         // first. The plugin takes this back for the programs that the agent runs.
         ("XDG_CONFIG_HOME", format!("{}/config", place.tools)),
+        // Nor the home's own settings and plugins, which set-up could have left there: this is where
+        // the agent looks for them, and for nothing that it writes.
+        ("OPENCODE_TEST_HOME", place.tools.to_owned()),
         ("OPENCODE_CONFIG_CONTENT", config(place, model).to_string()),
         ("OPENCODE_CLIENT", "runner".to_owned()),
         // The repository could load code into the server, and there is no registry to install

@@ -1,4 +1,7 @@
-//! Which image of a base is the newest: one small file for each, replaced as a whole.
+//! Which image of a base is the newest and which was it before: two small files for each, replaced
+//! as a whole.
+//!
+//! What is older has expired: nothing starts from it any more.
 
 use std::fs;
 use std::io;
@@ -9,6 +12,9 @@ use protocol::image::Base;
 
 use super::{Image, ImageError};
 use crate::sandbox::{directory, durable};
+
+const NEWEST: &str = "json";
+const PREVIOUS: &str = "previous";
 
 pub(super) struct Shelf {
     root: PathBuf,
@@ -22,7 +28,7 @@ impl Shelf {
     /// What an earlier version of this program wrote and this one does not know is no image: it is
     /// replaced by the next one.
     pub(super) fn newest(&self, base: &Base) -> Result<Option<Image>, ImageError> {
-        let path = self.path(base, "json");
+        let path = self.path(base, NEWEST);
         match fs::read(&path) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -30,18 +36,32 @@ impl Shelf {
         }
     }
 
-    /// The newest image of every base. A file that cannot be read is passed over.
+    /// Every image that has not expired.
+    pub(super) fn kept(&self) -> Result<Vec<Image>, ImageError> {
+        let mut images = self.all()?;
+        images.extend(self.with_extension(PREVIOUS)?);
+        Ok(images)
+    }
+
+    /// The newest image of every base. A file that cannot be parsed is passed over.
     pub(super) fn all(&self) -> Result<Vec<Image>, ImageError> {
+        self.with_extension(NEWEST)
+    }
+
+    fn with_extension(&self, wanted: &str) -> Result<Vec<Image>, ImageError> {
         let mut images = Vec::new();
         for owner in entries(&self.root)? {
             for repository in entries(&owner)? {
                 for file in entries(&repository)? {
                     if file
                         .extension()
-                        .is_some_and(|extension| extension == "json")
+                        .is_some_and(|extension| extension == wanted)
                     {
-                        let image = fs::read(&file).ok();
-                        images.extend(image.and_then(|json| serde_json::from_slice(&json).ok()));
+                        let json = fs::read(&file).map_err(|source| ImageError::Read {
+                            path: file.clone(),
+                            source,
+                        })?;
+                        images.extend(serde_json::from_slice::<Image>(&json).ok());
                     }
                 }
             }
@@ -51,9 +71,16 @@ impl Shelf {
 
     /// The image is the newest of its branch when this returns, also after a loss of power.
     pub(super) fn put(&self, image: &Image) -> Result<(), ImageError> {
-        let path = self.path(&image.base, "json");
+        let before = self.newest(&image.base).unwrap_or_default();
+        let before = before.filter(|before| before.id != image.id);
+        let path = self.path(&image.base, NEWEST);
         let parent = self.directory(&image.base.repository);
         directory::create(&parent, directory::PASSABLE)
+            .and_then(|()| match before {
+                // First, so that what somebody is starting from is on record at every moment.
+                Some(before) => durable::write_json(&self.path(&image.base, PREVIOUS), &before),
+                None => Ok(()),
+            })
             .and_then(|()| durable::write_json(&path, image))
             .map_err(|source| ImageError::Write { path, source })
     }
@@ -162,16 +189,35 @@ mod tests {
             ("main", 1),
             ("main", 2),
             ("feature/x", 3),
-            ("feature%2Fx", 4),
+            ("feature-2Fx", 4),
         ] {
             shelf.put(&image(branch, number)).unwrap();
         }
-        for (branch, number) in [("main", 2), ("feature/x", 3), ("feature%2Fx", 4)] {
+        for (branch, number) in [("main", 2), ("feature/x", 3), ("feature-2Fx", 4)] {
             assert_eq!(
                 shelf.newest(&base(branch)).unwrap(),
                 Some(image(branch, number))
             );
         }
+    }
+
+    #[test]
+    fn an_image_expires_when_there_are_two_newer_ones() {
+        let root = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(root.path().to_owned());
+        for (branch, number) in [("main", 1), ("main", 2), ("main", 3), ("main", 3), ("x", 4)] {
+            shelf.put(&image(branch, number)).unwrap();
+        }
+        let kept = shelf.kept().unwrap();
+        for number in 1..=4 {
+            let id = ImageId::from_random([number; 16]);
+            assert_eq!(
+                kept.iter().any(|image| image.id == id),
+                number != 1,
+                "{number}"
+            );
+        }
+        assert_eq!(shelf.all().unwrap().len(), 2);
     }
 
     #[test]

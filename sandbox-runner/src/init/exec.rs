@@ -118,7 +118,7 @@ fn pump(
     let (writer, events) = (Arc::clone(writer), events.clone());
     background(move || {
         let mut buffer = vec![0; MAX_OUTPUT];
-        while let Ok(length @ 1..) = from.read(&mut buffer) {
+        while let Ok(length @ 1..) = read(&mut from, &mut buffer) {
             let frame = encode(kind, buffer.get(..length).unwrap_or_default());
             let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
             if writer.write_all(&frame).is_err() {
@@ -133,9 +133,20 @@ fn pump(
 /// The runner sends nothing after its request, so a read returns when it has gone.
 fn watch(mut stream: UnixStream, events: Sender<Event>) -> io::Result<()> {
     background(move || {
-        let _ = stream.read(&mut [0]);
+        let _ = read(&mut stream, &mut [0]);
         let _ = events.send(Event::Disconnected);
     })
+}
+
+/// Reads on after a signal. PID 1 takes none from inside, but whoever sends one while a program is
+/// being started, which blocks signals for that moment, still interrupts what a thread waits for.
+fn read(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match from.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
 }
 
 fn background(work: impl FnOnce() + Send + 'static) -> io::Result<()> {

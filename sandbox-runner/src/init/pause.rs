@@ -44,7 +44,9 @@ fn all_stopped() -> io::Result<bool> {
         let state = stat
             .rsplit_once(')')
             .and_then(|(_, rest)| rest.trim_start().chars().next());
-        if state.is_some_and(|state| !matches!(state, 'T' | 't' | 'Z' | 'X')) {
+        // One that waits in the kernel, as the parent of a stopped `vfork` does, stops before it
+        // goes on by itself.
+        if state.is_some_and(|state| !matches!(state, 'T' | 't' | 'D' | 'Z' | 'X')) {
             return Ok(false);
         }
     }

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::Millis;
 use rustix::fs::statvfs;
@@ -26,12 +26,20 @@ pub fn collect(
     store: &LayerStore,
     used: impl IntoIterator<Item = LayerId>,
 ) -> Result<Vec<LayerId>, LayerError> {
+    collect_at(store, used, Instant::now())
+}
+
+fn collect_at(
+    store: &LayerStore,
+    used: impl IntoIterator<Item = LayerId>,
+    now: Instant,
+) -> Result<Vec<LayerId>, LayerError> {
     let used: HashSet<LayerId> = used.into_iter().collect();
     let mut removed = Vec::new();
     for id in store.ids()? {
         // A clock that went backwards makes a layer young.
         let old = store.age(&id).is_some_and(|age| age >= GRACE);
-        if old && !used.contains(&id) && store.discard(&id)? {
+        if old && !used.contains(&id) && store.discard(&id, now)? {
             removed.push(id);
         }
     }
@@ -53,8 +61,19 @@ pub fn evict(
     store: &LayerStore,
     depot: &Depot,
     used: &HashSet<LayerId>,
+    idle: Vec<Idle>,
+    bytes: u64,
+) -> Result<Vec<LayerId>, LayerError> {
+    evict_at(store, depot, used, idle, bytes, Instant::now())
+}
+
+fn evict_at(
+    store: &LayerStore,
+    depot: &Depot,
+    used: &HashSet<LayerId>,
     mut idle: Vec<Idle>,
     bytes: u64,
+    now: Instant,
 ) -> Result<Vec<LayerId>, LayerError> {
     idle.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.used_at));
     let mut removed = Vec::new();
@@ -70,13 +89,23 @@ pub fn evict(
             let Some(packed) = depot.holds(store, &id) else {
                 continue;
             };
-            if store.discard(&id)? {
+            if store.discard(&id, now)? {
                 freed = freed.saturating_add(packed.content);
                 removed.push(id);
             }
         }
     }
     Ok(removed)
+}
+
+impl LayerStore {
+    /// How full the volume is that the layers are on.
+    pub fn usage(&self) -> Result<Usage, LayerError> {
+        Usage::of(&self.root).map_err(|source| LayerError::List {
+            path: self.root.clone(),
+            source,
+        })
+    }
 }
 
 /// How full a volume is.

@@ -17,7 +17,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags, access};
 
 use self::control::Control;
 use self::hierarchy::Mounts;
@@ -148,11 +148,15 @@ impl Driver {
             return Self(Kind::None);
         };
         let mounts = Mounts::read();
-        let separate = v1::Hierarchies::prepare(&mounts, &owner);
+        // There may be a directory of another user's runner, whose state directory has been removed
+        // and had the same number.
+        let separate = v1::Hierarchies::prepare(&mounts, &owner)
+            .filter(|found| found.parents().into_iter().all(writable));
         let enforced = separate.as_ref().map(v1::Hierarchies::enforced);
         // Not looked at if it cannot be better: to look means to prepare.
         if enforced.is_none_or(|enforced| !enforced.all())
             && let Some(tree) = v2::Tree::prepare(&mounts, &owner)
+            && writable(tree.parent())
             && tree.enforced().count() >= enforced.unwrap_or_default().count()
         {
             return Self(Kind::Unified(tree));
@@ -370,6 +374,10 @@ impl Entrance {
         }
         Ok(())
     }
+}
+
+fn writable(directory: &Path) -> bool {
+    access(directory, Access::WRITE_OK).is_ok()
 }
 
 /// What the state directory is called among control groups. Its path is not enough: runners in

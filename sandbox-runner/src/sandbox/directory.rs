@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+/// The group can pass through but not list, and others cannot even pass: the root of all of them.
+pub(crate) const CLOSED: u32 = 0o710;
 /// Others can pass through but not list: the runner's own directories.
 pub(crate) const PASSABLE: u32 = 0o711;
 /// Others can read: what a sandbox sees.

@@ -7,8 +7,10 @@
 //! ```
 //! The runner owns all of it but what a sandbox writes (`upper`, `work`, `agent`, `system`), which
 //! belongs to user 1000 if the runner is root: the same on every machine, whichever user a sandbox
-//! runs as. Others can pass through the directories and not list them, since sandboxes reach what
-//! they see of it by these paths while they start.
+//! runs as. Sandboxes reach what they see of it by these paths while they start, so the group of that
+//! user can pass through the root and not list it, and so through the directories below. Nobody
+//! else can: a program that a sandbox marked to run as its owner is there to be run by the host's
+//! other users otherwise.
 
 use std::fs::{self, File};
 use std::io;
@@ -17,8 +19,10 @@ use std::path::{Path, PathBuf};
 
 use protocol::SandboxId;
 use rustix::fs::{FlockOperation, flock, statfs};
+use rustix::process::getuid;
 
-use super::directory::{self, PASSABLE, READABLE};
+use super::confinement::AGENT_ID;
+use super::directory::{self, CLOSED, PASSABLE, READABLE};
 
 /// Changes whenever what is on disk can no longer be read or used as before.
 const FORMAT: &str = "2";
@@ -82,6 +86,7 @@ impl StateDirectory {
             let path = root.join(name);
             created(&path, directory::create(&path, PASSABLE))?;
         }
+        created(root, close(root))?;
         created(&format, fs::write(&format, FORMAT))?;
         let empty = root.join("empty");
         created(&empty, directory::create(&empty, READABLE))?;
@@ -139,6 +144,13 @@ impl StateDirectory {
     pub(super) fn sandbox(&self, id: &SandboxId) -> SandboxDirectory {
         SandboxDirectory(self.sandboxes().join(id.as_str()))
     }
+}
+
+fn close(root: &Path) -> io::Result<()> {
+    if getuid().is_root() {
+        chown(root, None, Some(AGENT_ID))?;
+    }
+    directory::create(root, CLOSED)
 }
 
 impl SandboxDirectory {

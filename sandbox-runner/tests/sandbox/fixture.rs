@@ -105,6 +105,16 @@ impl Fixture {
         self.backend.create(&spec(layers)).await.unwrap()
     }
 
+    /// The number on the host of a sandbox's first process.
+    pub(crate) async fn init(&self, id: &SandboxId) -> i32 {
+        let records = self.backend.list().await.unwrap();
+        let record = records.into_iter().find(|record| &record.id == id).unwrap();
+        match record.state {
+            SandboxState::Running(process) => process.pid,
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(crate) fn directory(&self, id: &SandboxId) -> PathBuf {
         self.state.0.path().join("sandboxes").join(id.as_str())
     }

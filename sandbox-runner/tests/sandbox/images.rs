@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use protocol::callback::Credentials;
 use protocol::command::BuildImage;
@@ -11,12 +12,14 @@ use protocol::egress::{DEFAULTS, HostName};
 use protocol::event::Repository;
 use protocol::image::{Base, Specification};
 use protocol::{ImageId, Millis};
+use sandbox_runner::collector::Collector;
 use sandbox_runner::config::Upstream;
 use sandbox_runner::gateway::Gateway;
 use sandbox_runner::gateway::egress::Egress;
 use sandbox_runner::image::{self, Image, ImageError, Images, Log, Made, System, WORKSPACE};
 use sandbox_runner::layer::LayerId;
 use sandbox_runner::sandbox::SandboxBackend;
+use sandbox_runner::store::Store;
 
 use crate::fixture::Fixture;
 use crate::forge::Forge;
@@ -26,7 +29,7 @@ const MANIFEST: &str = "[package]\nname = \"hello\"\nversion = \"0.1.0\"\neditio
 const PASSING: &str = "#[test]\nfn adds() { assert_eq!(1 + 1, 2); }\n";
 const FAILING: &str = "#[test]\nfn adds() { assert_eq!(1 + 1, 3); }\n";
 
-fn images(fixture: &Fixture, forge: &Forge) -> Images {
+pub(crate) fn images(fixture: &Fixture, forge: &Forge) -> Images {
     let provider = Upstream {
         base_url: "http://127.0.0.1:9".to_owned(),
         key: None,
@@ -102,7 +105,7 @@ fn layer(fixture: &Fixture, id: &LayerId) -> PathBuf {
     fixture.path().join("layers").join(id.as_str())
 }
 
-fn base(branch: &str) -> Base {
+pub(crate) fn base(branch: &str) -> Base {
     Base {
         repository: Repository::parse("octo/hello").unwrap(),
         branch: branch.to_owned(),
@@ -460,4 +463,58 @@ async fn an_image_that_several_ask_for_is_made_once() {
     let base = base("main");
     let (first, second) = tokio::join!(images.build(&base), images.build(&base));
     assert_eq!(first.unwrap(), second.unwrap());
+}
+
+/// As if it had been made an hour ago.
+fn age(fixture: &Fixture, layer: &LayerId) {
+    let meta = fixture.path().join(format!("layers/{layer}/meta.json"));
+    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    let meta = std::fs::File::open(meta).unwrap();
+    meta.set_modified(hour_ago).unwrap();
+}
+
+#[tokio::test]
+async fn layers_of_an_expired_image_go_unless_a_sandbox_is_made_of_it() {
+    let (fixture, forge) = (Fixture::new(), Forge::start().await);
+    let images = images(&fixture, &forge);
+    let mut layers = Vec::new();
+    forge.commit("octo/hello", &[("file", "")]);
+    for (seed, version) in (1..).zip(["unused", "used", "previous", "newest"]) {
+        // From nothing each, so that none lies upon another.
+        let forced = BuildImage {
+            force: true,
+            ..order("main", seed)
+        };
+        let image = ready(&images, &forced).await;
+        if version == "used" {
+            fixture.create(&image.layers).await;
+        }
+        layers.extend(image.layers);
+    }
+    for layer in &layers {
+        age(&fixture, layer);
+    }
+    let collector = Collector {
+        backend: fixture.backend.clone(),
+        images: Arc::new(images),
+        store: Arc::new(Store::open(&fixture.path().join("runner.sqlite")).unwrap()),
+        layers: fixture.backend.layers().clone(),
+        depot: None,
+    };
+    let unused = layers.remove(0);
+    assert_eq!(collector.collect().await.unwrap(), [unused]);
+    assert!(layers.iter().all(|layer| collector.layers.exists(layer)));
+}
+
+#[tokio::test]
+async fn an_image_whose_layers_were_lost_is_made_again() {
+    let (fixture, forge) = (Fixture::new(), Forge::start().await);
+    forge.commit("octo/hello", &[("file", "")]);
+    let images = images(&fixture, &forge);
+    let lost = images.build(&base("main")).await.unwrap();
+    let path = fixture.path().join("layers").join(lost.layers[0].as_str());
+    std::fs::remove_dir_all(path).unwrap();
+    assert_eq!(images.newest(&base("main")).unwrap(), None);
+    let image = ready(&images, &order("main", 1)).await;
+    assert_eq!(image.reason, "no image yet");
 }

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use protocol::SandboxId;
 use sandbox_runner::sandbox::namespaces::Tool;
-use sandbox_runner::sandbox::record::SandboxState;
 use sandbox_runner::sandbox::{SandboxBackend, doctor};
 
 use crate::fixture::Fixture;
@@ -75,7 +73,7 @@ async fn no_two_sandboxes_run_as_the_same_user_of_the_host() {
     let mut users = BTreeSet::new();
     for _ in 0..2 {
         let id = fixture.create(&[]).await.id;
-        let first = format!("/proc/{}/status", init(&fixture, &id).await);
+        let first = format!("/proc/{}/status", fixture.init(&id).await);
         let status = fs::read_to_string(first).unwrap();
         users.extend(
             status
@@ -88,22 +86,12 @@ async fn no_two_sandboxes_run_as_the_same_user_of_the_host() {
     assert_eq!(users, BTreeSet::from(expected));
 }
 
-/// The number on the host of a sandbox's first process.
-async fn init(fixture: &Fixture, id: &SandboxId) -> i32 {
-    let records = fixture.backend.list().await.unwrap();
-    let record = records.into_iter().find(|record| &record.id == id).unwrap();
-    match record.state {
-        SandboxState::Running(process) => process.pid,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[tokio::test]
 async fn no_process_of_a_sandbox_has_a_capability_or_can_gain_one() {
     let fixture = Fixture::new();
     let id = fixture.create(&[]).await.id;
     let status = fixture.text(&id, "cat /proc/self/status").await;
-    let first = format!("/proc/{}/status", init(&fixture, &id).await);
+    let first = format!("/proc/{}/status", fixture.init(&id).await);
     let status = fs::read_to_string(first).unwrap() + &status;
     let capabilities: Vec<_> = status
         .lines()

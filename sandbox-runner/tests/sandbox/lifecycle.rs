@@ -6,8 +6,9 @@ use std::time::Duration;
 use rustix::process::{Signal, pidfd_send_signal};
 use sandbox_runner::init::wire::SpawnSpec;
 use sandbox_runner::layer::LayerId;
+use sandbox_runner::sandbox::limits::Limits;
 use sandbox_runner::sandbox::record::SandboxState;
-use sandbox_runner::sandbox::{Adoption, SandboxBackend, SandboxError};
+use sandbox_runner::sandbox::{Adoption, SandboxBackend, SandboxError, SandboxSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::fixture::{Fixture, LIMIT, open_process, spec, wait_for_end};
@@ -215,6 +216,109 @@ async fn a_sandbox_cannot_be_created_twice_or_on_a_layer_that_is_not_there() {
         "{unknown:?}"
     );
     assert_eq!(fixture.backend.list().await.unwrap().len(), 1);
+}
+
+/// The process that a sandbox was copied from.
+fn parent(pid: i32) -> i32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    fields.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn kill(pid: i32) {
+    let process = open_process(pid).unwrap();
+    pidfd_send_signal(&process, Signal::KILL).unwrap();
+    wait_for_end(&process);
+}
+
+#[tokio::test]
+async fn sandboxes_outlive_the_zygote_and_the_next_one_has_another() {
+    let fixture = Fixture::new();
+    let first = fixture.create(&[]).await.id;
+    kill(parent(fixture.init(&first).await));
+    assert_eq!(fixture.text(&first, "echo alive").await, "alive");
+    let second = fixture.create(&[]).await.id;
+    assert_eq!(fixture.text(&second, "echo alive").await, "alive");
+    fixture.backend.destroy(&first).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_process_ends_with_the_first_one() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    let command = format!("sleep 3000.{}", std::process::id());
+    fixture.detach(&id, &command).await;
+    kill(fixture.init(&id).await);
+    assert_eq!(processes(&command), 0);
+}
+
+#[tokio::test]
+async fn packages_of_a_workshop_lie_over_the_system_of_later_sandboxes() {
+    let fixture = Fixture::new();
+    let workshop = SandboxSpec {
+        workshop: true,
+        ..spec(&[])
+    };
+    let id = fixture.backend.create(&workshop).await.unwrap().id;
+    let unpack = "mkdir -p /opt/system/usr/bin && cd /opt/system/usr/bin \
+                  && printf '#!/bin/sh\\necho installed\\n' > packaged && chmod +x packaged";
+    fixture.text(&id, unpack).await;
+    let layer = fixture.backend.freeze(&id).await.unwrap();
+    let next = fixture.create(&[layer]).await.id;
+    assert_eq!(
+        fixture.text(&next, "packaged; which env").await,
+        "installed\n/usr/bin/env"
+    );
+    let written = fixture.run(&next, "echo x > /usr/bin/packaged").await;
+    assert!(!written.exit.success());
+    assert!(!fixture.run(&next, "ls /opt/system").await.exit.success());
+}
+
+#[tokio::test]
+async fn the_agents_own_state_is_in_the_layer_and_not_in_the_home() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    fixture
+        .text(
+            &id,
+            "mkdir /var/lib/agent/data && echo mine > /var/lib/agent/data/file",
+        )
+        .await;
+    let layer = fixture.backend.freeze(&id).await.unwrap();
+    let next = fixture.create(std::slice::from_ref(&layer)).await.id;
+    let script = "cat /var/lib/agent/data/file; ls -A; echo other > /var/lib/agent/data/file";
+    assert_eq!(fixture.text(&next, script).await, "mine");
+    let again = fixture.create(&[layer]).await.id;
+    assert_eq!(
+        fixture.text(&again, "cat /var/lib/agent/data/file").await,
+        "mine"
+    );
+}
+
+#[tokio::test]
+async fn a_sandbox_is_held_to_its_limits() {
+    let fixture = Fixture::new();
+    let small = SandboxSpec {
+        limits: Limits {
+            processes: 40,
+            ..Limits::default()
+        },
+        ..spec(&[])
+    };
+    let id = fixture.backend.create(&small).await.unwrap().id;
+    let script = "for i in $(seq 100); do sleep 1000 & done; wait -n; echo not reached";
+    let output = fixture.run(&id, script).await;
+    assert!(!output.exit.success(), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("fork"),
+        "{output:?}"
+    );
+    let stats = fixture.backend.stats(&id).await.unwrap();
+    assert!(stats.processes.is_none_or(|count| count <= 40), "{stats:?}");
+    assert!(
+        stats.process_limit_hits.is_none_or(|hits| hits > 0),
+        "{stats:?}"
+    );
 }
 
 async fn record(fixture: &Fixture) -> SandboxState {

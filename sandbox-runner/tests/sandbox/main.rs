@@ -10,6 +10,7 @@
 mod egress;
 mod fixture;
 mod forge;
+mod hostile;
 mod images;
 mod isolation;
 mod lifecycle;

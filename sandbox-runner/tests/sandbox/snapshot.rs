@@ -1,10 +1,17 @@
 //! Layers from sandboxes that run on.
 
 use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use protocol::command::{Model, Provider};
+use sandbox_runner::agent::launch::{self, Place};
+use sandbox_runner::agent::{Agent, BoxIo, Dial};
+use sandbox_runner::image::WORKSPACE;
 use sandbox_runner::init::wire::{ExecSpec, SpawnSpec};
 use sandbox_runner::layer::LayerId;
+use sandbox_runner::sandbox::namespaces::Tool;
 use sandbox_runner::sandbox::{Adoption, SandboxBackend, SandboxError};
 use serde_json::json;
 
@@ -207,4 +214,64 @@ async fn from_a_running_sandbox_to_a_layer() {
         }
         fixture.backend.destroy(&id).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_agent_holds_nothing_of_the_home_while_it_has_nothing_to_do() {
+    let binary = std::env::var_os("OPENCODE_BIN").map(PathBuf::from).unwrap();
+    let settings = tempfile::tempdir().unwrap();
+    launch::write_tools(settings.path()).unwrap();
+    let program = format!("/opt/agent/{}", binary.file_name().unwrap().display());
+    let fixture = Fixture::with_tools(vec![Tool {
+        name: "agent".to_owned(),
+        sources: vec![settings.path().to_owned(), binary],
+    }]);
+    let id = fixture.create(&[]).await.id;
+    let prepare = format!("git init -q {WORKSPACE} && touch {WORKSPACE}/file");
+    fixture.text(&id, &prepare).await;
+    let model = Model {
+        provider: Provider::Openai,
+        name: "scripted-1".to_owned(),
+    };
+    let place = Place::sandbox(&program, WORKSPACE);
+    let launch = launch::launch(&place, &model);
+    let service = SpawnSpec {
+        name: "agent".to_owned(),
+        argv: launch.argv,
+        env: launch.env.into_iter().collect(),
+        cwd: Some(place.state.to_owned()),
+        log: Some("/tmp/agent.log".to_owned()),
+    };
+    fixture.backend.spawn(&id, &service).await.unwrap();
+    let (backend, sandbox) = (Arc::clone(&fixture.backend), id.clone());
+    let dial: Dial = Arc::new(move || {
+        let (backend, sandbox) = (Arc::clone(&backend), sandbox.clone());
+        Box::pin(async move {
+            let dialled = backend.dial(&sandbox, launch::PORT).await;
+            Ok(Box::new(dialled.map_err(std::io::Error::other)?) as BoxIo)
+        })
+    });
+    let agent = Agent::connect(dial, WORKSPACE);
+    let patience = tokio::time::Instant::now() + 3 * LIMIT;
+    agent.wait_until_up(patience).await.unwrap();
+    agent.conversation("ses_1").await.unwrap();
+
+    let quiet = async {
+        // It still asks git about the workspace.
+        while let Err(SandboxError::Busy { holder, .. }) = fixture.backend.snapshot(&id).await {
+            assert!(holder.starts_with("git "), "{holder}");
+        }
+    };
+    tokio::time::timeout(LIMIT, quiet).await.unwrap();
+    assert!(
+        fixture
+            .backend
+            .layers()
+            .files(&LayerId::of(&id, 0))
+            .is_some()
+    );
+    agent.conversation("ses_2").await.unwrap();
+    fixture
+        .text(&id, &format!("test -e {WORKSPACE}/file"))
+        .await;
 }

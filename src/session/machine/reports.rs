@@ -130,8 +130,11 @@ impl State {
             Report::LimitReached { limit, message } => {
                 transition.fact(Fact::LimitReached { limit, message });
             }
-            // Totals, not facts: they are no part of the log.
-            Report::Contacts { .. } => {}
+            Report::Contacts { contacts } => {
+                let epoch = self.epoch;
+                let contacts = Output::Contacts { epoch, contacts };
+                transition.outputs.push(contacts);
+            }
             Report::Lost { reason } => self.lose_sandbox(reason, context, transition),
         }
     }

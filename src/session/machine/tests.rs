@@ -170,6 +170,7 @@ impl Session {
     fn absorb(&mut self, transition: Transition) {
         for output in transition.outputs {
             match output {
+                Output::Contacts { .. } => {}
                 Output::Fact(fact) => self.facts.push(fact),
                 Output::Delta { part, offset, text } => {
                     let known = self.texts.entry(part).or_default();

@@ -48,7 +48,7 @@ async fn settings_that_make_no_sense_are_refused_and_change_nothing(world: &Worl
             "16384",
         ),
         (
-            json!({ "egress_allow": ["10.0.0.1"] }),
+            json!({ "egress": { "allow": ["10.0.0.1"] } }),
             "bad_settings",
             "10.0.0.1",
         ),
@@ -64,11 +64,11 @@ async fn settings_that_make_no_sense_are_refused_and_change_nothing(world: &Worl
         (detail.default_branch.as_str(), detail.image),
         ("main", None)
     );
-    let body = json!({ "egress_allow": ["*.example.com"], "egress_defaults": false, "warm": 2 });
+    let body = json!({ "egress": { "allow": ["*.example.com"], "defaults": false }, "warm": 2 });
     let set: Settings = bench.put("settings", &body).await?;
     let detail: RepositoryDetail = bench.get("").await?;
     assert_eq!(detail.settings, set);
-    assert_eq!((set.warm, set.egress_defaults), (Some(2), false));
+    assert_eq!((set.warm, set.egress.defaults), (Some(2), false));
     assert_eq!(detail.image, None, "nothing changed for images");
     Ok(())
 }

@@ -322,13 +322,9 @@ export type Settings = {
  */
 specification?: Specification, 
 /**
- * Hosts that sandboxes may reach: `example.com`, or `*.example.com` for those below it.
+ * What sandboxes may reach.
  */
-egress_allow?: Array<string>, 
-/**
- * Whether the usual package registries may be reached as well.
- */
-egress_defaults?: boolean, 
+egress?: EgressPolicy, 
 /**
  * Sandboxes that wait for a session, at most [`MAX_WARM`]; without it, demand decides.
  */

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::egress::EgressPolicy;
 use crate::event::Repository;
 use crate::id::{ImageId, Millis};
 use crate::image::{Base, BuildStep, EnvironmentName, Specification};
@@ -12,7 +13,7 @@ use crate::image::{Base, BuildStep, EnvironmentName, Specification};
 pub const MAX_WARM: u32 = 10;
 
 /// `PUT /api/repositories/{owner}/{name}/settings`, as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Settings {
@@ -21,33 +22,14 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub specification: Option<Specification>,
-    /// Hosts that sandboxes may reach: `example.com`, or `*.example.com` for those below it.
+    /// What sandboxes may reach.
     #[serde(default)]
-    #[cfg_attr(test, ts(optional, as = "Option<Vec<String>>"))]
-    pub egress_allow: Vec<String>,
-    /// Whether the usual package registries may be reached as well.
-    #[serde(default = "yes")]
-    #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
-    pub egress_defaults: bool,
+    #[cfg_attr(test, ts(optional, as = "Option<EgressPolicy>"))]
+    pub egress: EgressPolicy,
     /// Sandboxes that wait for a session, at most [`MAX_WARM`]; without it, demand decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub warm: Option<u32>,
-}
-
-fn yes() -> bool {
-    true
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            specification: None,
-            egress_allow: Vec::new(),
-            egress_defaults: true,
-            warm: None,
-        }
-    }
 }
 
 /// `GET /api/repositories/{owner}/{name}`.

@@ -735,8 +735,7 @@ const COMMIT: &str = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d";
 fn registry() -> Vec<Example> {
     let settings = Settings {
         specification: Some(specification()),
-        egress_allow: vec!["docs.example".to_owned(), "*.cdn.example".to_owned()],
-        egress_defaults: false,
+        egress: policy(),
         warm: Some(2),
     };
     let environment = Environment {

@@ -14,7 +14,8 @@ use tar::{Builder, EntryType, Header};
 use super::attributes::{Attributes, extended};
 use super::{ArchiveError, BUFFER, LEVEL, Limits, MAX_DEPTH, MAX_PATH, Measured, Packed};
 use crate::layer::overlay::is_whiteout;
-use crate::layer::{AGENT, FS, OWNER, SYSTEM};
+use crate::layer::{AGENT, FS, SYSTEM};
+use crate::sandbox::confinement::AGENT_ID;
 
 /// The parts of a layer in the order of their names.
 const PARTS: [&str; 3] = [AGENT, FS, SYSTEM];
@@ -178,8 +179,8 @@ impl<W: Write> Packer<W> {
         let mut header = Header::new_ustar();
         header.set_entry_type(kind);
         header.set_mode(metadata.mode() & 0o1777);
-        header.set_uid(OWNER.into());
-        header.set_gid(OWNER.into());
+        header.set_uid(AGENT_ID.into());
+        header.set_gid(AGENT_ID.into());
         header.set_size(0);
         let seconds = metadata.mtime().max(0);
         let nanoseconds = u32::try_from(metadata.mtime_nsec()).unwrap_or(0);

@@ -18,7 +18,8 @@ use tar::{Archive, EntryType, Header};
 use super::attributes::{Attributes, MAX_ATTRIBUTES};
 use super::{ArchiveError, BUFFER, Digest, Limits, MAX_DEPTH, MAX_PATH, Measured};
 use crate::layer::overlay::{make_whiteout, set_time};
-use crate::layer::{AGENT, FS, OWNER, SYSTEM};
+use crate::layer::{AGENT, FS, SYSTEM};
+use crate::sandbox::confinement::AGENT_ID;
 
 /// The largest window that has to be kept in memory, as a power of two: 8 MiB.
 const WINDOW: u32 = 23;
@@ -49,7 +50,7 @@ pub fn unpack(
         last: Vec::new(),
         open: Vec::new(),
         directories: Vec::new(),
-        owner: geteuid().is_root().then_some(OWNER),
+        owner: geteuid().is_root().then_some(AGENT_ID),
     };
     unpacker.entries(&mut archive)?;
     unpacker.finish()?;

@@ -20,7 +20,7 @@ enum Entry {
     Directory(Tree),
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 struct Tree {
     opaque: bool,
     mode: u32,
@@ -43,11 +43,7 @@ fn tree() -> impl Strategy<Value = Tree> {
         directory(Just(BTreeMap::new())),
     ];
     let entry = leaf.prop_recursive(3, 20, 3, |inner| directory(entries(inner)));
-    entries(entry).prop_map(|entries| Tree {
-        opaque: false,
-        mode: 0o755,
-        entries,
-    })
+    entries(entry).prop_map(|entries| Tree { entries, ..empty() })
 }
 
 fn entries(
@@ -248,7 +244,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
 
     #[test]
     fn the_kernel_shows_a_squashed_layer_as_it_showed_its_layers(
@@ -262,11 +258,18 @@ proptest! {
     }
 }
 
-fn leaf(name: &'static str, entry: Entry) -> Tree {
+fn empty() -> Tree {
     Tree {
         opaque: false,
         mode: 0o755,
+        entries: BTreeMap::new(),
+    }
+}
+
+fn leaf(name: &'static str, entry: Entry) -> Tree {
+    Tree {
         entries: [(name, entry)].into(),
+        ..empty()
     }
 }
 
@@ -284,7 +287,7 @@ fn nothing_in_a_file_is_copied() {
 
 #[test]
 fn whiteouts_of_system_packages_stay_since_the_machine_has_files_of_its_own() {
-    let (home, mut bench) = (Tree::default(), Bench::new());
+    let (home, mut bench) = (empty(), Bench::new());
     bench.add(&[(FS, &home), (SYSTEM, &leaf("a", Entry::Whiteout))]);
     bench.add(&[(FS, &home), (SYSTEM, &leaf("b", Entry::Leaf(1)))]);
     let squashed = read(&bench.store.system(&bench.squash(2).id).unwrap());
@@ -294,7 +297,7 @@ fn whiteouts_of_system_packages_stay_since_the_machine_has_files_of_its_own() {
 
 #[test]
 fn the_agents_state_is_the_newest_and_not_a_mixture() {
-    let (home, mut bench) = (Tree::default(), Bench::new());
+    let (home, mut bench) = (empty(), Bench::new());
     bench.add(&[(FS, &home), (AGENT, &leaf("a", Entry::Leaf(1)))]);
     bench.add(&[(FS, &home), (AGENT, &leaf("b", Entry::Leaf(2)))]);
     bench.add(&[(FS, &home)]);

@@ -10,6 +10,8 @@ use crate::sandbox::limits::Limits;
 
 /// The time over which processor time is counted: the kernel's default.
 const PERIOD_MICROS: u64 = 100_000;
+/// The weight of all sandboxes together: that of sixteen processes outside.
+const SHARES: u64 = 16 * 1024;
 
 /// The parents of all groups of this runner.
 #[derive(Debug, Clone)]
@@ -44,10 +46,18 @@ impl Hierarchies {
             Some(unified) => Parent::Unified(unified),
             None => Parent::Freezer(separate("freezer")?),
         };
+        let cpu = separate("cpu");
+        if let Some(parent) = &cpu {
+            // To the scheduler a group is one process, and all sandboxes together would get no
+            // more than any single one of the machine. A limit that cannot be set is no limit.
+            for path in [parent.as_path(), parent.parent().unwrap_or(parent)] {
+                let _ = file::write(&path.join("cpu.shares"), SHARES);
+            }
+        }
         let hierarchies = Self {
             memory: separate("memory"),
             processes: separate("pids"),
-            cpu: separate("cpu"),
+            cpu,
             accounting: separate("cpuacct"),
             control,
         };

@@ -22,13 +22,13 @@ const READ: [&str; 12] = [
 const WRITE: [&str; 7] = [
     // Not what is mounted in it: that is another one after a snapshot.
     "/home",
+    // There in sandboxes that images are built in.
+    "/opt/system",
     "/tmp",
     "/var/tmp",
     "/var/lib/agent",
     "/run",
     "/dev/shm",
-    // There is one only where packages are unpacked.
-    "/opt/system",
 ];
 
 pub(super) fn enter() -> Result<(), RulesetError> {

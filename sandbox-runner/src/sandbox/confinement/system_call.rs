@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::env::consts::ARCH;
 
 use linux_raw_sys::general::{
-    __NR_clone, __NR_clone3, __NR_ioctl, __NR_mknodat, __NR_personality, __NR_socket,
-    __NR_socketpair, CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID,
-    CLONE_NEWUSER, CLONE_NEWUTS,
+    __NR_clone, __NR_clone3, __NR_ioctl, __NR_mknodat, __NR_personality, __NR_prlimit64,
+    __NR_sched_setaffinity, __NR_setpriority, __NR_socket, __NR_socketpair, CLONE_NEWCGROUP,
+    CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS,
 };
 use linux_raw_sys::ioctl::{TIOCLINUX, TIOCSETD, TIOCSTI};
 use rustix::fs::FileType;
@@ -73,9 +73,23 @@ fn conditional() -> Vec<(u32, Vec<Case>)> {
         (__NR_ioctl, vec![terminal()]),
         (__NR_mknodat, nodes(2)),
         (__NR_personality, personalities()),
+        (__NR_prlimit64, vec![not_first(0)]),
+        (__NR_sched_setaffinity, vec![not_first(0)]),
+        (__NR_setpriority, priorities()),
         #[cfg(target_arch = "x86_64")]
         (linux_raw_sys::general::__NR_mknod, nodes(1)),
     ]
+}
+
+/// Not PID 1, which is of the same user: without descriptors or time it could not obey the runner.
+fn not_first(process: u8) -> Case {
+    vec![(process, Ne, 1)]
+}
+
+/// Of every process but PID 1, and of groups and users as a whole.
+fn priorities() -> Vec<Case> {
+    const PROCESS: u64 = 0;
+    vec![vec![(0, Ne, PROCESS)], not_first(1)]
 }
 
 const NAMESPACES: u64 = (CLONE_NEWNS

@@ -11,7 +11,6 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use protocol::SandboxId;
 use rustix::cmsg_space;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
@@ -48,7 +47,6 @@ pub(super) struct Swap {
 /// What a sandbox is made of. Paths are relative to the state directory.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Start {
-    pub(super) id: SandboxId,
     pub(super) state: PathBuf,
     /// The sandbox's own directory.
     pub(super) sandbox: PathBuf,

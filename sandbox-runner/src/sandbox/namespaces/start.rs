@@ -13,7 +13,7 @@ use super::end::ended;
 use super::launcher::Channel;
 use super::message::{Go, Home, Order, Report, Start};
 use super::{Namespaces, below, tree};
-use crate::layer::LayerId;
+use crate::layer::{LayerError, LayerId};
 use crate::sandbox::identity::ProcessIdentity;
 use crate::sandbox::record::{SandboxRecord, SandboxState};
 use crate::sandbox::state::SandboxDirectory;
@@ -26,11 +26,14 @@ pub(super) const PATH: &str = "/home/agent/.local/bin:/home/agent/.cargo/bin:\
 
 impl Namespaces {
     pub(super) async fn start(&self, spec: &SandboxSpec) -> Result<Sandbox, SandboxError> {
-        for layer in &spec.layers {
-            if self.layers.files(layer).is_none() {
-                return Err(SandboxError::UnknownLayer(layer.clone()));
-            }
-        }
+        // Until they are on record.
+        let _lease = self
+            .layers
+            .lease(&spec.layers)
+            .map_err(|error| match error {
+                LayerError::Unknown(layer) => SandboxError::UnknownLayer(layer),
+                other => other.into(),
+            })?;
         let slot = self.slots.take();
         let directory = self.state.sandbox(&spec.id);
         let mut record = SandboxRecord {
@@ -147,7 +150,6 @@ impl Namespaces {
             .map(|path| path.join("usr"))
             .filter(|path| path.is_dir());
         Start {
-            id: spec.id.clone(),
             state: root.to_owned(),
             home: self.home(&record.layers, &sandbox),
             sandbox,

@@ -59,7 +59,7 @@ const DEVICE_LINKS: [(&str, &str); 5] = [
 /// Settings and controls of the machine, which no program needs to change.
 const SEALED: [&str; 4] = ["sys", "bus", "fs", "irq"];
 /// What tells of the machine or controls it and is no business of a sandbox.
-const MASKED: [&str; 9] = [
+const MASKED: [&str; 10] = [
     "sysrq-trigger",
     "kcore",
     "keys",
@@ -69,6 +69,7 @@ const MASKED: [&str; 9] = [
     "kallsyms",
     "scsi",
     "acpi",
+    "pressure",
 ];
 
 /// A step that failed.

@@ -7,7 +7,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -16,8 +16,9 @@ use std::process::ExitCode;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{WaitId, WaitIdOptions, getegid, geteuid, waitid};
+use rustix::process::{Uid, WaitId, WaitIdOptions, getegid, geteuid, waitid};
 use rustix::stdio::{dup2_stdin, stdin};
+use rustix::thread::{CapabilitiesSecureBits, set_capabilities_secure_bits, set_thread_res_uid};
 
 use super::birth::{Inheritance, be_born};
 use super::clone::{Copy, SANDBOX, copy};
@@ -64,6 +65,10 @@ impl Zygote {
         let orders = stdin().try_clone_to_owned()?;
         dup2_stdin(File::open("/dev/null")?)?;
         close_inherited(&orders)?;
+        if geteuid().is_root() {
+            // So that this process can make namespaces as another user, with its rights.
+            set_capabilities_secure_bits(CapabilitiesSecureBits::NO_SETUID_FIXUP)?;
+        }
         Ok(Self {
             orders,
             children: Vec::new(),
@@ -185,7 +190,8 @@ impl Zygote {
         let state = state.map_err(during("take the state directory"))?;
         let (mapped, map) = pipe_with(PipeFlags::CLOEXEC)?;
         let group = entrance.directory.as_ref().map(OwnedFd::as_fd);
-        let (pid, process) = match copy(SANDBOX, group).map_err(during("make namespaces"))? {
+        let copied = copy_for(user, group).map_err(during("make namespaces"))?;
+        let (pid, process) = match copied {
             Copy::Parent { pid, process } => (pid, process),
             Copy::Child => {
                 return Ok(Some(Newborn {
@@ -232,6 +238,24 @@ impl Entrant {
             state: self.state,
         }
     }
+}
+
+/// Copies this process into the namespaces of a sandbox, which belong to its own user.
+///
+/// The kernel counts some things (instances of inotify, pending signals) for whoever made the
+/// namespace as well. Made by one user, all sandboxes would take them from each other.
+fn copy_for(user: Option<u32>, group: Option<BorrowedFd<'_>>) -> io::Result<Copy> {
+    let Some(user) = user else {
+        return copy(SANDBOX, group);
+    };
+    let own = geteuid();
+    set_thread_res_uid(own, Uid::from_raw(user), own)?;
+    let copied = copy(SANDBOX, group);
+    // The copy becomes user 1000 of its namespace in every respect.
+    if !matches!(copied, Ok(Copy::Child)) {
+        set_thread_res_uid(own, own, own)?;
+    }
+    copied
 }
 
 struct Newborn {

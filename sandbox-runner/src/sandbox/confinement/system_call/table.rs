@@ -86,14 +86,14 @@ const PROCESSES: &[u32] = names! {
     __NR_getcpu __NR_getegid __NR_geteuid __NR_getgid __NR_getgroups __NR_getpgid __NR_getpid
     __NR_getppid __NR_getpriority __NR_getrandom __NR_getresgid __NR_getresuid __NR_getrlimit
     __NR_getrusage __NR_getsid __NR_gettid __NR_getuid __NR_ioprio_get __NR_ioprio_set __NR_kill
-    __NR_pidfd_open __NR_pidfd_send_signal __NR_prctl __NR_prlimit64 __NR_process_mrelease
+    __NR_pidfd_open __NR_pidfd_send_signal __NR_prctl __NR_process_mrelease
     __NR_rseq __NR_rt_sigaction __NR_rt_sigpending __NR_rt_sigprocmask __NR_rt_sigqueueinfo
     __NR_rt_sigreturn __NR_rt_sigsuspend __NR_rt_sigtimedwait __NR_rt_tgsigqueueinfo
     __NR_sched_get_priority_max __NR_sched_get_priority_min __NR_sched_getaffinity
     __NR_sched_getattr __NR_sched_getparam __NR_sched_getscheduler __NR_sched_rr_get_interval
-    __NR_sched_setaffinity __NR_sched_setattr __NR_sched_setparam __NR_sched_setscheduler
+    __NR_sched_setattr __NR_sched_setparam __NR_sched_setscheduler
     __NR_sched_yield __NR_set_robust_list __NR_set_tid_address __NR_setfsgid __NR_setfsuid
-    __NR_setgid __NR_setgroups __NR_setpgid __NR_setpriority __NR_setregid __NR_setresgid
+    __NR_setgid __NR_setgroups __NR_setpgid __NR_setregid __NR_setresgid
     __NR_setresuid __NR_setreuid __NR_setrlimit __NR_setsid __NR_setuid __NR_sigaltstack
     __NR_sysinfo __NR_tgkill __NR_tkill __NR_uname __NR_wait4 __NR_waitid
     // To confine oneself further.
