@@ -49,8 +49,8 @@ async fn settings_that_make_no_sense_are_refused_and_change_nothing(world: &Worl
         ),
         (
             json!({ "egress": { "allow": ["10.0.0.1"] } }),
-            "bad_settings",
-            "10.0.0.1",
+            "malformed",
+            "an address is not a host name",
         ),
         (json!({ "warm": 11 }), "bad_settings", "10"),
         (json!({ "surprise": 1 }), "malformed", "surprise"),
