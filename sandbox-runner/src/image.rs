@@ -297,6 +297,9 @@ impl Workshop {
 
     async fn make(&self, build: &Build<'_>, known: Option<Image>) -> Result<Made, ImageError> {
         let made = build.run(known).await;
+        if let Err(error) = &made {
+            build.log.heading(&crate::cause::chain(error));
+        }
         let text = build.log.text();
         let kept = match &made {
             // The log first: an image that is found has one.

@@ -333,6 +333,7 @@ async fn a_failed_order_says_why_and_keeps_the_last_good_image() {
     assert_eq!(images.newest(&base("main")).unwrap(), Some(good));
     let kept = fixture.path().join("images/octo/hello/main.failed.log");
     assert_eq!(std::fs::read_to_string(kept).unwrap(), log.text());
+    assert!(log.text().ends_with(&format!("## {message}\n")));
     assert!(fixture.backend.list().await.unwrap().is_empty());
 
     let failed = images.order(&order("gone", 3), Arc::default()).await;
