@@ -30,7 +30,7 @@ use self::ground::RECIPE;
 use self::shelf::Shelf;
 use crate::clock;
 use crate::gateway::Gateway;
-use crate::layer::{LayerId, LayerStore};
+use crate::layer::{LayerError, LayerId, LayerStore};
 use crate::metrics::METRICS;
 use crate::sandbox::channel::ChannelError;
 use crate::sandbox::{HOME, SandboxBackend, SandboxError};
@@ -132,6 +132,8 @@ pub enum ImageError {
     NoEnvironment(EnvironmentName),
     #[error("failed to keep what the image holds")]
     Freeze(#[source] SandboxError),
+    #[error("failed to keep the layer that has the packages")]
+    Keep(#[source] LayerError),
     #[error("failed to read {path}")]
     Read {
         path: PathBuf,
@@ -299,7 +301,10 @@ impl Workshop {
         match &made {
             Ok(Made::Ready(_)) => METRICS.images_built.add(1),
             Ok(Made::Unchanged(_)) => {}
-            Err(_) => METRICS.images_failed.add(1),
+            Err(error) => {
+                METRICS.images_failed.add(1);
+                build.log.heading(&crate::cause::chain(error));
+            }
         }
         let text = build.log.text();
         let kept = match &made {

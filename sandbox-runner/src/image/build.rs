@@ -77,6 +77,12 @@ impl Build<'_> {
             }
         }
         let below = self.packages().await?;
+        // Nothing says that it is used until the image is on record.
+        let _lease = self
+            .workshop
+            .layers
+            .lease(&below)
+            .map_err(ImageError::Keep)?;
         let site = self.open(&below).await?;
         match self.begin(&site).await {
             Ok(done) => self.keep(site, &below, done, known.as_ref()).await,

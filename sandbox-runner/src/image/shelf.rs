@@ -189,11 +189,11 @@ mod tests {
             ("main", 1),
             ("main", 2),
             ("feature/x", 3),
-            ("feature%2Fx", 4),
+            ("feature-2Fx", 4),
         ] {
             shelf.put(&image(branch, number)).unwrap();
         }
-        for (branch, number) in [("main", 2), ("feature/x", 3), ("feature%2Fx", 4)] {
+        for (branch, number) in [("main", 2), ("feature/x", 3), ("feature-2Fx", 4)] {
             assert_eq!(
                 shelf.newest(&base(branch)).unwrap(),
                 Some(image(branch, number))

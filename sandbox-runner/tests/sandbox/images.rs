@@ -333,6 +333,7 @@ async fn a_failed_order_says_why_and_keeps_the_last_good_image() {
     assert_eq!(images.newest(&base("main")).unwrap(), Some(good));
     let kept = fixture.path().join("images/octo/hello/main.failed.log");
     assert_eq!(std::fs::read_to_string(kept).unwrap(), log.text());
+    assert!(log.text().ends_with(&format!("## {message}\n")));
     assert!(fixture.backend.list().await.unwrap().is_empty());
 
     let failed = images.order(&order("gone", 3), Arc::default()).await;
@@ -478,14 +479,14 @@ async fn layers_of_an_expired_image_go_unless_a_sandbox_is_made_of_it() {
     let (fixture, forge) = (Fixture::new(), Forge::start().await);
     let images = images(&fixture, &forge);
     let mut layers = Vec::new();
-    forge.commit("octo/hello", &[("file", "text")]);
+    forge.commit("octo/hello", &[("file", "")]);
     for (seed, version) in (1..).zip(["unused", "used", "previous", "newest"]) {
-        // With another specification an image is made from nothing.
-        let specification = Specification {
-            setup: Some(format!(": {version}")),
-            ..Specification::default()
+        // From nothing each, so that none lies upon another.
+        let forced = BuildImage {
+            force: true,
+            ..order("main", seed)
         };
-        let image = ready(&images, &specified(seed, specification)).await;
+        let image = ready(&images, &forced).await;
         if version == "used" {
             fixture.create(&image.layers).await;
         }
@@ -517,4 +518,5 @@ async fn an_image_whose_layers_were_lost_is_made_again() {
     assert_eq!(images.newest(&base("main")).unwrap(), None);
     let image = ready(&images, &order("main", 1)).await;
     assert_ne!(image.id, lost.id);
+    assert_eq!(image.reason, "no image yet");
 }
