@@ -10,6 +10,7 @@
 use serde_json::json;
 
 use super::delivery::DELIVERY_ATTEMPTS;
+use protocol::event::Limit;
 use protocol::{PartId, SnapshotId};
 
 use super::*;
@@ -507,6 +508,22 @@ fn a_lost_sandbox_closes_what_was_open_and_stays_lost() {
     bench.restart();
     assert!(bench.machine.is_gone());
     assert_eq!(bench.actions, []);
+}
+
+#[test]
+fn a_limit_that_ended_the_sandbox_is_told_of_before_its_loss() {
+    let mut bench = Bench::running();
+    bench.apply(Input::LimitReached {
+        limit: Limit::Disk,
+        message: "too much".to_owned(),
+    });
+    bench.apply(Input::Lost {
+        reason: "the sandbox ended".to_owned(),
+    });
+    let place = |wanted: fn(&Report) -> bool| bench.reports.iter().position(wanted);
+    let told = place(|report| matches!(report, Report::LimitReached { .. }));
+    let lost = place(|report| matches!(report, Report::Lost { .. }));
+    assert!(told.unwrap() < lost.unwrap());
 }
 
 #[test]
