@@ -39,12 +39,13 @@ demo: build ## do the main job once on the whole stack; CHECK=1 verifies the res
 dev: build ## run the whole stack on loopback until Ctrl-C
 	@$(ENV); exec cargo run --quiet -p support --bin dev
 
-bench: build ## measure, print a table and write target/bench/results.json
+bench: build ## measure, print a table and write target/bench/results.json; MEASURES="…" chooses
 	@$(ENV)
-	# The runner as it is deployed: an unoptimised one would be measured instead of the design.
-	cargo build --release -p sandbox-runner
+	# As it is deployed: an unoptimised runner would be measured instead of the design. The bench
+	# too, since it has parts of the runner in its own process.
+	cargo build --release -p sandbox-runner -p support --bin sandbox-runner --bin bench
 	export SANDBOX_RUNNER_BIN=$$PWD/target/release/sandbox-runner
-	exec cargo run --quiet -p support --bin bench
+	exec cargo run --quiet --release -p support --bin bench -- $(MEASURES)
 
 fmt: ## format the Rust code
 	@cargo fmt --all

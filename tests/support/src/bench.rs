@@ -4,11 +4,17 @@
 //! written as JSON.
 
 pub mod alone;
+mod bed;
+mod bubblewrap;
+pub mod crowd;
 pub mod events;
 pub mod first_token;
+pub mod idle;
 pub mod memory;
 pub mod results;
 pub mod sandbox_start;
+pub mod snapshot;
+pub mod warm;
 pub mod wire;
 
 use std::time::Duration;
@@ -16,8 +22,11 @@ use std::time::Duration;
 use protocol::event::Fact;
 use protocol::frame::{ClientFrame, ServerFrame};
 use sandbox_runner::agent::AgentError;
+use sandbox_runner::git::GitError;
+use sandbox_runner::image::ImageError;
 use sandbox_runner::sandbox::SandboxError;
 use sandbox_runner::sandbox::namespaces::SetupError;
+use sandbox_runner::store::StoreError;
 
 use crate::client::{ClientError, Viewer};
 use crate::demo::DemoError;
@@ -51,6 +60,12 @@ pub enum BenchError {
     Setup(#[from] SetupError),
     #[error("a sandbox failed")]
     Sandbox(#[from] SandboxError),
+    #[error("an image failed")]
+    Image(#[from] ImageError),
+    #[error("a workspace could not be brought up to date")]
+    Git(#[from] GitError),
+    #[error("the runner's store failed")]
+    Store(#[from] StoreError),
     #[error("no random bits could be had")]
     Random(#[from] getrandom::Error),
     #[error("failed to {operation}")]
@@ -65,6 +80,18 @@ pub enum BenchError {
 
 fn io(operation: &'static str) -> impl FnOnce(std::io::Error) -> BenchError {
     move |source| BenchError::Io { operation, source }
+}
+
+fn unexpected(error: impl std::fmt::Display) -> BenchError {
+    BenchError::Unexpected(error.to_string())
+}
+
+/// How many runs a measure makes: `BENCH_ROUNDS`, to try one quickly, or else its own number.
+fn rounds(usual: usize) -> usize {
+    let asked = std::env::var("BENCH_ROUNDS").ok();
+    asked
+        .and_then(|rounds| rounds.parse().ok())
+        .map_or(usual, |rounds: usize| rounds.max(1))
 }
 
 /// The value that half of the samples stay below.

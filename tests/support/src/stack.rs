@@ -376,7 +376,7 @@ pub(crate) fn runner_binary() -> PathBuf {
 }
 
 /// Sandboxes run as a user of their own, who cannot pass through a private home directory.
-fn state_directory(name: &str) -> PathBuf {
+pub(crate) fn state_directory(name: &str) -> PathBuf {
     if rustix::process::geteuid().is_root() {
         let checkout = repository_root();
         let tag: String = checkout

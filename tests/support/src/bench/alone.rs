@@ -25,6 +25,7 @@ pub struct Alone {
     conversation: ConversationId,
     events: Events,
     model: Model,
+    began: Instant,
     _process: Process,
 }
 
@@ -78,6 +79,7 @@ impl Alone {
                     .iter()
                     .map(|(name, value)| (name, direct(name, value, model_url))),
             );
+        let began = Instant::now();
         let process = Process::start("opencode", command, &directory.join("agent.log")).await?;
         let dial: Dial = Arc::new(move || {
             Box::pin(async move {
@@ -95,16 +97,28 @@ impl Alone {
             conversation,
             events,
             model,
+            began,
             _process: process,
         })
     }
 
+    /// Since its process was started, in a clone that was there.
+    pub fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// From a prompt in a conversation that is open until it is accepted.
+    pub async fn accepts(&self, text: &str) -> Result<Duration, BenchError> {
+        let began = Instant::now();
+        self.agent
+            .prompt(&self.conversation, text, &self.model, &author())
+            .await?;
+        Ok(began.elapsed())
+    }
+
     /// From the prompt to the first text; returns when the agent is idle again.
     pub async fn first_token(&mut self, text: &str) -> Result<Duration, BenchError> {
-        let author = GitIdentity {
-            name: "Alice".to_owned(),
-            email: "alice@example.com".to_owned(),
-        };
+        let author = author();
         let began = Instant::now();
         let prompted = self
             .agent
@@ -137,6 +151,14 @@ impl Alone {
         let (prompted, first) = tokio::join!(prompted, heard);
         prompted?;
         first
+    }
+}
+
+/// Who prompts.
+pub(super) fn author() -> GitIdentity {
+    GitIdentity {
+        name: "Alice".to_owned(),
+        email: "alice@example.com".to_owned(),
     }
 }
 

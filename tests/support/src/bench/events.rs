@@ -82,5 +82,6 @@ pub async fn measure() -> Result<Measure, BenchError> {
         unit: "1/s",
         baseline: None,
         bar: Bar::None,
+        runs: 1,
     })
 }

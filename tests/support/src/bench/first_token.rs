@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use protocol::frame::ServerFrame;
 
 use super::alone::Alone;
-use super::{Bar, BenchError, LIMIT, Measure, ask, finished, median, milliseconds};
+use super::{Bar, BenchError, LIMIT, Measure, ask, finished, median, milliseconds, rounds};
 use crate::client::Viewer;
 
 const PROMPT: &str = "[[stream tokens=20 rate=0]]";
@@ -21,7 +21,7 @@ const SETTLED: Duration = Duration::from_millis(300);
 /// Asks both in turns, so that whatever else the machine does meets both alike.
 pub async fn measure(viewer: &mut Viewer, alone: &mut Alone) -> Result<Measure, BenchError> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for round in 0..WARM_UPS + ROUNDS {
+    for round in 0..WARM_UPS + rounds(ROUNDS) {
         tokio::time::sleep(SETTLED).await;
         let our = first_token(viewer).await?;
         tokio::time::sleep(SETTLED).await;
@@ -37,6 +37,7 @@ pub async fn measure(viewer: &mut Viewer, alone: &mut Alone) -> Result<Measure, 
         unit: "ms",
         baseline: Some(milliseconds(median(&mut theirs))),
         bar: Bar::Ratio(1.3),
+        runs: ours.len(),
     })
 }
 

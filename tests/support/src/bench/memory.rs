@@ -37,6 +37,7 @@ pub async fn measure(
         unit: "MB",
         baseline: None,
         bar,
+        runs: 1,
     };
     Ok([
         measure("runner_memory", resident, Bar::Value(50.0)),
@@ -44,7 +45,8 @@ pub async fn measure(
     ])
 }
 
-fn kilobytes(text: &str, field: &str) -> f64 {
+/// A field of a file in /proc.
+pub(super) fn kilobytes(text: &str, field: &str) -> f64 {
     text.lines()
         .find_map(|line| {
             line.strip_prefix(field)?

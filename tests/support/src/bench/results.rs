@@ -12,6 +12,8 @@ pub enum Bar {
     None,
     /// Most that the value may be.
     Value(f64),
+    /// Most that the value may be above the baseline.
+    Added(f64),
     /// Most that the value may be, in baselines.
     Ratio(f64),
 }
@@ -23,6 +25,8 @@ pub struct Measure {
     pub unit: &'static str,
     pub baseline: Option<f64>,
     pub bar: Bar,
+    /// How many runs the value is the median of.
+    pub runs: usize,
 }
 
 /// Measures in the order in which they were made.
@@ -38,6 +42,9 @@ impl Measure {
         match self.bar {
             Bar::None => true,
             Bar::Value(most) => self.value <= most,
+            Bar::Added(most) => self
+                .baseline
+                .is_some_and(|baseline| self.value <= baseline + most),
             Bar::Ratio(most) => self.ratio().is_some_and(|ratio| ratio <= most),
         }
     }
@@ -46,6 +53,7 @@ impl Measure {
         let bar = match self.bar {
             Bar::None => return String::new(),
             Bar::Value(most) => format!("≤ {most} {}", self.unit),
+            Bar::Added(most) => format!("≤ +{most} {}", self.unit),
             Bar::Ratio(most) => format!("≤ {most} ×"),
         };
         if self.holds() {
@@ -61,24 +69,29 @@ impl Results {
         self.0.push(measure);
     }
 
+    pub fn extend(&mut self, measures: impl IntoIterator<Item = Measure>) {
+        self.0.extend(measures);
+    }
+
     pub fn table(&self) -> String {
         let number =
             |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.1}"));
         let mut text = format!(
-            "{:<24} {:>12} {:<7} {:>12} {:>8}   {}\n",
-            "measure", "value", "unit", "baseline", "ratio", "bar"
+            "{:<24} {:>12} {:<7} {:>12} {:>8} {:>5}   {}\n",
+            "measure", "value", "unit", "baseline", "ratio", "runs", "bar"
         );
         for measure in &self.0 {
             let ratio = measure
                 .ratio()
                 .map_or_else(String::new, |ratio| format!("{ratio:.2} ×"));
             let row = format!(
-                "{:<24} {:>12} {:<7} {:>12} {:>8}   {}",
+                "{:<24} {:>12} {:<7} {:>12} {:>8} {:>5}   {}",
                 measure.name,
                 number(Some(measure.value)),
                 measure.unit,
                 number(measure.baseline),
                 ratio,
+                measure.runs,
                 measure.bar(),
             );
             text.push_str(row.trim_end());
@@ -94,6 +107,7 @@ impl Results {
                 "unit": measure.unit,
                 "baseline": measure.baseline.map(rounded),
                 "ratio": measure.ratio().map(rounded),
+                "runs": measure.runs,
             });
             (measure.name.to_owned(), body)
         });
@@ -124,6 +138,7 @@ mod tests {
             unit: "ms",
             baseline,
             bar,
+            runs: 30,
         }
     }
 
@@ -135,11 +150,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_added_to_a_baseline_is_held_against_it() {
+        assert!(measure(1700.0, Some(1500.0), Bar::Added(200.0)).holds());
+        assert!(!measure(1701.0, Some(1500.0), Bar::Added(200.0)).holds());
+        assert!(!measure(1.0, None, Bar::Added(200.0)).holds());
+    }
+
+    #[test]
     fn programs_read_a_measure_by_its_name() {
         let mut results = Results::default();
         results.push(measure(3.0, Some(2.0), Bar::None));
-        let expected =
-            json!({ "speed": { "value": 3.0, "unit": "ms", "baseline": 2.0, "ratio": 1.5 } });
+        let expected = json!({ "speed": { "value": 3.0, "unit": "ms", "baseline": 2.0, "ratio": 1.5, "runs": 30 } });
         assert_eq!(results.json(), expected);
     }
 }

@@ -1,125 +1,63 @@
-//! How long a sandbox takes from nothing to the result of its first program.
+//! How long a sandbox takes from nothing to the result of its first program, and bubblewrap alone
+//! from nothing to the end of the same program.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use protocol::SandboxId;
-use sandbox_runner::init::wire::ExecSpec;
-use sandbox_runner::sandbox::limits::Limits;
-use sandbox_runner::sandbox::namespaces::{Namespaces, NamespacesConfig};
-use sandbox_runner::sandbox::{SandboxBackend as _, SandboxError, SandboxSpec};
-use tokio::process::Command;
+use sandbox_runner::layer::LayerId;
+use sandbox_runner::sandbox::SandboxBackend as _;
 
-use super::{Bar, BenchError, Measure, io, median, milliseconds};
-use crate::stack::{environment, runner_binary};
+use super::bed::{Bed, spec};
+use super::bubblewrap::Bubblewrap;
+use super::{Bar, BenchError, Measure, median, milliseconds, rounds};
 
 const PROGRAM: &str = "/bin/true";
-const ROUNDS: usize = 30;
-const SANDBOX_UID: u32 = 20_001;
+const ROUNDS: usize = 60;
 
-/// `state` becomes the state directory of the sandboxes, and is removed in the end.
-pub async fn measure(state: &Path) -> Result<Measure, BenchError> {
-    let backend = Namespaces::open(&NamespacesConfig {
-        state: state.join("runner"),
-        runner: runner_binary(),
-        sandbox_uid: SANDBOX_UID,
-        tools: Vec::new(),
-    })?;
-    let layers = ["lower", "upper", "work"].map(|name| state.join(name));
-    for layer in &layers {
-        std::fs::create_dir_all(layer).map_err(io("make an overlay's folder"))?;
-    }
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        ours.push(sandbox(&backend).await?);
-        theirs.push(bubblewrap(&layers).await?);
-    }
-    std::fs::remove_dir_all(state).map_err(io("remove the sandboxes' state"))?;
+/// On an overlay without layers below.
+pub async fn measure() -> Result<Measure, BenchError> {
+    on_layers("sandbox_start", 0, Bar::None).await
+}
+
+/// On an overlay of three layers.
+pub async fn measure_launcher() -> Result<Measure, BenchError> {
+    on_layers("launcher_start", 3, Bar::Ratio(0.8)).await
+}
+
+async fn on_layers(name: &'static str, layers: usize, bar: Bar) -> Result<Measure, BenchError> {
+    let bed = Bed::open("bench-start", Vec::new()).await?;
+    let measured = compare(&bed, layers).await;
+    bed.clear().await?;
+    let (mut ours, mut theirs) = measured?;
     Ok(Measure {
-        name: "sandbox_start",
+        name,
         value: milliseconds(median(&mut ours)),
         unit: "ms",
-        baseline: Some(milliseconds(median(&mut theirs))),
-        bar: Bar::None,
+        baseline: (!theirs.is_empty()).then(|| milliseconds(median(&mut theirs))),
+        bar,
+        runs: ours.len(),
     })
 }
 
-async fn sandbox(backend: &Namespaces) -> Result<Duration, BenchError> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random)?;
-    let id = SandboxId::from_random(random);
-    let spec = SandboxSpec {
-        id: id.clone(),
-        layers: Vec::new(),
-        env: BTreeMap::new(),
-        workshop: false,
-        limits: Limits::default(),
-    };
-    let began = Instant::now();
-    let _sandbox = backend.create(&spec).await?;
-    let program = ExecSpec::new([PROGRAM], Duration::from_secs(10));
-    backend
-        .exec(&id, &program)
-        .await?
-        .output()
-        .await
-        .map_err(SandboxError::from)?;
-    let took = began.elapsed();
-    backend.destroy(&id).await?;
-    Ok(took)
+async fn compare(bed: &Bed, layers: usize) -> Result<(Vec<Duration>, Vec<Duration>), BenchError> {
+    // Bubblewrap knows no overlay without a layer below.
+    let bubblewrap = Bubblewrap::find(&bed.state().join("bubblewrap"), layers.max(1))?;
+    let layers = bed.layers(layers).await?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..rounds(ROUNDS) {
+        ours.push(sandbox(bed, &layers).await?);
+        if let Some(bubblewrap) = &bubblewrap {
+            theirs.push(bubblewrap.run(0, PROGRAM).await?);
+        }
+    }
+    Ok((ours, theirs))
 }
 
-/// Bubblewrap alone, with the same kinds of namespaces and mounts.
-async fn bubblewrap(
-    [lower, upper, work]: &[std::path::PathBuf; 3],
-) -> Result<Duration, BenchError> {
-    let mut command = Command::new(environment("BWRAP_BIN")?);
-    command
-        .args([
-            "--unshare-all",
-            "--unshare-user",
-            "--disable-userns",
-            "--new-session",
-        ])
-        .args(["--as-pid-1", "--cap-drop", "ALL", "--hostname", "sandbox"])
-        .args(["--uid", "1000", "--gid", "1000", "--clearenv"])
-        .args(["--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin"])
-        .args([
-            "--symlink",
-            "usr/lib",
-            "/lib",
-            "--symlink",
-            "usr/lib64",
-            "/lib64",
-        ])
-        .args(["--ro-bind", "/etc/ssl/certs", "/etc/ssl/certs"])
-        .args([
-            "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run",
-        ])
-        .arg("--overlay-src")
-        .arg(lower)
-        .arg("--overlay")
-        .args([upper, work])
-        .args([
-            "/home/agent",
-            "--remount-ro",
-            "/",
-            "--chdir",
-            "/home/agent",
-            "--",
-            PROGRAM,
-        ])
-        .stdin(Stdio::null());
+async fn sandbox(bed: &Bed, layers: &[LayerId]) -> Result<Duration, BenchError> {
+    let spec = spec(layers)?;
     let began = Instant::now();
-    let status = command.status().await.map_err(io("run bubblewrap"))?;
+    let _sandbox = bed.backend.create(&spec).await?;
+    bed.run(&spec.id, &[PROGRAM]).await?;
     let took = began.elapsed();
-    if status.success() {
-        Ok(took)
-    } else {
-        Err(BenchError::Unexpected(
-            "bubblewrap alone cannot start a program".to_owned(),
-        ))
-    }
+    bed.backend.destroy(&spec.id).await?;
+    Ok(took)
 }

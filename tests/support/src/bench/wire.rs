@@ -32,5 +32,6 @@ pub async fn measure(viewer: &mut Viewer) -> Result<Measure, BenchError> {
         unit: "bytes",
         baseline: Some(text as f64),
         bar: Bar::Ratio(3.0),
+        runs: 1,
     })
 }

@@ -1,13 +1,18 @@
 //! `make bench`: figures of the real stack, as a table and in `target/bench/results.json`.
 //!
-//! Names of measures as arguments choose some of them. The scripted model is used whatever keys
+//! Names of measures as arguments choose some of them, and `BENCH_ROUNDS` how many runs each makes
+//! instead of its own number. No bar that is missed makes it fail. The scripted model is used whatever keys
 //! there are: a real one's own time would hide ours.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use protocol::Seq;
 use support::bench::alone::Alone;
-use support::bench::{BenchError, Results, events, first_token, memory, sandbox_start, wire};
+use support::bench::{
+    BenchError, Results, crowd, events, first_token, idle, memory, sandbox_start, snapshot, warm,
+    wire,
+};
 use support::client::Client;
 use support::demo::{self, LOGIN, Stage};
 use support::forge::ORGANIZATION;
@@ -23,7 +28,7 @@ async fn main() -> ExitCode {
                 eprintln!("error: {error}");
                 cause = error.source();
             }
-            eprintln!("Logs are in target/stack/bench and target/stack/bench-events.");
+            eprintln!("Logs are below target/stack.");
             ExitCode::FAILURE
         }
     }
@@ -31,21 +36,20 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), BenchError> {
     let chosen: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, state] = chosen.as_slice()
+        && mode == crowd::HOLD
+    {
+        return crowd::hold(Path::new(state)).await;
+    }
     let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|one| one == name);
     let mut results = Results::default();
     if wanted("events_per_second") {
         println!("events_per_second: 5,000 events into one session");
         results.push(events::measure().await?);
     }
-    if [
-        "prompt_to_first_token",
-        "wire_bytes",
-        "sandbox_start",
-        "runner_memory",
-    ]
-    .into_iter()
-    .any(wanted)
-    {
+    launcher(&wanted, &mut results).await?;
+    let on_stack = ["prompt_to_first_token", "wire_bytes", "runner_memory"];
+    if on_stack.into_iter().any(wanted) {
         let stack = Stack::start("bench", ModelChoice::Scripted).await?;
         on_whole_stack(stack, &wanted, &mut results).await?;
     }
@@ -55,16 +59,51 @@ async fn run() -> Result<(), BenchError> {
     Ok(())
 }
 
+/// What the runner's parts do in this process, without a Worker.
+async fn launcher(wanted: &impl Fn(&str) -> bool, results: &mut Results) -> Result<(), BenchError> {
+    if wanted("sandbox_start") {
+        println!("sandbox_start: a program in a sandbox, and in bubblewrap alone");
+        results.push(sandbox_start::measure().await?);
+    }
+    if wanted("launcher_start") {
+        println!("launcher_start: the same on three layers");
+        results.push(sandbox_start::measure_launcher().await?);
+    }
+    if wanted("concurrent_100") {
+        println!("concurrent_100: a hundred sandboxes at once, and a hundred times bubblewrap");
+        results.extend(crowd::measure_concurrent().await?);
+    }
+    if wanted("adopt_50") {
+        println!("adopt_50: who holds fifty sandboxes is killed and started again");
+        results.push(crowd::measure_adoption().await?);
+    }
+    if wanted("idle_sandbox_memory") {
+        println!("idle_sandbox_memory: fifty idle sandboxes, and fifty times bubblewrap");
+        results.extend(idle::measure().await?);
+    }
+    if wanted("snapshot_1gb") || wanted("restore_1gb") {
+        println!(
+            "snapshot_1gb, restore_1gb: 100,000 files, which take seconds to write anew for each \
+             snapshot, so there are ten of them; the baseline is one megabyte"
+        );
+        results.extend(snapshot::measure().await?);
+    }
+    if wanted("pool_claim") {
+        println!("pool_claim: 30 warm sandboxes; the baseline is the agent alone, already up");
+        results.extend(warm::measure_claim().await?);
+    }
+    if wanted("cold_start") {
+        println!("cold_start: 30 sandboxes from the image, and the agent started by hand");
+        results.push(warm::measure_cold().await?);
+    }
+    Ok(())
+}
+
 async fn on_whole_stack(
     stack: Stack,
     wanted: &impl Fn(&str) -> bool,
     results: &mut Results,
 ) -> Result<(), BenchError> {
-    if wanted("sandbox_start") {
-        println!("sandbox_start: 30 sandboxes, and bubblewrap alone");
-        let state = stack.state_dir().with_file_name("bench-sandboxes");
-        results.push(sandbox_start::measure(&state).await?);
-    }
     let stage = Stage::set(stack).await?;
     let stack = &stage.stack;
     let client = Client::sign_in(&stack.url(), &stack.forge, LOGIN).await?;

@@ -1,0 +1,91 @@
+//! A snapshot of a running sandbox, and a sandbox that starts from it. What one megabyte takes is
+//! the baseline of what a gigabyte takes, so that growth with size is seen.
+
+use std::time::{Duration, Instant};
+
+use sandbox_runner::sandbox::SandboxBackend as _;
+
+use super::bed::{Bed, spec};
+use super::{Bar, BenchError, Measure, median, milliseconds, rounds};
+
+/// Writing a gigabyte anew and removing it takes far longer than what is measured.
+const ROUNDS: usize = 10;
+/// Of each snapshot.
+const RESTORES: usize = 3;
+
+const FILE_BYTES: usize = 10_000;
+/// Folders, and files in each.
+const SMALL: [usize; 2] = [1, 100];
+const LARGE: [usize; 2] = [100, 1000];
+
+#[derive(Default)]
+struct Times {
+    snapshot: Vec<Duration>,
+    restore: Vec<Duration>,
+}
+
+pub async fn measure() -> Result<[Measure; 2], BenchError> {
+    let bed = Bed::open("bench-snapshot", Vec::new()).await?;
+    let measured = in_turns(&bed).await;
+    bed.clear().await?;
+    let (mut small, mut large) = measured?;
+    Ok([
+        Measure {
+            name: "snapshot_1gb",
+            value: milliseconds(median(&mut large.snapshot)),
+            unit: "ms",
+            baseline: Some(milliseconds(median(&mut small.snapshot))),
+            bar: Bar::Value(50.0),
+            runs: large.snapshot.len(),
+        },
+        Measure {
+            name: "restore_1gb",
+            value: milliseconds(median(&mut large.restore)),
+            unit: "ms",
+            baseline: Some(milliseconds(median(&mut small.restore))),
+            bar: Bar::Value(25.0),
+            runs: large.restore.len(),
+        },
+    ])
+}
+
+async fn in_turns(bed: &Bed) -> Result<(Times, Times), BenchError> {
+    let (mut small, mut large) = (Times::default(), Times::default());
+    for _ in 0..rounds(ROUNDS) {
+        round(bed, SMALL, &mut small).await?;
+        round(bed, LARGE, &mut large).await?;
+    }
+    Ok((small, large))
+}
+
+async fn round(
+    bed: &Bed,
+    [folders, files]: [usize; 2],
+    times: &mut Times,
+) -> Result<(), BenchError> {
+    let id = bed.create(&[]).await?.id;
+    let script = format!(
+        "i=0; while [ $i -lt {folders} ]; do mkdir $i || exit; \
+         head -c {} /dev/urandom | split -b {FILE_BYTES} -a 3 - $i/ || exit; i=$((i+1)); done",
+        files * FILE_BYTES,
+    );
+    bed.run(&id, &["/bin/sh", "-c", &script]).await?;
+    // What is measured is the snapshot, not the disk's speed.
+    rustix::fs::sync();
+
+    let began = Instant::now();
+    let layer = bed.backend.snapshot(&id).await?;
+    times.snapshot.push(began.elapsed());
+
+    for _ in 0..RESTORES {
+        let spec = spec(std::slice::from_ref(&layer))?;
+        let began = Instant::now();
+        let _sandbox = bed.backend.create(&spec).await?;
+        bed.run(&spec.id, &["/usr/bin/test", "-s", "0/aaa"]).await?;
+        times.restore.push(began.elapsed());
+        bed.backend.destroy(&spec.id).await?;
+    }
+    bed.backend.destroy(&id).await?;
+    bed.remove_layer(&layer)?;
+    bed.quiet().await
+}
