@@ -22,7 +22,6 @@ use std::time::Duration;
 use protocol::event::Fact;
 use protocol::frame::{ClientFrame, ServerFrame};
 use sandbox_runner::agent::AgentError;
-use sandbox_runner::git::GitError;
 use sandbox_runner::image::ImageError;
 use sandbox_runner::sandbox::SandboxError;
 use sandbox_runner::sandbox::namespaces::SetupError;
@@ -62,8 +61,6 @@ pub enum BenchError {
     Sandbox(#[from] SandboxError),
     #[error("an image failed")]
     Image(#[from] ImageError),
-    #[error("a workspace could not be brought up to date")]
-    Git(#[from] GitError),
     #[error("the runner's store failed")]
     Store(#[from] StoreError),
     #[error("no random bits could be had")]

@@ -11,20 +11,20 @@ use protocol::egress::EgressPolicy;
 use protocol::event::Repository;
 use protocol::image::Base;
 use protocol::signature::Keys;
-use protocol::{SandboxId, SessionId};
+use protocol::{RunnerId, SandboxId, SessionId};
 use sandbox_runner::agent::launch::{self, Place};
 use sandbox_runner::agent::{Agent, BoxIo, Dial};
 use sandbox_runner::config::Upstream;
 use sandbox_runner::gateway::{
     Access, CredentialSource, CredentialsError, Gateway, GatewayPolicy, Serving,
 };
-use sandbox_runner::git::Workspace;
-use sandbox_runner::image::{Image, Images, WORKSPACE};
+use sandbox_runner::image::{Image, Images, System, WORKSPACE};
 use sandbox_runner::init::wire::SpawnSpec;
 use sandbox_runner::pool::Pool;
 use sandbox_runner::sandbox::namespaces::Tool;
 use sandbox_runner::sandbox::{Ports, SandboxBackend};
 use sandbox_runner::session::Machinery;
+use sandbox_runner::session::progress::Drawer;
 use sandbox_runner::store::Store;
 use sandbox_runner::worker::Worker;
 use tokio::time::{Instant, sleep, timeout};
@@ -57,39 +57,28 @@ struct Yard {
     directory: PathBuf,
 }
 
-/// Claims from the pool, and what bringing a claimed workspace up to date takes. The baseline is
-/// how long the agent alone, which has long been up, takes to accept a prompt.
-pub async fn measure_claim() -> Result<[Measure; 2], BenchError> {
+/// Claims from the pool, until the agent has the prompt. The baseline is how long the agent alone,
+/// which has long been up, takes to accept one.
+pub async fn measure_claim() -> Result<Measure, BenchError> {
     let yard = Yard::open("bench-claim").await?;
     let measured = claims(&yard).await;
     yard.clear().await?;
     let Claims {
         mut claimed,
-        mut synchronised,
         mut alone,
     } = measured?;
     let runs = claimed.len();
-    Ok([
-        Measure {
-            name: "pool_claim",
-            value: milliseconds(median(&mut claimed)),
-            unit: "ms",
-            baseline: Some(milliseconds(median(&mut alone))),
-            bar: Bar::Value(30.0),
-            runs,
-        },
-        Measure {
-            name: "pool_sync",
-            value: milliseconds(median(&mut synchronised)),
-            unit: "ms",
-            baseline: None,
-            bar: Bar::None,
-            runs,
-        },
-    ])
+    Ok(Measure {
+        name: "pool_claim",
+        value: milliseconds(median(&mut claimed)),
+        unit: "ms",
+        baseline: Some(milliseconds(median(&mut alone))),
+        bar: Bar::Value(30.0),
+        runs,
+    })
 }
 
-/// Starts from the image, its synchronisation included; the baseline is the agent alone, started in
+/// Starts from the image, until the agent has the prompt; the baseline is the agent alone, started in
 /// a clone that is there. Both find a home in which no agent was before.
 pub async fn measure_cold() -> Result<Measure, BenchError> {
     let yard = Yard::open("bench-cold").await?;
@@ -109,7 +98,6 @@ pub async fn measure_cold() -> Result<Measure, BenchError> {
 #[derive(Default)]
 struct Claims {
     claimed: Vec<Duration>,
-    synchronised: Vec<Duration>,
     alone: Vec<Duration>,
 }
 
@@ -155,10 +143,6 @@ async fn claim(yard: &Yard, pool: &Pool, claims: &mut Claims) -> Result<(), Benc
         .prompt(&claimed.conversation, PROMPT, &model(), &author())
         .await?;
     claims.claimed.push(began.elapsed());
-
-    let began = Instant::now();
-    yard.synchronise(&place).await?;
-    claims.synchronised.push(began.elapsed());
     yard.machinery.backend.destroy(&place).await?;
     yard.machinery.store.warm_ended(&place)?;
     Ok(())
@@ -208,7 +192,7 @@ async fn cold_start(yard: &Yard) -> Result<Duration, BenchError> {
         let events = agent.events(&conversation).await?;
         Ok::<_, BenchError>((agent, conversation, events))
     };
-    let ((agent, conversation, _events), ()) = tokio::try_join!(begun, yard.synchronise(&spec.id))?;
+    let (agent, conversation, _events) = begun.await?;
     agent
         .prompt(&conversation, PROMPT, &model(), &author())
         .await?;
@@ -268,8 +252,12 @@ impl Yard {
             Arc::clone(&backend),
             layers.clone(),
             Arc::clone(&gateway),
+            System::read(),
         );
+        let progress = Drawer::open(bed.state().join("wip")).map_err(unexpected)?;
         let machinery = Arc::new(Machinery {
+            runner: RunnerId::from_random([1; 16]),
+            progress: Arc::new(progress),
             store: Arc::new(Store::open(&bed.state().join("runner.sqlite"))?),
             worker,
             backend,
@@ -315,17 +303,6 @@ impl Yard {
             spent_microdollars: 0,
         };
         Ok(self.machinery.gateway.serve(policy, ports))
-    }
-
-    async fn synchronise(&self, sandbox: &SandboxId) -> Result<(), BenchError> {
-        let workspace = Workspace {
-            backend: self.machinery.backend.as_ref(),
-            sandbox,
-            directory: WORKSPACE,
-            repository: &self.base.repository,
-        };
-        workspace.synchronise(BRANCH, "agent/work").await?;
-        Ok(())
     }
 
     async fn start_agent(&self, sandbox: &SandboxId) -> Result<Agent, BenchError> {

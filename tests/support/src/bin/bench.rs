@@ -90,7 +90,7 @@ async fn launcher(wanted: &impl Fn(&str) -> bool, results: &mut Results) -> Resu
     }
     if wanted("pool_claim") {
         println!("pool_claim: 30 warm sandboxes; the baseline is the agent alone, already up");
-        results.extend(warm::measure_claim().await?);
+        results.push(warm::measure_claim().await?);
     }
     if wanted("cold_start") {
         println!("cold_start: 30 sandboxes from the image, and the agent started by hand");
