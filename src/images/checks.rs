@@ -1,6 +1,6 @@
 //! What people may ask an image to hold and a sandbox to reach. Nothing else gets to a runner.
 
-use protocol::api::{MAX_WARM, Settings};
+use protocol::api::Settings;
 use protocol::image::Specification;
 
 use crate::error::Error;
@@ -79,9 +79,6 @@ pub fn check_settings(settings: &Settings) -> Result<(), Error> {
     if settings.egress.allow.len() > MAX_HOSTS {
         return Err(bad(format!("at most {MAX_HOSTS} hosts can be allowed")));
     }
-    if settings.warm.is_some_and(|warm| warm > MAX_WARM) {
-        return Err(bad(format!("warm is 0 to {MAX_WARM}")));
-    }
     Ok(())
 }
 
@@ -131,10 +128,9 @@ mod tests {
             ..Specification::default()
         };
         assert!(check_specification(&long).is_err());
-        let warm = Settings {
-            warm: Some(MAX_WARM + 1),
-            ..Settings::default()
-        };
-        assert!(check_settings(&warm).is_err());
+        let hosts = vec!["example.com"; MAX_HOSTS + 1];
+        let settings = serde_json::json!({ "egress": { "allow": hosts } });
+        let settings = serde_json::from_value(settings);
+        assert!(settings.is_ok_and(|settings| check_settings(&settings).is_err()));
     }
 }

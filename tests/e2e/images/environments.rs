@@ -52,7 +52,6 @@ async fn settings_that_make_no_sense_are_refused_and_change_nothing(world: &Worl
             "malformed",
             "an address is not a host name",
         ),
-        (json!({ "warm": 11 }), "bad_settings", "10"),
         (json!({ "surprise": 1 }), "malformed", "surprise"),
     ] {
         let message = refused_with(bench.put::<Settings>("settings", &body).await, 400, code);
@@ -64,11 +63,11 @@ async fn settings_that_make_no_sense_are_refused_and_change_nothing(world: &Worl
         (detail.default_branch.as_str(), detail.image),
         ("main", None)
     );
-    let body = json!({ "egress": { "allow": ["*.example.com"], "defaults": false }, "warm": 2 });
+    let body = json!({ "egress": { "allow": ["*.example.com"], "defaults": false } });
     let set: Settings = bench.put("settings", &body).await?;
     let detail: RepositoryDetail = bench.get("").await?;
     assert_eq!(detail.settings, set);
-    assert_eq!((set.warm, set.egress.defaults), (Some(2), false));
+    assert!(!set.egress.defaults);
     assert_eq!(detail.image, None, "nothing changed for images");
     Ok(())
 }

@@ -324,11 +324,7 @@ specification?: Specification,
 /**
  * What sandboxes may reach.
  */
-egress?: EgressPolicy, 
-/**
- * Sandboxes that wait for a session, at most [`MAX_WARM`]; without it, demand decides.
- */
-warm?: number, };
+egress?: EgressPolicy, };
 
 /**
  * `GET /api/repositories/{owner}/{name}`.

@@ -9,9 +9,6 @@ use crate::event::Repository;
 use crate::id::{ImageId, Millis};
 use crate::image::{Base, BuildStep, EnvironmentName, Specification};
 
-/// Most sandboxes that a repository's pool is asked to hold.
-pub const MAX_WARM: u32 = 10;
-
 /// `PUT /api/repositories/{owner}/{name}/settings`, as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,10 +23,6 @@ pub struct Settings {
     #[serde(default)]
     #[cfg_attr(test, ts(optional, as = "Option<EgressPolicy>"))]
     pub egress: EgressPolicy,
-    /// Sandboxes that wait for a session, at most [`MAX_WARM`]; without it, demand decides.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub warm: Option<u32>,
 }
 
 /// `GET /api/repositories/{owner}/{name}`.

@@ -736,7 +736,6 @@ fn registry() -> Vec<Example> {
     let settings = Settings {
         specification: Some(specification()),
         egress: policy(),
-        warm: Some(2),
     };
     let environment = Environment {
         status: EnvironmentStatus::Ready,
