@@ -20,6 +20,7 @@ use tokio::net::UnixStream;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use self::end::ended;
 use self::launcher::Launcher;
 use self::slot::Slots;
 use self::turn::Turns;
@@ -293,7 +294,16 @@ impl SandboxBackend for Namespaces {
                 return Ok(Adoption::Stale);
             }
             match identity.open().map_err(watch)? {
-                Some(_) => Ok(Adoption::Alive(self.hold(id).await?)),
+                Some(process) => match self.hold(id).await {
+                    Ok(sandbox) => Ok(Adoption::Alive(sandbox)),
+                    // The sockets of a process that was killed are closed before it has ended.
+                    Err(SandboxError::Channel(ChannelError::Connect(_)))
+                        if ended(process).await.map_err(watch)? =>
+                    {
+                        Ok(Adoption::Gone)
+                    }
+                    Err(error) => Err(error),
+                },
                 None => Ok(Adoption::Gone),
             }
         })

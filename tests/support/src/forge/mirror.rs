@@ -47,11 +47,11 @@ pub(super) async fn update(
         mirror_commit(emulator, repository, mirrored, acting, &commit).await?;
         mirrored.commits.insert(commit);
     }
-    let before = std::mem::take(&mut mirrored.references);
     let path = format!("{}/git/refs", repository.api_path());
+    // Each is noted as it is done: what one failed attempt did is not done again by the next.
     for (name, commit) in &now {
         let body = json!({"ref": name, "sha": commit, "force": true});
-        match before.get(name) {
+        match mirrored.references.get(name) {
             None => {
                 emulator
                     .demand(Method::POST, &path, token, Some(&body))
@@ -65,12 +65,14 @@ pub(super) async fn update(
             }
             Some(_) => {}
         }
+        mirrored.references.insert(name.clone(), commit.clone());
     }
-    for name in before.keys().filter(|name| !now.contains_key(*name)) {
+    let known: Vec<String> = mirrored.references.keys().cloned().collect();
+    for name in known.iter().filter(|name| !now.contains_key(*name)) {
         let path = format!("{path}/{}", in_path(name));
         emulator.demand(Method::DELETE, &path, acting, None).await?;
+        mirrored.references.remove(name);
     }
-    mirrored.references = now;
     Ok(())
 }
 
