@@ -96,6 +96,12 @@ impl Outside {
     }
 }
 
+/// Where the files of a layer are. Beside them the store notes when they are on disk for good.
+fn files_of(fixture: &Fixture, layer: &LayerId) -> PathBuf {
+    let layers = fixture.path().join("layers");
+    layers.join(layer.as_str()).join("fs")
+}
+
 /// What is removed is removed in the background.
 async fn until_nothing_is_left(fixture: &Fixture) {
     let deadline = Instant::now() + LIMIT;
@@ -114,7 +120,7 @@ async fn nothing_done_to_a_layers_files_changes_the_layer(_: &World) {
     let fixture = Fixture::new();
     let make = "mkdir dir && for n in linked opened cut moved gone mode time; do echo lower > $n; echo lower > dir/$n; done; ln -s linked link";
     let layer = layer(&fixture, make).await;
-    let files = fixture.path().join("layers").join(layer.as_str());
+    let files = files_of(&fixture, &layer);
     let before = state(&files);
     let id = fixture.create(&[layer]).await.id;
     let script = "for d in . dir; do cd ~/$d\n\
@@ -134,7 +140,7 @@ async fn a_whiteout_made_by_hand_hides_nothing_but_ones_own(_: &World) {
         "mkdir dir && echo lower > dir/file && echo lower > file",
     )
     .await;
-    let files = fixture.path().join("layers").join(layer.as_str());
+    let files = files_of(&fixture, &layer);
     let before = state(&files);
     let id = fixture.create(std::slice::from_ref(&layer)).await.id;
     // Whether it may make one is the kernel's matter.
@@ -304,7 +310,7 @@ async fn a_file_larger_than_the_disk_is_kept_as_the_little_that_it_is(_: &World)
         .run(&id, "truncate -s 8T sparse; echo end > other")
         .await;
     let layer = fixture.backend.freeze(&id).await.unwrap();
-    let files = fixture.path().join("layers").join(layer.as_str());
+    let files = files_of(&fixture, &layer);
     // Its length is terabytes: looked at, not read.
     let used = Command::new("du")
         .args(["-s", "--block-size=1"])
