@@ -17,7 +17,7 @@ const LOGIN = required("LOGIN");
 const REPOSITORY = required("REPOSITORY");
 const PROMPT = process.env.PROMPT ?? "the tests fail, find out why and fix it";
 const SCREENSHOTS = process.env.SCREENSHOTS;
-const PAGE_MS = 20_000;
+const PAGE_MS = 60_000;
 const AGENT_MS = Number(process.env.TIMEOUT_MS ?? 180_000);
 
 const requireOfWeb = createRequire(new URL("../../web/package.json", import.meta.url));

@@ -258,7 +258,7 @@ impl Stack {
             .env("RUNNER_KEYS", &self.runner_keys)
             .env("RUNNER_LISTEN", format!("127.0.0.1:{}", self.runner_port))
             .env("RUNNER_STATE_DIR", &self.state_dir)
-            .env("RUNNER_CAPACITY", "16")
+            .env("RUNNER_CAPACITY", "24")
             .env("WORKER_URL", self.url())
             .env("GITHUB_URL", self.forge.url())
             .env("OPENCODE_BIN", environment("OPENCODE_BIN")?)
