@@ -261,6 +261,8 @@ impl Core {
             text,
             source,
             mode,
+            attachments: Vec::new(),
+            client_request_id: client_request_id.clone(),
         });
         self.apply(input, None)?;
         if let Some(request) = client_request_id {
@@ -357,7 +359,9 @@ fn summary_of(state: &machine::State) -> protocol::api::SessionSummary {
         created_by: state.created_by.clone(),
         created_at: state.created_at,
         updated_at: state.updated_at,
-        pull_request: state.pull_request.clone(),
+        pull_requests: state.pull_requests.clone(),
+        paused: false,
+        parent: None,
     }
 }
 

@@ -44,5 +44,7 @@ pub(crate) fn prompt(seed: u8, text: &str) -> SendPrompt {
             email: "ada@example.com".into(),
         },
         co_authors: Vec::new(),
+        attachments: Vec::new(),
+        resumed: false,
     }
 }

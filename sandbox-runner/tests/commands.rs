@@ -175,6 +175,8 @@ fn prompt(number: u8) -> Command {
             email: "ada@example.com".into(),
         },
         co_authors: vec![],
+        attachments: Vec::new(),
+        resumed: false,
     })
 }
 

@@ -204,6 +204,7 @@ pub async fn prompt(
     let CreatePrompt {
         text,
         mode,
+        attachments: _,
         client_request_id,
     } = read_json(body).await?;
     let author = caller.person.clone();

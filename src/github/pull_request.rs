@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use protocol::api::PullRequest;
-use protocol::event::{FileChange, Person, Repository, Step};
+use protocol::event::{FileChange, Person, PullRequestState, Repository, Step};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
@@ -36,6 +36,8 @@ struct PullAnswer {
     html_url: String,
     title: String,
     head: Head,
+    #[serde(default)]
+    draft: bool,
 }
 
 #[derive(Deserialize)]
@@ -49,6 +51,11 @@ impl From<PullAnswer> for PullRequest {
             number: answer.number,
             url: answer.html_url,
             title: answer.title,
+            branch: answer.head.r#ref,
+            state: match answer.draft {
+                true => PullRequestState::Draft,
+                false => PullRequestState::Open,
+            },
         }
     }
 }

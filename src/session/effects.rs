@@ -134,6 +134,8 @@ impl Core {
                         sent_at: *sent_at,
                         author: identity(author),
                         co_authors: co_authors.iter().map(identity).collect(),
+                        attachments: Vec::new(),
+                        resumed: false,
                     })
                 })
                 .await

@@ -55,7 +55,9 @@ pub struct State {
     pub open_parts: BTreeMap<PartId, OpenPart>,
     /// Who prompted since the last commit, in order, each once.
     pub uncredited: Vec<Person>,
-    pub pull_request: Option<PullRequest>,
+    /// In the order in which they were opened.
+    #[serde(default)]
+    pub pull_requests: Vec<PullRequest>,
     /// What the files were last; the next sandbox goes on from it.
     #[serde(default)]
     pub snapshot: Option<Kept>,
@@ -385,6 +387,7 @@ pub fn create(create: Create, context: Context) -> (State, Transition) {
         repository: create.repository.clone(),
         branch: create.branch.clone(),
         by: create.by.clone(),
+        parent: None,
     });
     transition.soon(context, Effect::UpdateIndex);
     let state = State {
@@ -407,7 +410,7 @@ pub fn create(create: Create, context: Context) -> (State, Transition) {
         next_part: PartId(1),
         open_parts: BTreeMap::new(),
         uncredited: Vec::new(),
-        pull_request: None,
+        pull_requests: Vec::new(),
         snapshot: None,
         typing: None,
     };
@@ -490,11 +493,11 @@ impl State {
         }
     }
 
-    fn summary_key(&self) -> (SessionState, String, Option<PullRequest>) {
+    fn summary_key(&self) -> (SessionState, String, Vec<PullRequest>) {
         (
             self.activity(),
             self.title.clone(),
-            self.pull_request.clone(),
+            self.pull_requests.clone(),
         )
     }
 

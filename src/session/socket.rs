@@ -88,6 +88,7 @@ impl Core {
                 text,
                 mode,
                 client_request_id,
+                attachments: _,
             } => {
                 let source = Source::Web;
                 self.prompt(NewPrompt {
@@ -104,6 +105,13 @@ impl Core {
                 self.apply(Input::Edit { prompt, text, by }, None)
             }
             ClientFrame::CancelPrompt { prompt } => self.apply(Input::Cancel { prompt, by }, None),
+            ClientFrame::InsertPrompt { .. }
+            | ClientFrame::ReorderPrompts { .. }
+            | ClientFrame::ResumeQueue {}
+            | ClientFrame::ClearQueue {} => Err(Error::invalid(
+                "malformed",
+                "frames of this kind are not taken",
+            )),
             ClientFrame::Stop {} => self.apply(Input::Stop { by }, None),
             ClientFrame::Typing {} => {
                 self.hub().broadcast_typing(by);

@@ -247,6 +247,7 @@ async fn everybody_sees_who_is_there_and_what_they_ask(world: &World) -> Outcome
         text: "do it".to_owned(),
         mode: protocol::event::Mode::Queue,
         client_request_id: None,
+        attachments: Vec::new(),
     })
     .await?;
     let author = alices
@@ -310,6 +311,7 @@ async fn a_waiting_prompt_can_be_edited_and_cancelled(world: &World) -> Outcome 
                 text,
                 mode,
                 client_request_id: None,
+                attachments: Vec::new(),
             })
             .await?;
     }

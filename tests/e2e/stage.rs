@@ -123,6 +123,7 @@ impl<'w> Played<'w> {
                 text: text.to_owned(),
                 mode: protocol::event::Mode::Queue,
                 client_request_id: None,
+                attachments: Vec::new(),
             })
             .await?;
         let sent = self.puppet.prompt_command(&self.start).await?;
@@ -145,6 +146,7 @@ pub fn wanted(prompt: Option<&str>) -> CreateSession {
         model: None,
         environment: None,
         client_request_id: None,
+        attachments: Vec::new(),
     }
 }
 

@@ -134,6 +134,7 @@ async fn typing_claims_one_sandbox(world: &World) -> Outcome {
             text: "what was typed".to_owned(),
             mode: protocol::event::Mode::Queue,
             client_request_id: None,
+            attachments: Vec::new(),
         })
         .await?;
     step(&mut viewer, StepName::Typing).await?;
@@ -182,6 +183,7 @@ async fn a_sandbox_that_slept_is_woken_from_its_snapshot(world: &World) -> Outco
             text: "second".to_owned(),
             mode: protocol::event::Mode::Queue,
             client_request_id: None,
+            attachments: Vec::new(),
         })
         .await?;
     let start = played.puppet.start_command(&played.session).await?;

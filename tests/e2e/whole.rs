@@ -56,6 +56,7 @@ async fn ask(viewer: &mut Viewer, text: &str) -> Outcome {
         text,
         mode: Mode::Queue,
         client_request_id: None,
+        attachments: Vec::new(),
     };
     Ok(viewer.send(&frame).await?)
 }

@@ -145,7 +145,8 @@ export class Peer {
         created_by: me,
         created_at: Date.now(),
         updated_at: Date.now(),
-        pull_request: null,
+        pull_requests: [],
+        paused: false,
       });
       this.onSession(session, wanted);
       if (wanted.prompt) session.prompt(me, wanted.prompt, "first");

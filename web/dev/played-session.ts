@@ -247,7 +247,13 @@ export class PlayedSession {
     if (event.type === "prompt_queued") this.#queue.push({ ...event.prompt });
     if (event.type === "session_titled") this.summary.title = event.title;
     if (event.type === "pull_request_opened") {
-      this.summary.pull_request = { number: event.number, url: event.url, title: event.title };
+      this.summary.pull_requests.push({
+        number: event.number,
+        url: event.url,
+        title: event.title,
+        branch: `agent/${this.summary.id}`,
+        state: "open",
+      });
     }
     this.summary.state = this.#state(event);
   }

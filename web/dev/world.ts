@@ -20,7 +20,8 @@ export function populated(now: number): Peer {
       created_by: ADA,
       created_at: now - minutesAgo * MINUTE,
       updated_at: now - minutesAgo * MINUTE,
-      pull_request: null,
+      pull_requests: [],
+      paused: false,
       ...more,
     });
   const in_ = (state: SessionState) => ({ state });
@@ -54,13 +55,13 @@ export function populated(now: number): Peer {
     title: "Retry webhooks with backoff and a dead letter queue",
     repository: "acme/payments",
     created_by: CHIKA,
-    pull_request: { number: 481, url: "https://github.com/acme/payments/pull/481", title: "Retry webhooks" },
+    pull_requests: [{ number: 481, url: "https://github.com/acme/payments/pull/481", title: "Retry webhooks", branch: "agent/ses_x", state: "open" }],
   });
   session("old", 3_000, {
     ...in_("archived"),
     title: "Remove the unused feature flags",
     repository: "acme/storefront",
-    pull_request: { number: 77, url: "https://github.com/acme/storefront/pull/77", title: "Remove flags" },
+    pull_requests: [{ number: 77, url: "https://github.com/acme/storefront/pull/77", title: "Remove flags", branch: "agent/ses_x", state: "open" }],
   });
   for (const played of peer.sessions.values()) live(played);
   peer.onSession = live;

@@ -81,7 +81,8 @@ export function addSession(peer: Peer, id = "ses_1"): PlayedSession {
     created_by: ADA,
     created_at: now,
     updated_at: now,
-    pull_request: null,
+    pull_requests: [],
+    paused: false,
   });
 }
 

@@ -1,14 +1,16 @@
 //! Bodies of the HTTP surface that clients use.
 
 mod registry;
+mod secret;
 
 pub use registry::*;
+pub use secret::*;
 
 use serde::{Deserialize, Serialize};
 
 use crate::command::Model;
-use crate::event::{Event, Mode, Person, Repository, Step};
-use crate::id::{Millis, PromptId, Seq, SessionId};
+use crate::event::{Event, Mode, Parent, Person, PullRequestState, Repository, Step};
+use crate::id::{ArtifactId, Millis, PromptId, Seq, SessionId};
 use crate::image::EnvironmentName;
 use crate::ledger::Contact;
 
@@ -45,6 +47,21 @@ pub struct CreateSession {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub environment: Option<EnvironmentName>,
+    /// Of the prompt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, ts(optional, as = "Option<Vec<ArtifactId>>"))]
+    pub attachments: Vec<ArtifactId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub client_request_id: Option<String>,
+}
+
+/// `POST /api/sessions/{id}/fork`: a session that goes on from the end of `prompt`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ForkSession {
+    pub prompt: PromptId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub client_request_id: Option<String>,
@@ -69,7 +86,14 @@ pub struct SessionSummary {
     pub created_by: Person,
     pub created_at: Millis,
     pub updated_at: Millis,
-    pub pull_request: Option<PullRequest>,
+    /// The newest one first opened is the last.
+    pub pull_requests: Vec<PullRequest>,
+    /// Nothing starts until somebody resumes or clears the queue.
+    #[serde(default)]
+    pub paused: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub parent: Option<Parent>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +117,9 @@ pub struct PullRequest {
     pub number: u64,
     pub url: String,
     pub title: String,
+    /// Of this session, that it asks to merge.
+    pub branch: String,
+    pub state: PullRequestState,
 }
 
 /// `GET /api/sessions`.
@@ -115,6 +142,10 @@ pub struct CreatePrompt {
     #[serde(default)]
     #[cfg_attr(test, ts(optional, as = "Option<Mode>"))]
     pub mode: Mode,
+    /// Of artifacts that were put into this session before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, ts(optional, as = "Option<Vec<ArtifactId>>"))]
+    pub attachments: Vec<ArtifactId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub client_request_id: Option<String>,
@@ -124,6 +155,14 @@ pub struct CreatePrompt {
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct CreatedPrompt {
     pub id: PromptId,
+}
+
+/// `PUT /api/sessions/{id}/queue`: all prompts that wait, in the order in which they are to start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ReorderQueue {
+    pub order: Vec<PromptId>,
 }
 
 /// `PATCH /api/sessions/{id}/prompts/{prompt}`.

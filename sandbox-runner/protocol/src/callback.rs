@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::SecretScope;
 use crate::command::Model;
 use crate::event::{FileChange, Limit, PartBody, PartOutcome, Repository, Step};
 use crate::id::{
@@ -78,6 +79,9 @@ pub enum Report {
         files: Vec<FileChange>,
         /// The agent's last words on it: what changed and why.
         summary: String,
+        /// The other branch of the session that this one is stacked on, if it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<String>,
     },
     PromptFinished {
         prompt: PromptId,
@@ -190,6 +194,41 @@ pub struct ImageReport {
 /// Most bytes of one report's log, and of a whole log.
 pub const MAX_LOG_CHUNK: usize = 32 * 1024;
 pub const MAX_LOG: usize = 1024 * 1024;
+
+/// `POST /runner/secrets`: what a session's repository keeps secret, for the gateway; signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretsRequest {
+    pub session: SessionId,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secrets {
+    pub secrets: Vec<Secret>,
+}
+
+/// One secret, and the only place where it may be used.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    pub name: String,
+    pub value: String,
+    pub scope: SecretScope,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_list().entries(&self.secrets).finish()
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Secret")
+            .field("name", &self.name)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}
 
 /// How long a runner counts as present after it registered.
 pub const REGISTRATION_MS: i64 = 60_000;

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::egress::EgressPolicy;
-use crate::event::{Mode, Repository};
+use crate::event::{Artifact, Mode, Repository};
 use crate::id::{Epoch, ImageId, Millis, PartId, PromptId, SandboxId, SessionId, SnapshotId};
 use crate::image::{Base, EnvironmentName, Specification};
 
@@ -119,6 +119,19 @@ pub struct SendPrompt {
     pub author: GitIdentity,
     /// Who else prompted since the last commit.
     pub co_authors: Vec<GitIdentity>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+    /// It was running in a sandbox that was lost: the agent is told to go on with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
+}
+
+/// A file that comes with a prompt; the runner gets it with a signed `GET` of `url`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    pub artifact: Artifact,
+    /// Absolute.
+    pub url: String,
 }
 
 /// A name and address as git writes them.

@@ -6,7 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, ImageId, Millis, PartId, PromptId, SandboxId, Seq, SnapshotId, UserId};
+use crate::id::{
+    ArtifactId, Epoch, ImageId, Millis, PartId, PromptId, SandboxId, Seq, SessionId, SnapshotId,
+    UserId,
+};
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +29,10 @@ pub enum Fact {
         repository: Repository,
         branch: String,
         by: Person,
+        /// What it was forked from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        parent: Option<Parent>,
     },
     /// The list shows this instead of the first prompt.
     SessionTitled {
@@ -46,8 +53,25 @@ pub enum Fact {
         prompt: PromptId,
         by: Person,
     },
+    /// The prompts that wait, in the order in which they will start.
+    PromptsReordered {
+        order: Vec<PromptId>,
+        by: Person,
+    },
+    /// Nothing starts until somebody resumes or clears the queue.
+    QueuePaused {
+        by: Person,
+    },
+    QueueResumed {
+        by: Person,
+    },
     PromptStarted {
         prompt: PromptId,
+    },
+    /// The sandbox in which it ran was lost; it goes on in another from what was kept.
+    PromptResumed {
+        prompt: PromptId,
+        epoch: Epoch,
     },
     PromptFinished {
         prompt: PromptId,
@@ -125,6 +149,33 @@ pub enum Fact {
         url: String,
         title: String,
         by: Opener,
+    },
+    /// The forge told of a pull request of this session: it was closed, merged, made ready…
+    PullRequestChanged {
+        number: u64,
+        state: PullRequestState,
+        /// Login at the forge.
+        by: String,
+    },
+    PullRequestReviewed {
+        number: u64,
+        verdict: ReviewVerdict,
+        /// Login at the forge.
+        by: String,
+    },
+    /// Every check of a pull request's head has ended.
+    ChecksFinished {
+        number: u64,
+        commit: String,
+        /// Names of those that failed.
+        failed: Vec<String>,
+    },
+    /// A file that the agent made, or that a person gave without a prompt.
+    ArtifactAdded {
+        artifact: Artifact,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        prompt: Option<PromptId>,
     },
     /// Something a person should know that ends nothing.
     Notice {
@@ -219,6 +270,52 @@ pub struct Prompt {
     pub text: String,
     pub source: Source,
     pub mode: Mode,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, ts(optional, as = "Option<Vec<Artifact>>"))]
+    pub attachments: Vec<Artifact>,
+    /// How the author's client recognises it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub client_request_id: Option<String>,
+}
+
+/// The session and the finished prompt that another session goes on from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Parent {
+    pub session: SessionId,
+    pub prompt: PromptId,
+}
+
+/// A file beside the log: a picture in a prompt, a screenshot of the agent's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Artifact {
+    pub id: ArtifactId,
+    /// Without a path.
+    pub name: String,
+    pub media_type: String,
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum PullRequestState {
+    Draft,
+    Open,
+    Merged,
+    /// Without being merged.
+    Closed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum ReviewVerdict {
+    Approved,
+    ChangesRequested,
+    Commented,
 }
 
 /// Where a prompt came from.
@@ -228,6 +325,10 @@ pub struct Prompt {
 pub enum Source {
     Web,
     Api,
+    Github,
+    Slack,
+    Extension,
+    Editor,
 }
 
 /// When the agent reads a prompt.
@@ -369,5 +470,9 @@ pub struct FileChange {
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Opener {
-    User { person: Person },
+    User {
+        person: Person,
+    },
+    /// The deployment's own App, because nobody who prompted has a link to the forge.
+    App,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::SessionSummary;
 use crate::event::{Event, Mode, Person, Prompt};
-use crate::id::{PartId, PromptId, Seq};
+use crate::id::{ArtifactId, PartId, PromptId, Seq};
 
 /// The subprotocol that a client asks for and the server chooses. The one-time ticket is offered
 /// beside it as `ticket.<value>`, since a URL would end up in logs.
@@ -32,6 +32,9 @@ pub enum ClientFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
         client_request_id: Option<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[cfg_attr(test, ts(optional, as = "Option<Vec<ArtifactId>>"))]
+        attachments: Vec<ArtifactId>,
     },
     EditPrompt {
         prompt: PromptId,
@@ -40,7 +43,19 @@ pub enum ClientFrame {
     CancelPrompt {
         prompt: PromptId,
     },
+    /// Gives a prompt that waits to the running one's agent now.
+    InsertPrompt {
+        prompt: PromptId,
+    },
+    /// All prompts that wait, in the order in which they are to start.
+    ReorderPrompts {
+        order: Vec<PromptId>,
+    },
+    /// Ends the running prompt. What waits stays until the queue is resumed or cleared.
     Stop {},
+    ResumeQueue {},
+    /// Cancels every prompt that waits.
+    ClearQueue {},
     Typing {},
     Presence {
         active: bool,

@@ -113,6 +113,10 @@ string_id!(
     SnapshotId, "snp"
 );
 string_id!(
+    /// A file that a person gave to a session or that its agent made.
+    ArtifactId, "art"
+);
+string_id!(
     /// A machine that runs sandboxes.
     RunnerId, "run"
 );

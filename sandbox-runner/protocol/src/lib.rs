@@ -33,8 +33,8 @@ mod typescript;
 
 pub use event::{Event, Fact};
 pub use id::{
-    Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, Seq, SessionId, SnapshotId,
-    UserId,
+    ArtifactId, Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, Seq, SessionId,
+    SnapshotId, UserId,
 };
 
 /// Version of these messages. A runner of another major version is not placed on.

@@ -113,6 +113,7 @@ fn every_type_that_travels_has_an_example() {
     for module in [
         "api",
         "api/registry",
+        "api/secret",
         "callback",
         "command",
         "egress",
@@ -190,6 +191,7 @@ fn what_an_older_client_leaves_out_has_a_default() {
         text: "a".to_owned(),
         mode: Mode::Queue,
         client_request_id: None,
+        attachments: Vec::new(),
     };
     assert_eq!(frame, prompt);
     let body: api::CreatePrompt = serde_json::from_str(r#"{"text":"a"}"#).unwrap();

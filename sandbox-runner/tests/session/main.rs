@@ -377,6 +377,8 @@ async fn stop_insert_and_end_do_what_they_say() {
                 email: "a@b".into(),
             },
             co_authors: vec![],
+            attachments: Vec::new(),
+            resumed: false,
         });
         while stage.send(&stop).await != StatusCode::NOT_FOUND {
             tokio::task::yield_now().await;

@@ -364,6 +364,8 @@ impl Stage {
                 name: "Bob".into(),
                 email: "bob@example.com".into(),
             }],
+            attachments: Vec::new(),
+            resumed: false,
         });
         self.accept(&command).await;
         prompt

@@ -94,6 +94,7 @@ impl State {
                 commit,
                 files,
                 summary,
+                base: _,
             } => {
                 let author = self.running.as_ref().map(|running| running.author.clone());
                 transition.fact(Fact::Pushed {

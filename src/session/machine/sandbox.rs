@@ -159,8 +159,13 @@ impl State {
         transition: &mut Transition,
     ) {
         transition.fact(Fact::Step { step });
-        let known = self.pull_request.as_ref().map(|known| known.number);
-        if known != Some(pull_request.number) {
+        let known = self
+            .pull_requests
+            .iter_mut()
+            .find(|known| known.number == pull_request.number);
+        if let Some(known) = known {
+            *known = pull_request;
+        } else {
             transition.fact(Fact::PullRequestOpened {
                 prompt,
                 number: pull_request.number,
@@ -168,8 +173,8 @@ impl State {
                 title: pull_request.title.clone(),
                 by: Opener::User { person: by },
             });
+            self.pull_requests.push(pull_request);
         }
-        self.pull_request = Some(pull_request);
     }
 
     pub(super) fn expired(

@@ -39,6 +39,8 @@ fn prompt(number: u8, author: i64, mode: Mode) -> Input {
         text: format!("do {number}"),
         source: Source::Web,
         mode,
+        attachments: Vec::new(),
+        client_request_id: None,
     })
 }
 

@@ -287,6 +287,8 @@ fn an_edited_prompt_is_stored_as_edited() {
         text: "old".to_owned(),
         source: Source::Web,
         mode: Mode::Queue,
+        attachments: Vec::new(),
+        client_request_id: None,
     };
     let edit = Fact::PromptEdited {
         prompt: prompt(),

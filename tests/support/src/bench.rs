@@ -106,6 +106,7 @@ async fn ask(viewer: &mut Viewer, text: &str) -> Result<(), BenchError> {
         text: text.to_owned(),
         mode: protocol::event::Mode::Queue,
         client_request_id: None,
+        attachments: Vec::new(),
     };
     Ok(viewer.send(&prompt).await?)
 }

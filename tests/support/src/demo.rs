@@ -93,6 +93,7 @@ impl Stage {
             model: None,
             environment: None,
             client_request_id: None,
+            attachments: Vec::new(),
         }
     }
 }

@@ -74,7 +74,7 @@ export function groupOf(session: SessionSummary): Group {
     case "failed":
       return "Needs you";
     case "idle":
-      return session.pull_request ? "Ready for review" : "Needs you";
+      return session.pull_requests.length > 0 ? "Ready for review" : "Needs you";
   }
 }
 

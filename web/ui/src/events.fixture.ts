@@ -13,7 +13,8 @@ export const SUMMARY: SessionSummary = {
   created_by: ADA,
   created_at: 1_000,
   updated_at: 1_000,
-  pull_request: null,
+  pull_requests: [],
+  paused: false,
 };
 
 export function prompt(id: string, text: string, author = ADA): Prompt {

@@ -27,6 +27,11 @@ export type ImageId = string;
 export type SnapshotId = string;
 
 /**
+ * A file that a person gave to a session or that its agent made.
+ */
+export type ArtifactId = string;
+
+/**
  * Place of an event in its session's log: 1, 2, 3…, no gaps. 0 is "before the first".
  */
 export type Seq = number;
@@ -54,7 +59,11 @@ export type Millis = number;
 /**
  * One entry of the log.
  */
-export type Event = { seq: Seq, at: Millis, } & ({ "type": "session_created", repository: Repository, branch: string, by: Person, } | { "type": "session_titled", title: string, } | { "type": "session_archived", by: Person, } | { "type": "prompt_queued", prompt: Prompt, } | { "type": "prompt_edited", prompt: PromptId, text: string, by: Person, } | { "type": "prompt_cancelled", prompt: PromptId, by: Person, } | { "type": "prompt_started", prompt: PromptId, } | { "type": "prompt_finished", prompt: PromptId, outcome: Outcome, } | { "type": "sandbox_starting", sandbox: SandboxId, epoch: Epoch, } | { "type": "sandbox_ready", sandbox: SandboxId, epoch: Epoch, image: ImageId | null, commit: string, } | { "type": "sandbox_lost", sandbox: SandboxId, epoch: Epoch, reason: string, } | { "type": "sandbox_slept", sandbox: SandboxId, epoch: Epoch, snapshot: SnapshotId, } | { "type": "sandbox_released", sandbox: SandboxId, epoch: Epoch, } | { "type": "snapshotted", snapshot: SnapshotId, prompt?: PromptId, } | { "type": "limit_reached", limit: Limit, message: string, } | { "type": "step", step: Step, } | { "type": "part_started", part: PartId, prompt: PromptId, body: PartBody, } | { "type": "part_finished", part: PartId, prompt: PromptId, 
+export type Event = { seq: Seq, at: Millis, } & ({ "type": "session_created", repository: Repository, branch: string, by: Person, 
+/**
+ * What it was forked from.
+ */
+parent?: Parent, } | { "type": "session_titled", title: string, } | { "type": "session_archived", by: Person, } | { "type": "prompt_queued", prompt: Prompt, } | { "type": "prompt_edited", prompt: PromptId, text: string, by: Person, } | { "type": "prompt_cancelled", prompt: PromptId, by: Person, } | { "type": "prompts_reordered", order: Array<PromptId>, by: Person, } | { "type": "queue_paused", by: Person, } | { "type": "queue_resumed", by: Person, } | { "type": "prompt_started", prompt: PromptId, } | { "type": "prompt_resumed", prompt: PromptId, epoch: Epoch, } | { "type": "prompt_finished", prompt: PromptId, outcome: Outcome, } | { "type": "sandbox_starting", sandbox: SandboxId, epoch: Epoch, } | { "type": "sandbox_ready", sandbox: SandboxId, epoch: Epoch, image: ImageId | null, commit: string, } | { "type": "sandbox_lost", sandbox: SandboxId, epoch: Epoch, reason: string, } | { "type": "sandbox_slept", sandbox: SandboxId, epoch: Epoch, snapshot: SnapshotId, } | { "type": "sandbox_released", sandbox: SandboxId, epoch: Epoch, } | { "type": "snapshotted", snapshot: SnapshotId, prompt?: PromptId, } | { "type": "limit_reached", limit: Limit, message: string, } | { "type": "step", step: Step, } | { "type": "part_started", part: PartId, prompt: PromptId, body: PartBody, } | { "type": "part_finished", part: PartId, prompt: PromptId, 
 /**
  * UTF-16 code units of the final text, so that a browser can compare with `length`.
  */
@@ -62,9 +71,25 @@ length: number,
 /**
  * Absent for whoever received every delta of this part: the deltas are the text.
  */
-text?: string, outcome: PartOutcome, } | { "type": "pushed", prompt: PromptId, branch: string, commit: string, files: Array<FileChange>, } | { "type": "pull_request_opened", prompt: PromptId, number: number, url: string, title: string, by: Opener, } | { "type": "notice", message: string, });
+text?: string, outcome: PartOutcome, } | { "type": "pushed", prompt: PromptId, branch: string, commit: string, files: Array<FileChange>, } | { "type": "pull_request_opened", prompt: PromptId, number: number, url: string, title: string, by: Opener, } | { "type": "pull_request_changed", number: number, state: PullRequestState, 
+/**
+ * Login at the forge.
+ */
+by: string, } | { "type": "pull_request_reviewed", number: number, verdict: ReviewVerdict, 
+/**
+ * Login at the forge.
+ */
+by: string, } | { "type": "checks_finished", number: number, commit: string, 
+/**
+ * Names of those that failed.
+ */
+failed: Array<string>, } | { "type": "artifact_added", artifact: Artifact, prompt?: PromptId, } | { "type": "notice", message: string, });
 
-export type Fact = { "type": "session_created", repository: Repository, branch: string, by: Person, } | { "type": "session_titled", title: string, } | { "type": "session_archived", by: Person, } | { "type": "prompt_queued", prompt: Prompt, } | { "type": "prompt_edited", prompt: PromptId, text: string, by: Person, } | { "type": "prompt_cancelled", prompt: PromptId, by: Person, } | { "type": "prompt_started", prompt: PromptId, } | { "type": "prompt_finished", prompt: PromptId, outcome: Outcome, } | { "type": "sandbox_starting", sandbox: SandboxId, epoch: Epoch, } | { "type": "sandbox_ready", sandbox: SandboxId, epoch: Epoch, image: ImageId | null, commit: string, } | { "type": "sandbox_lost", sandbox: SandboxId, epoch: Epoch, reason: string, } | { "type": "sandbox_slept", sandbox: SandboxId, epoch: Epoch, snapshot: SnapshotId, } | { "type": "sandbox_released", sandbox: SandboxId, epoch: Epoch, } | { "type": "snapshotted", snapshot: SnapshotId, prompt?: PromptId, } | { "type": "limit_reached", limit: Limit, message: string, } | { "type": "step", step: Step, } | { "type": "part_started", part: PartId, prompt: PromptId, body: PartBody, } | { "type": "part_finished", part: PartId, prompt: PromptId, 
+export type Fact = { "type": "session_created", repository: Repository, branch: string, by: Person, 
+/**
+ * What it was forked from.
+ */
+parent?: Parent, } | { "type": "session_titled", title: string, } | { "type": "session_archived", by: Person, } | { "type": "prompt_queued", prompt: Prompt, } | { "type": "prompt_edited", prompt: PromptId, text: string, by: Person, } | { "type": "prompt_cancelled", prompt: PromptId, by: Person, } | { "type": "prompts_reordered", order: Array<PromptId>, by: Person, } | { "type": "queue_paused", by: Person, } | { "type": "queue_resumed", by: Person, } | { "type": "prompt_started", prompt: PromptId, } | { "type": "prompt_resumed", prompt: PromptId, epoch: Epoch, } | { "type": "prompt_finished", prompt: PromptId, outcome: Outcome, } | { "type": "sandbox_starting", sandbox: SandboxId, epoch: Epoch, } | { "type": "sandbox_ready", sandbox: SandboxId, epoch: Epoch, image: ImageId | null, commit: string, } | { "type": "sandbox_lost", sandbox: SandboxId, epoch: Epoch, reason: string, } | { "type": "sandbox_slept", sandbox: SandboxId, epoch: Epoch, snapshot: SnapshotId, } | { "type": "sandbox_released", sandbox: SandboxId, epoch: Epoch, } | { "type": "snapshotted", snapshot: SnapshotId, prompt?: PromptId, } | { "type": "limit_reached", limit: Limit, message: string, } | { "type": "step", step: Step, } | { "type": "part_started", part: PartId, prompt: PromptId, body: PartBody, } | { "type": "part_finished", part: PartId, prompt: PromptId, 
 /**
  * UTF-16 code units of the final text, so that a browser can compare with `length`.
  */
@@ -72,7 +97,19 @@ length: number,
 /**
  * Absent for whoever received every delta of this part: the deltas are the text.
  */
-text?: string, outcome: PartOutcome, } | { "type": "pushed", prompt: PromptId, branch: string, commit: string, files: Array<FileChange>, } | { "type": "pull_request_opened", prompt: PromptId, number: number, url: string, title: string, by: Opener, } | { "type": "notice", message: string, };
+text?: string, outcome: PartOutcome, } | { "type": "pushed", prompt: PromptId, branch: string, commit: string, files: Array<FileChange>, } | { "type": "pull_request_opened", prompt: PromptId, number: number, url: string, title: string, by: Opener, } | { "type": "pull_request_changed", number: number, state: PullRequestState, 
+/**
+ * Login at the forge.
+ */
+by: string, } | { "type": "pull_request_reviewed", number: number, verdict: ReviewVerdict, 
+/**
+ * Login at the forge.
+ */
+by: string, } | { "type": "checks_finished", number: number, commit: string, 
+/**
+ * Names of those that failed.
+ */
+failed: Array<string>, } | { "type": "artifact_added", artifact: Artifact, prompt?: PromptId, } | { "type": "notice", message: string, };
 
 /**
  * A repository as people name it.
@@ -84,12 +121,16 @@ export type Repository = string;
  */
 export type Person = { id: UserId, login: string, name: string, avatar: string, };
 
-export type Prompt = { id: PromptId, author: Person, text: string, source: Source, mode: Mode, };
+export type Prompt = { id: PromptId, author: Person, text: string, source: Source, mode: Mode, attachments?: Array<Artifact>, 
+/**
+ * How the author's client recognises it.
+ */
+client_request_id?: string, };
 
 /**
  * Where a prompt came from.
  */
-export type Source = "web" | "api";
+export type Source = "web" | "api" | "github" | "slack" | "extension" | "editor";
 
 /**
  * When the agent reads a prompt.
@@ -130,12 +171,30 @@ additions: number | null, deletions: number | null, };
 /**
  * Whose token opened a pull request.
  */
-export type Opener = { "kind": "user", person: Person, };
+export type Opener = { "kind": "user", person: Person, } | { "kind": "app" };
 
 /**
  * What a sandbox may have only so much of.
  */
 export type Limit = "memory" | "processes" | "disk" | "time" | "money";
+
+/**
+ * The session and the finished prompt that another session goes on from.
+ */
+export type Parent = { session: SessionId, prompt: PromptId, };
+
+/**
+ * A file beside the log: a picture in a prompt, a screenshot of the agent's.
+ */
+export type Artifact = { id: ArtifactId, 
+/**
+ * Without a path.
+ */
+name: string, media_type: string, bytes: number, };
+
+export type PullRequestState = "draft" | "open" | "merged" | "closed";
+
+export type ReviewVerdict = "approved" | "changes_requested" | "commented";
 
 /**
  * What an image is of: a branch of a repository, in one of the repository's environments.
@@ -229,7 +288,7 @@ export type Verdict = "allowed" | "denied" | "failed";
  */
 export type Tokens = { input: number, output: number, cache_read: number, cache_write: number, };
 
-export type ClientFrame = { "type": "subscribe", since: Seq, } | { "type": "prompt", text: string, mode?: Mode, client_request_id?: string, } | { "type": "edit_prompt", prompt: PromptId, text: string, } | { "type": "cancel_prompt", prompt: PromptId, } | { "type": "stop", } | { "type": "typing", } | { "type": "presence", active: boolean, } | { "type": "ping", };
+export type ClientFrame = { "type": "subscribe", since: Seq, } | { "type": "prompt", text: string, mode?: Mode, client_request_id?: string, attachments?: Array<ArtifactId>, } | { "type": "edit_prompt", prompt: PromptId, text: string, } | { "type": "cancel_prompt", prompt: PromptId, } | { "type": "insert_prompt", prompt: PromptId, } | { "type": "reorder_prompts", order: Array<PromptId>, } | { "type": "stop", } | { "type": "resume_queue", } | { "type": "clear_queue", } | { "type": "typing", } | { "type": "presence", active: boolean, } | { "type": "ping", };
 
 export type ServerFrame = { "type": "welcome", session: SessionSummary, participants: Array<Participant>, queue: Array<Prompt>, head_seq: Seq, } | { "type": "events", events: Array<Event>, } | { "type": "delta", part: PartId, offset: number, text: string, } | { "type": "presence", participants: Array<Participant>, } | { "type": "typing", person: Person, } | { "type": "error", code: string, message: string, client_request_id?: string, } | { "type": "pong" };
 
@@ -251,18 +310,44 @@ prompt?: string, model?: Model,
 /**
  * One of the repository's environments; without it, the default.
  */
-environment?: EnvironmentName, client_request_id?: string, };
+environment?: EnvironmentName, 
+/**
+ * Of the prompt.
+ */
+attachments?: Array<ArtifactId>, client_request_id?: string, };
+
+/**
+ * `POST /api/sessions/{id}/fork`: a session that goes on from the end of `prompt`.
+ */
+export type ForkSession = { prompt: PromptId, client_request_id?: string, };
+
+/**
+ * `PUT /api/sessions/{id}/queue`: all prompts that wait, in the order in which they are to start.
+ */
+export type ReorderQueue = { order: Array<PromptId>, };
 
 export type CreatedSession = { id: SessionId, url: string, };
 
 /**
  * A session as lists show it.
  */
-export type SessionSummary = { id: SessionId, repository: Repository, branch: string, title: string, state: SessionState, created_by: Person, created_at: Millis, updated_at: Millis, pull_request: PullRequest | null, };
+export type SessionSummary = { id: SessionId, repository: Repository, branch: string, title: string, state: SessionState, created_by: Person, created_at: Millis, updated_at: Millis, 
+/**
+ * The newest one first opened is the last.
+ */
+pull_requests: Array<PullRequest>, 
+/**
+ * Nothing starts until somebody resumes or clears the queue.
+ */
+paused: boolean, parent?: Parent, };
 
 export type SessionState = "warming" | "working" | "idle" | "failed" | "archived";
 
-export type PullRequest = { number: number, url: string, title: string, };
+export type PullRequest = { number: number, url: string, title: string, 
+/**
+ * Of this session, that it asks to merge.
+ */
+branch: string, state: PullRequestState, };
 
 /**
  * `GET /api/sessions`.
@@ -276,7 +361,11 @@ cursor?: string, };
 /**
  * `POST /api/sessions/{id}/prompts`.
  */
-export type CreatePrompt = { text: string, mode?: Mode, client_request_id?: string, };
+export type CreatePrompt = { text: string, mode?: Mode, 
+/**
+ * Of artifacts that were put into this session before.
+ */
+attachments?: Array<ArtifactId>, client_request_id?: string, };
 
 export type CreatedPrompt = { id: PromptId, };
 
@@ -444,6 +533,27 @@ export type EnvironmentStatus = "building" | "ready" | "failed";
  * `GET /api/repositories/{owner}/{name}/environments`.
  */
 export type EnvironmentList = { environments: Array<Environment>, };
+
+/**
+ * `PUT /api/repositories/{owner}/{name}/secrets/{secret}`.
+ */
+export type SetSecret = { value: string, scope: SecretScope, };
+
+/**
+ * Where a secret may be used.
+ */
+export type SecretScope = { "kind": "header", hosts: Array<HostPattern>, header: string, 
+/**
+ * Written before the value: `Bearer `.
+ */
+prefix: string, } | { "kind": "sandbox" };
+
+/**
+ * `GET /api/repositories/{owner}/{name}/secrets`: everything but the values.
+ */
+export type SecretList = { secrets: Array<SecretSummary>, };
+
+export type SecretSummary = { name: string, scope: SecretScope, set_by: Person, set_at: Millis, };
 
 /**
  * `GET /api/statistics/pool`: what warm sandboxes did and cost, in the last `days`.

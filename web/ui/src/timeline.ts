@@ -23,6 +23,9 @@ import type {
 
 export type EventOf<T extends Fact["type"]> = Extract<Event, { type: T }>;
 
+/** What the log says when one is opened; a summary knows more. */
+export type OpenedPullRequest = Pick<PullRequest, "number" | "url" | "title">;
+
 /** Rows that say what happened around the agent's own words. */
 export type Row = EventOf<"notice" | "pushed" | "pull_request_opened" | "session_archived">;
 
@@ -119,7 +122,7 @@ export class Timeline {
   readonly #running = createSignal<readonly Turn[]>([]);
   readonly #last = createSignal<Turn | undefined>();
   readonly #title = createSignal<string | undefined>();
-  readonly #pullRequest = createSignal<PullRequest | undefined>();
+  readonly #pullRequest = createSignal<OpenedPullRequest | undefined>();
   readonly #pushed = createSignal<EventOf<"pushed"> | undefined>();
   readonly #archived = createSignal(false);
   readonly #failed = createSignal(false);
@@ -137,7 +140,7 @@ export class Timeline {
   /** Where time went before the next turn has started. */
   readonly upcoming: Accessor<readonly Step[]> = this.#upcoming.all;
   readonly title: Accessor<string | undefined> = this.#title[0];
-  readonly pullRequest: Accessor<PullRequest | undefined> = this.#pullRequest[0];
+  readonly pullRequest: Accessor<OpenedPullRequest | undefined> = this.#pullRequest[0];
   readonly pushed: Accessor<EventOf<"pushed"> | undefined> = this.#pushed[0];
 
   /** What the session list says (`State::activity` of the Worker). */

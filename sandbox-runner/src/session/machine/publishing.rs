@@ -93,6 +93,7 @@ impl Machine {
                         commit,
                         files,
                         summary,
+                        base: None,
                     });
                 }
             }

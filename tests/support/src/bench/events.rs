@@ -40,6 +40,7 @@ pub async fn measure() -> Result<Measure, BenchError> {
         model: None,
         environment: None,
         client_request_id: None,
+        attachments: Vec::new(),
     };
     let session = client.create_session(&wanted).await?.id;
     let start = puppet.start_command(&session).await?;

@@ -9,7 +9,7 @@ import { ChangeCount, FileList, webAddress } from "#ui/view/Row.tsx";
 import { Waterfall } from "#ui/view/Waterfall.tsx";
 
 export function SessionDetails(props: { timeline: Timeline; summary: SessionSummary | undefined }): JSX.Element {
-  const pull = () => props.timeline.pullRequest() ?? props.summary?.pull_request ?? undefined;
+  const pull = () => props.timeline.pullRequest() ?? props.summary?.pull_requests.at(-1);
   return (
     <>
       <Show when={pull()}>

@@ -97,7 +97,7 @@ function Entry(props: { session: SessionSummary; now: number }): JSX.Element {
         <span class="entry-meta">
           <StateBadge state={props.session.state} />
           <span class="entry-repository">{props.session.repository}</span>
-          <Show when={props.session.pull_request}>
+          <Show when={props.session.pull_requests.at(-1)}>
             {(pull) => (
               <span class="entry-pull">
                 <Icon name="pull" />#{pull().number}

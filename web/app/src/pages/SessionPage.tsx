@@ -36,7 +36,7 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
   const [opened, setOpened] = createSignal(false);
   createEffect(() => store.synced() && setOpened(true));
   const state = () => (opened() ? timeline().state() : summary()?.state);
-  const pull = () => timeline().pullRequest() ?? summary()?.pull_request ?? undefined;
+  const pull = () => timeline().pullRequest() ?? summary()?.pull_requests.at(-1);
   const refused = () => {
     const link = client.link();
     return link.phase === "refused" ? link.message : undefined;

@@ -1,7 +1,7 @@
 /** What happened around the agent's own words, one line each. */
 import { For, Match, Show, Switch, type JSX } from "solid-js";
 
-import type { FileChange } from "../protocol.ts";
+import type { FileChange, Opener } from "../protocol.ts";
 import type { EventOf, Row, Sandbox } from "../timeline.ts";
 import { displayName } from "./Avatar.tsx";
 import { duration } from "./duration.ts";
@@ -36,7 +36,7 @@ export function SystemRow(props: { row: Row }): JSX.Element {
             <span class="card-main">
               <strong>{row().title}</strong>
               <span class="quiet">
-                Pull request #{row().number} opened by {displayName(row().by.person)}
+                Pull request #{row().number} opened by {openerName(row().by)}
               </span>
             </span>
             <span class="card-action">Open</span>
@@ -141,4 +141,8 @@ export function SandboxRow(props: { sandbox: Sandbox }): JSX.Element {
 /** An address that is followed must be one of the web, whatever the log says. */
 export function webAddress(url: string): string | undefined {
   return /^https?:\/\//i.test(url) ? url : undefined;
+}
+
+function openerName(opener: Opener): string {
+  return opener.kind === "user" ? displayName(opener.person) : "the App";
 }
