@@ -6,6 +6,7 @@
 //! record before it is made, and claimed in one statement, so it is never handed out twice and never
 //! left behind. What a session did in an entry is never given to another: entries do not come back.
 
+mod listening;
 mod memory;
 mod plan;
 
@@ -27,12 +28,16 @@ use crate::sandbox::{Adoption, Sandbox};
 use crate::session::{Begun, Machinery, ProvisionError, begin_agent, connect, spec};
 use crate::store::StoreError;
 use crate::store::warm::StoredWarm;
+use listening::Listening;
 use plan::{Plan, plan};
 
 /// How often the pool is looked at when nothing calls for it: memory changes by itself.
 const TICK: Duration = Duration::from_secs(15);
 /// How long a target is left alone whose last entry could not be made.
 const RETREAT: Duration = Duration::from_secs(30);
+/// How long after a claim no new entry is begun: an agent's start takes a processor for a second or
+/// two, and whoever claimed waits for a first token meanwhile. Claims that follow do not extend it.
+const CALM: Duration = Duration::from_secs(3);
 /// How long an entry that is to be taken over may take to answer.
 const ANSWER: tokio::time::Duration = Duration::from_secs(5);
 
@@ -54,6 +59,8 @@ struct Shelf {
     sessions: usize,
     /// Set while the last attempt has failed.
     retreat_until: Option<Instant>,
+    /// Set while a claim is served.
+    calm_until: Option<Instant>,
 }
 
 struct Entry {
@@ -61,6 +68,7 @@ struct Entry {
     commit: String,
     agent: Agent,
     conversation: ConversationId,
+    listening: Listening,
     // The agent may ask for its repository and nothing else while this lives.
     serving: Serving,
 }
@@ -138,7 +146,14 @@ impl Pool {
         let Some(stored) = self.machinery.store.claim_warm(warm, claimant)? else {
             return Ok(None);
         };
-        let entry = self.shelf().entries.remove(warm);
+        let entry = {
+            let mut shelf = self.shelf();
+            let now = Instant::now();
+            if shelf.calm_until.is_none_or(|until| until <= now) {
+                shelf.calm_until = Some(now + CALM);
+            }
+            shelf.entries.remove(warm)
+        };
         self.changed.notify_one();
         self.announced.notify_one();
         let Some(entry) = entry else {
@@ -152,7 +167,12 @@ impl Pool {
         let backend = self.machinery.backend.as_ref();
         let taken = tokio::time::timeout(ANSWER, async {
             let adopted = backend.adopt(warm);
-            let events = entry.agent.events(&entry.conversation);
+            let events = async {
+                match entry.listening.events().await {
+                    Some(events) => Ok(events),
+                    None => entry.agent.events(&entry.conversation).await,
+                }
+            };
             tokio::join!(adopted, events)
         })
         .await;
@@ -188,8 +208,11 @@ impl Pool {
             while let Some(plan) = self.plan() {
                 self.carry_out(plan).await;
             }
+            let now = Instant::now();
+            let calm_until = self.shelf().calm_until.filter(|until| *until > now);
+            let look = calm_until.unwrap_or(now + TICK);
             // A change that came in between is kept by the notification.
-            let _ = tokio::time::timeout(TICK, self.changed.notified()).await;
+            let _ = tokio::time::timeout_at(look, self.changed.notified()).await;
         }
     }
 
@@ -211,9 +234,11 @@ impl Pool {
             .collect();
         let entries: Vec<_> = shelf.entries.values().map(|entry| &entry.warm).collect();
         let room = self.capacity.saturating_sub(shelf.sessions);
-        let may_make = shelf
-            .retreat_until
-            .is_none_or(|until| until <= Instant::now());
+        let now = Instant::now();
+        let may_make = [shelf.retreat_until, shelf.calm_until]
+            .into_iter()
+            .flatten()
+            .all(|until| until <= now);
         plan(&wanted, &entries, room, memory::read(), may_make)
     }
 
@@ -280,7 +305,7 @@ impl Pool {
         let Begun {
             agent,
             conversation,
-            ..
+            events,
         } = begun.map_err(PoolError::Provision)?;
         if let Err(error) = agent.warm_up().await {
             let error = &error as &dyn std::error::Error;
@@ -291,6 +316,7 @@ impl Pool {
             commit: image.commit.clone(),
             agent,
             conversation,
+            listening: Listening::begin(async { Ok(events) }),
             serving,
         })
     }
@@ -316,8 +342,14 @@ impl Pool {
                 self.end(&warm.sandbox).await;
                 continue;
             };
+            let agent = connect(&self.machinery.backend, &warm.sandbox);
+            let listening = Listening::begin({
+                let (agent, conversation) = (agent.clone(), conversation.clone());
+                async move { agent.events(&conversation).await }
+            });
             let entry = Entry {
-                agent: connect(&self.machinery.backend, &warm.sandbox),
+                agent,
+                listening,
                 serving: self.serve(&warm, sandbox),
                 commit,
                 conversation,
