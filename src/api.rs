@@ -127,7 +127,7 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(bytes).map_err(malformed)
 }
 
-fn malformed(error: serde_json::Error) -> Error {
+fn malformed(error: impl std::fmt::Display) -> Error {
     Error::invalid("malformed", format!("the body cannot be read: {error}"))
 }
 

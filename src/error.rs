@@ -40,6 +40,8 @@ pub enum Error {
     LinkBroken,
     #[error("no runner is at hand: start one with `sandbox-runner` (see README)")]
     NoRunner,
+    #[error("somebody else is at it")]
+    Busy,
     #[error("the Worker is not set up")]
     Config(#[from] crate::config::ConfigError),
     #[error("GitHub could not be asked")]
@@ -72,7 +74,7 @@ impl Error {
                 StatusCode::UNAUTHORIZED
             }
             Self::CrossSite => StatusCode::FORBIDDEN,
-            Self::NoRunner => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoRunner | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Invalid {
                 code: "body_too_large" | "prompt_too_long",
@@ -113,6 +115,7 @@ impl Error {
             Self::Replayed => "replayed",
             Self::LinkBroken => "link_broken",
             Self::NoRunner => "no_runner",
+            Self::Busy => "busy",
             Self::Github(_) => "github_unavailable",
             Self::Config(_)
             | Self::Store(_)

@@ -6,6 +6,8 @@
 
 pub mod app;
 pub mod branch;
+pub mod event;
+pub mod hook;
 pub mod oauth;
 pub mod pull_request;
 pub mod webhook;
@@ -16,6 +18,7 @@ use protocol::UserId;
 use protocol::api::RepositorySummary;
 use protocol::event::{Person, Repository};
 use reqwest::Method;
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use worker::Env;
@@ -146,6 +149,10 @@ impl Github {
         }
     }
 
+    fn api_url(&self) -> &str {
+        &self.config.api_url
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -153,6 +160,17 @@ impl Github {
         token: &str,
         body: Option<&impl serde::Serialize>,
     ) -> Result<T, GithubError> {
+        let answer = self.call_with_headers(method, path, token, body).await?;
+        Ok(answer.0)
+    }
+
+    async fn call_with_headers<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<&impl serde::Serialize>,
+    ) -> Result<(T, HeaderMap), GithubError> {
         let what = format!("{method} {path}");
         let mut request = self
             .client
@@ -168,7 +186,14 @@ impl Github {
         if !(200..300).contains(&answer.status) {
             return Err(refusal(what, answer.status, &answer.body));
         }
-        serde_json::from_slice(&answer.body).map_err(|source| GithubError::Form { what, source })
+        // Some answers are empty, and nothing is asked of those.
+        let body = match answer.body.as_slice() {
+            [] => b"null",
+            body => body,
+        };
+        let value =
+            serde_json::from_slice(body).map_err(|source| GithubError::Form { what, source })?;
+        Ok((value, answer.headers))
     }
 }
 

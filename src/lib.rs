@@ -6,6 +6,7 @@
 //! - [`session`]: the object of one session; [`session::machine`] decides, purely.
 //! - [`fleet`]: the object that knows the runners.
 //! - [`images`]: the registry of images.
+//! - [`deliveries`]: what GitHub told, and who acts on it; [`work`]: the queue.
 //! - [`database`]: D1. [`github`]: GitHub's API. [`config`], [`error`]: what the names say.
 //! - [`platform`]: the only place that knows JavaScript and the clock.
 
@@ -13,6 +14,7 @@ pub mod api;
 pub mod auth;
 pub mod config;
 pub mod database;
+pub mod deliveries;
 pub mod error;
 pub mod fleet;
 pub mod github;
@@ -20,10 +22,13 @@ pub mod images;
 pub mod platform;
 pub mod router;
 pub mod session;
+pub mod work;
 
 use axum::body::Body;
 use tower_service::Service as _;
-use worker::{Context, Env, HttpRequest, ScheduleContext, ScheduledEvent, event};
+use worker::{Context, Env, HttpRequest, MessageBatch, ScheduleContext, ScheduledEvent, event};
+
+use self::work::Work;
 
 #[event(fetch)]
 async fn fetch(
@@ -46,7 +51,19 @@ async fn fetch(
 
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
-    if let Err(error) = images::refresh::refresh_all(&env).await {
-        error.log();
+    for outcome in [
+        images::refresh::refresh_all(&env).await,
+        deliveries::sweep::sweep(&env).await,
+    ] {
+        if let Err(error) = outcome {
+            error.log();
+        }
     }
+}
+
+#[event(queue)]
+async fn queue(batch: MessageBatch<Work>, env: Env, _context: Context) -> worker::Result<()> {
+    work::perform(&env, &batch).await;
+    // Messages that are to come again were marked; an error here would be a panic.
+    Ok(())
 }

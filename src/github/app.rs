@@ -67,7 +67,7 @@ impl Github {
         })
     }
 
-    async fn jwt(&self) -> Result<String, GithubError> {
+    pub(super) async fn jwt(&self) -> Result<String, GithubError> {
         let text = unsigned_jwt(&self.config.app_id, clock::now());
         let signature = crypto::sign_rs256(&self.config.private_key, &text).await?;
         Ok(format!("{text}.{signature}"))

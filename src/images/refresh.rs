@@ -30,16 +30,12 @@ const UNUSED_MS: i64 = 14 * DAY_MS;
 /// What is no base's current image is kept so long.
 const IMAGE_MS: i64 = 7 * DAY_MS;
 
-/// GitHub can deliver again what is three days old.
-const DELIVERY_MS: i64 = 8 * DAY_MS;
-
 pub async fn refresh_all(env: &Env) -> Result<(), Error> {
     let database = Database::new(env)?;
     sweep(env, &database).await?;
     let now = clock::now();
     database::bases::expire(&database, now.plus(-UNUSED_MS)).await?;
     database::images::expire(&database, now.plus(-IMAGE_MS)).await?;
-    database::deliveries::expire(&database, now.plus(-DELIVERY_MS)).await?;
     let bases = database::bases::least_recently_checked(&database, BASES_AT_ONCE).await?;
     let github = Github::new(env)?;
     for (repository, bases) in by_repository(bases) {

@@ -1,0 +1,44 @@
+//! Who acts on an event of GitHub's.
+//!
+//! Each concern is one function of the [`Delivery`] and one line in [`see_to`]. It passes over what
+//! is not its own, and it can be repeated: a delivery of which one concern failed is seen to again
+//! by all of them. Deliveries come in any order; the times in them tell which is newer.
+
+use worker::Env;
+
+use super::Delivery;
+use crate::database::Database;
+use crate::error::Error;
+use crate::github::event::Subject;
+use crate::images;
+
+/// Has everybody act on a delivery. One who fails is in the way of no other; the first failure is
+/// the outcome.
+pub async fn see_to(env: &Env, database: &Database, delivery: &Delivery) -> Result<(), Error> {
+    let _ = env;
+    let mut outcomes = Outcomes::default();
+    outcomes.add("images", images(database, delivery).await);
+    outcomes.first_failure.map_or(Ok(()), Err)
+}
+
+#[derive(Default)]
+struct Outcomes {
+    first_failure: Option<Error>,
+}
+
+impl Outcomes {
+    fn add(&mut self, concern: &str, outcome: Result<(), Error>) {
+        if let Err(error) = outcome {
+            worker::console_warn!("a delivery was not seen to: concern={concern} error={error}");
+            self.first_failure.get_or_insert(error);
+        }
+    }
+}
+
+/// A branch that sessions start from has a new head.
+async fn images(database: &Database, delivery: &Delivery) -> Result<(), Error> {
+    match &delivery.event.subject {
+        Subject::Push(push) => images::pushed(database, push).await,
+        _ => Ok(()),
+    }
+}
