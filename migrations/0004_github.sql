@@ -23,3 +23,10 @@ CREATE TABLE redeliveries (
     delivery TEXT PRIMARY KEY,
     asked_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- Which installation of the App reaches which repository; what is not here is asked for.
+CREATE TABLE installations (
+    repository TEXT PRIMARY KEY,
+    installation INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX installations_by_number ON installations (installation);

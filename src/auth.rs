@@ -40,13 +40,10 @@ pub async fn authorize_repository(
     if let Some(branch) = database::users::known_access(database, user.id, repository, now).await? {
         return Ok(branch);
     }
-    let token = database::users::github_token(database, user.id)
-        .await?
-        .ok_or(Error::LinkBroken)?;
+    let token = github.user_token(user.id).await?;
     let found = match github.repository(&token, repository).await {
         Ok(found) => found,
-        Err(error) if error.status() == Some(401) => return Err(Error::LinkBroken),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(github.refused(user.id, token, error).await),
     };
     let found = found.ok_or(Error::NotFound("repository"))?;
     database::users::remember_access(database, user.id, std::slice::from_ref(&found), now).await?;

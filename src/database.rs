@@ -5,6 +5,7 @@ pub mod deliveries;
 pub mod environments;
 pub mod image_logs;
 pub mod images;
+pub mod installations;
 pub mod logins;
 pub mod repositories;
 pub mod sessions;

@@ -46,6 +46,12 @@ pub enum Error {
     Config(#[from] crate::config::ConfigError),
     #[error("GitHub could not be asked")]
     Github(#[from] GithubError),
+    #[error("GitHub could not be asked: try again")]
+    GithubAway,
+    #[error("a user's link could not be used")]
+    Link(#[from] crate::user::link::LinkError),
+    #[error("the tokens at hand could not be used")]
+    Shelf(#[from] crate::tokens::shelf::ShelfError),
     #[error("the session's tables could not be used")]
     Store(#[from] StoreError),
     #[error("the database could not be used")]
@@ -84,8 +90,10 @@ impl Error {
             Self::Refused(Refusal::Void) => StatusCode::GONE,
             Self::Refused(Refusal::QueueFull) => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(_) | Self::ConflictingRequest | Self::Replayed => StatusCode::CONFLICT,
-            Self::Github(_) => StatusCode::BAD_GATEWAY,
+            Self::Github(_) | Self::GithubAway => StatusCode::BAD_GATEWAY,
             Self::Config(_)
+            | Self::Link(_)
+            | Self::Shelf(_)
             | Self::Store(_)
             | Self::Database(_)
             | Self::Crypto(_)
@@ -116,8 +124,10 @@ impl Error {
             Self::LinkBroken => "link_broken",
             Self::NoRunner => "no_runner",
             Self::Busy => "busy",
-            Self::Github(_) => "github_unavailable",
+            Self::Github(_) | Self::GithubAway => "github_unavailable",
             Self::Config(_)
+            | Self::Link(_)
+            | Self::Shelf(_)
             | Self::Store(_)
             | Self::Database(_)
             | Self::Crypto(_)

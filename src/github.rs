@@ -23,9 +23,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use worker::Env;
 
+use self::app::{InstallationToken, Permissions};
 use crate::config::{self, ConfigError};
+use crate::error::Error;
 use crate::platform::crypto::CryptoError;
 use crate::platform::http::{self, HttpError};
+use crate::{tokens, user};
 
 const DEADLINE: Duration = Duration::from_secs(15);
 
@@ -48,6 +51,8 @@ pub enum GithubError {
         #[source]
         source: serde_json::Error,
     },
+    #[error("the user has to link again")]
+    LinkBroken,
     #[error("the app's private key cannot be used")]
     Key(#[from] CryptoError),
     #[error("GitHub is not configured")]
@@ -60,7 +65,7 @@ impl GithubError {
         match self {
             Self::Http(_) => true,
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
-            Self::Form { .. } | Self::Key(_) | Self::Config(_) => false,
+            Self::Form { .. } | Self::LinkBroken | Self::Key(_) | Self::Config(_) => false,
         }
     }
 
@@ -73,6 +78,7 @@ impl GithubError {
 }
 
 pub struct Github {
+    env: Env,
     config: config::Github,
     client: reqwest::Client,
 }
@@ -106,9 +112,29 @@ impl From<RepositoryAnswer> for RepositorySummary {
 impl Github {
     pub fn new(env: &Env) -> Result<Self, ConfigError> {
         Ok(Self {
+            env: env.clone(),
             config: config::Github::from_env(env)?,
             client: reqwest::Client::new(),
         })
+    }
+
+    /// The user's own token: the one way to act for somebody.
+    pub async fn user_token(&self, user: UserId) -> Result<String, Error> {
+        user::github_token(&self.env, user).await
+    }
+
+    /// What becomes of a refusal of something that was asked with a user's own token.
+    pub async fn refused(&self, user: UserId, token: String, error: GithubError) -> Error {
+        user::refused(&self.env, user, token, error).await
+    }
+
+    /// The App's token for one repository, good for five minutes at least.
+    pub async fn installation_token(
+        &self,
+        repository: &Repository,
+        permissions: Permissions,
+    ) -> Result<InstallationToken, Error> {
+        tokens::installation_token(&self.env, repository, permissions).await
     }
 
     pub async fn user(&self, token: &str) -> Result<Person, GithubError> {

@@ -1,10 +1,11 @@
-//! The edge Worker: a stateless front and two Durable Objects.
+//! The edge Worker: a stateless front and its Durable Objects.
 //!
 //! # Layout
 //!
 //! - [`router`]: every route; [`api`], [`auth`]: handlers and who may call them.
 //! - [`session`]: the object of one session; [`session::machine`] decides, purely.
-//! - [`fleet`]: the object that knows the runners.
+//! - [`fleet`]: the object that knows the runners. [`user`]: one for each user, with their link to
+//!   GitHub. [`tokens`]: one for each repository, with what the App acts by.
 //! - [`images`]: the registry of images.
 //! - [`deliveries`]: what GitHub told, and who acts on it; [`work`]: the queue.
 //! - [`database`]: D1. [`github`]: GitHub's API. [`config`], [`error`]: what the names say.
@@ -22,6 +23,8 @@ pub mod images;
 pub mod platform;
 pub mod router;
 pub mod session;
+pub mod tokens;
+pub mod user;
 pub mod work;
 
 use axum::body::Body;

@@ -111,9 +111,7 @@ async fn find_members(caller: &Caller, logins: &[String]) -> Result<Vec<Member>,
     if logins.is_empty() {
         return Ok(Vec::new());
     }
-    let token = database::users::github_token(&caller.database, caller.person.id)
-        .await?
-        .ok_or(Error::LinkBroken)?;
+    let token = caller.github.user_token(caller.person.id).await?;
     let mut members: Vec<Member> = Vec::new();
     for login in logins {
         let found = match is_login(login) {
@@ -121,8 +119,8 @@ async fn find_members(caller: &Caller, logins: &[String]) -> Result<Vec<Member>,
             false => Ok(None),
         };
         let found = match found {
-            Err(error) if error.status() == Some(401) => return Err(Error::LinkBroken),
-            found => found?,
+            Ok(found) => found,
+            Err(error) => return Err(caller.github.refused(caller.person.id, token, error).await),
         };
         let Some((id, login)) = found else {
             let message = format!("there is no {login:?} on GitHub: members are GitHub logins");

@@ -27,15 +27,12 @@ pub async fn list(State(env): State<Env>, request: Request) -> Result<Response, 
 
 /// Asks GitHub what the caller reaches, with their own token, and writes it down.
 pub async fn refresh(caller: &Caller) -> Result<Vec<RepositorySummary>, Error> {
-    let token = database::users::github_token(&caller.database, caller.person.id)
-        .await?
-        .ok_or(Error::LinkBroken)?;
+    let user = caller.person.id;
+    let token = caller.github.user_token(user).await?;
     let repositories = match caller.github.repositories(&token).await {
         Ok(repositories) => repositories,
-        Err(error) if error.status() == Some(401) => return Err(Error::LinkBroken),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(caller.github.refused(user, token, error).await),
     };
-    let user = caller.person.id;
     database::users::remember_access(&caller.database, user, &repositories, clock::now()).await?;
     Ok(repositories)
 }

@@ -16,7 +16,7 @@ use super::{ask_session, parse_json, read_body};
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::github::Github;
-use crate::github::app::Contents;
+use crate::github::app::{Level, Permissions};
 use crate::images::{self, Taken};
 use crate::platform::clock;
 use crate::session::request::Request as Ask;
@@ -85,18 +85,18 @@ pub async fn credentials(State(env): State<Env>, request: Request) -> Result<Res
         purpose,
     } = message(&env, request).await?;
     let contents = match purpose {
-        Purpose::Image => Contents::Read,
+        Purpose::Image => Level::Read,
         Purpose::Session { session } => {
             let database = Database::new(&env)?;
             let known = database::sessions::repository_of(&database, &session).await?;
             if known.as_ref() != Some(&repository) {
                 return Err(Error::NotFound("session of this repository"));
             }
-            Contents::Write
+            Level::Write
         }
     };
     let token = Github::new(&env)?
-        .installation_token(&repository, contents)
+        .installation_token(&repository, Permissions::default().contents(contents))
         .await?;
     Ok(Json(Credentials {
         // What GitHub documents for git over HTTPS with an installation token.

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use worker::Env;
 
 use super::browser::{self, LOGIN_COOKIE, SESSION_COOKIE};
-use crate::config;
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::github::Github;
 use crate::github::oauth::Authorize;
 use crate::platform::{clock, crypto, random};
+use crate::{config, user};
 
 const LOGIN_SECONDS: i64 = 10 * 60;
 const SESSION_SECONDS: i64 = 14 * 24 * 3600;
@@ -94,15 +94,16 @@ pub async fn callback(
     let public_url = config::public_url(&env)?;
     let github = Github::new(&env)?;
     let redirect_uri = redirect_uri(&public_url);
-    let token = match github.exchange(&code, &redirect_uri, &login.verifier).await {
-        Ok(token) => token,
+    let tokens = match github.exchange(&code, &redirect_uri, &login.verifier).await {
+        Ok(tokens) => tokens,
         Err(error) if error.is_passing() => return Err(error.into()),
         Err(_) => return Ok(failed("refused")),
     };
-    let person = github.user(&token).await?;
+    let person = github.user(&tokens.access_token).await?;
     let database = Database::new(&env)?;
     let now = clock::now();
-    database::users::link(&database, &person, &token, now).await?;
+    database::users::seen(&database, &person, now).await?;
+    user::link(&env, person.id, tokens).await?;
     let cookie = random::token()?;
     database::logins::create(&database, &cookie, person.id, now).await?;
     Ok(redirect(

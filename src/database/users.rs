@@ -1,4 +1,4 @@
-//! Users, their links to GitHub and what GitHub lets them see.
+//! Users, and what GitHub lets them see. Their links to GitHub are with [`user`](crate::user).
 
 use protocol::api::RepositorySummary;
 use protocol::event::{Person, Repository};
@@ -7,7 +7,6 @@ use serde::Deserialize;
 
 use super::Parameter::{Number, Text};
 use super::{Database, DatabaseError};
-use crate::error::Error;
 use crate::platform::crypto;
 
 /// How long GitHub's word on access is believed.
@@ -17,37 +16,29 @@ fn place(user: UserId) -> String {
     format!("links|{user}|token")
 }
 
-/// Writes down who signed in, and the token that they are to be acted for with.
-pub async fn link(
-    database: &Database,
-    person: &Person,
-    token: &str,
-    now: Millis,
-) -> Result<(), DatabaseError> {
-    let sealed = crypto::seal(&database.encryption_key, &place(person.id), token)?;
-    let user = database.prepare(
-        "INSERT INTO users (id, login, name, avatar, seen_at) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET login = excluded.login, name = excluded.name,
-            avatar = excluded.avatar, seen_at = excluded.seen_at",
-        &[
-            Number(person.id.0),
-            Text(&person.login),
-            Text(&person.name),
-            Text(&person.avatar),
-            Number(now.0),
-        ],
-    )?;
-    let link = database.prepare(
-        "INSERT INTO links (user, token, linked_at) VALUES (?, ?, ?)
-         ON CONFLICT (user) DO UPDATE SET token = excluded.token, linked_at = excluded.linked_at",
-        &[Number(person.id.0), Text(&sealed), Number(now.0)],
-    )?;
-    database.d1.batch(vec![user, link]).await?;
-    Ok(())
+/// Writes down who signed in.
+pub async fn seen(database: &Database, person: &Person, now: Millis) -> Result<(), DatabaseError> {
+    database
+        .run(
+            "INSERT INTO users (id, login, name, avatar, seen_at) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET login = excluded.login, name = excluded.name,
+                avatar = excluded.avatar, seen_at = excluded.seen_at",
+            &[
+                Number(person.id.0),
+                Text(&person.login),
+                Text(&person.name),
+                Text(&person.avatar),
+                Number(now.0),
+            ],
+        )
+        .await
 }
 
-/// The user's own GitHub token, if they are linked.
-pub async fn github_token(database: &Database, user: UserId) -> Result<Option<String>, Error> {
+/// A token from before links were kept in an object of their user.
+pub async fn former_token(
+    database: &Database,
+    user: UserId,
+) -> Result<Option<String>, DatabaseError> {
     #[derive(Deserialize)]
     struct Row {
         token: String,
@@ -55,13 +46,56 @@ pub async fn github_token(database: &Database, user: UserId) -> Result<Option<St
     let row: Option<Row> = database
         .first("SELECT token FROM links WHERE user = ?", &[Number(user.0)])
         .await?;
-    match row {
-        Some(row) => Ok(Some(
-            crypto::open(&database.encryption_key, &place(user), &row.token)
-                .map_err(DatabaseError::from)?,
-        )),
-        None => Ok(None),
-    }
+    let open = |row: Row| crypto::open(&database.encryption_key, &place(user), &row.token);
+    Ok(row.map(open).transpose()?)
+}
+
+/// Signs a user out everywhere and forgets what they reach.
+pub async fn revoked(database: &Database, user: UserId) -> Result<(), DatabaseError> {
+    let statements = [
+        "DELETE FROM logins WHERE user = ?",
+        "DELETE FROM access WHERE user = ?",
+        "DELETE FROM links WHERE user = ?",
+    ]
+    .into_iter()
+    .map(|statement| database.prepare(statement, &[Number(user.0)]))
+    .collect::<Result<Vec<_>, _>>()?;
+    database.d1.batch(statements).await?;
+    Ok(())
+}
+
+/// Has GitHub asked again who reaches these repositories, or what one user reaches of them.
+pub async fn forget_repositories(
+    database: &Database,
+    repositories: &[Repository],
+    user: Option<UserId>,
+) -> Result<(), DatabaseError> {
+    let names: Vec<String> = repositories.iter().map(ToString::to_string).collect();
+    database
+        .run(
+            "DELETE FROM access WHERE repository IN (SELECT value FROM json_each(?1))
+               AND (?2 = 0 OR user = ?2)",
+            &[
+                Text(&serde_json::to_string(&names)?),
+                Number(user.map_or(0, |user| user.0)),
+            ],
+        )
+        .await
+}
+
+/// The same for all repositories of an owner.
+pub async fn forget_owner(
+    database: &Database,
+    owner: &str,
+    user: Option<UserId>,
+) -> Result<(), DatabaseError> {
+    database
+        .run(
+            "DELETE FROM access WHERE lower(substr(repository, 1, instr(repository, '/') - 1))
+                = lower(?1) AND (?2 = 0 OR user = ?2)",
+            &[Text(owner), Number(user.map_or(0, |user| user.0))],
+        )
+        .await
 }
 
 /// The default branch of a repository that the user was found to reach in the last ten minutes.

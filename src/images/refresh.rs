@@ -15,7 +15,7 @@ use super::{dispatch, fail, take_back, want};
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::fleet;
-use crate::github::app::Contents;
+use crate::github::app::{Level, Permissions};
 use crate::github::{Github, GithubError};
 use crate::platform::clock;
 
@@ -84,7 +84,8 @@ async fn refresh(
     bases: &[Base],
     now: Millis,
 ) -> Result<(), Error> {
-    let token = github.installation_token(repository, Contents::Read).await;
+    let permissions = Permissions::default().contents(Level::Read);
+    let token = github.installation_token(repository, permissions).await;
     let token = match token {
         Ok(token) => token.token,
         Err(error) => {
@@ -93,7 +94,7 @@ async fn refresh(
                 let branch = &base.branch;
                 database::bases::checked(database, repository, branch, None, now).await?;
             }
-            return Err(error.into());
+            return Err(error);
         }
     };
     for bases in bases.chunk_by(|one, other| one.branch == other.branch) {

@@ -300,12 +300,15 @@ impl Core {
         summary: &str,
     ) -> Result<Option<Input>, Failure> {
         let started_at = clock::now();
-        let database = Database::new(&self.env).map_err(Error::from)?;
-        let Some(token) = database::users::github_token(&database, author.id).await? else {
-            let message = format!("{} has no link to GitHub: sign in again", author.login);
-            return Ok(Some(Input::PullRequestFailed { message }));
-        };
         let github = Github::new(&self.env).map_err(Error::from)?;
+        let token = match github.user_token(author.id).await {
+            Ok(token) => token,
+            Err(Error::LinkBroken) => {
+                let message = format!("{} has no link to GitHub: sign in again", author.login);
+                return Ok(Some(Input::PullRequestFailed { message }));
+            }
+            Err(error) => return Err(error.into()),
+        };
         let public_url = config::public_url(&self.env).map_err(Error::from)?;
         let steps = self.store().and_then(|store| Ok(store.steps()?))?;
         let content = pull_request::Content {
