@@ -142,7 +142,7 @@ async fn read_body(body: Body, limit: usize) -> Result<Vec<u8>, Error> {
 }
 
 /// Asks a session's object; its answer is already in the form that clients get.
-async fn ask_session(
+pub(crate) async fn ask_session(
     env: &Env,
     session: &SessionId,
     request: &SessionRequest,

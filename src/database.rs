@@ -7,10 +7,14 @@ pub mod image_logs;
 pub mod images;
 pub mod installations;
 pub mod logins;
+pub mod prompts;
+pub mod pull_requests;
 pub mod repositories;
 pub mod sessions;
+pub mod statistics;
 pub mod users;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::JsValue;
 use worker::{D1Database, D1PreparedStatement, Env};
@@ -98,4 +102,9 @@ impl Database {
             .await?
             .results()?)
     }
+}
+
+/// The name that a value has on the wire, which is the one that it has in rows.
+fn name(value: impl Serialize) -> Result<String, serde_json::Error> {
+    serde_json::to_value(value).and_then(serde_json::from_value)
 }

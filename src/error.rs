@@ -46,6 +46,8 @@ pub enum Error {
     Config(#[from] crate::config::ConfigError),
     #[error("GitHub could not be asked")]
     Github(#[from] GithubError),
+    #[error("a session could not be told")]
+    SessionAway,
     #[error("GitHub could not be asked: try again")]
     GithubAway,
     #[error("a user's link could not be used")]
@@ -92,6 +94,7 @@ impl Error {
             Self::Refused(_) | Self::ConflictingRequest | Self::Replayed => StatusCode::CONFLICT,
             Self::Github(_) | Self::GithubAway => StatusCode::BAD_GATEWAY,
             Self::Config(_)
+            | Self::SessionAway
             | Self::Link(_)
             | Self::Shelf(_)
             | Self::Store(_)
@@ -126,6 +129,7 @@ impl Error {
             Self::Busy => "busy",
             Self::Github(_) | Self::GithubAway => "github_unavailable",
             Self::Config(_)
+            | Self::SessionAway
             | Self::Link(_)
             | Self::Shelf(_)
             | Self::Store(_)

@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod branch;
+pub mod check;
 pub mod event;
 pub mod hook;
 pub mod oauth;

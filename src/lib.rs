@@ -9,6 +9,7 @@
 //! - [`images`]: the registry of images.
 //! - [`deliveries`]: what GitHub told, and who acts on it; [`work`]: the queue.
 //! - [`database`]: D1. [`github`]: GitHub's API. [`config`], [`error`]: what the names say.
+//! - [`statistics`]: what sessions came to.
 //! - [`platform`]: the only place that knows JavaScript and the clock.
 
 pub mod api;
@@ -23,6 +24,7 @@ pub mod images;
 pub mod platform;
 pub mod router;
 pub mod session;
+pub mod statistics;
 pub mod tokens;
 pub mod user;
 pub mod work;

@@ -65,6 +65,7 @@ pub fn router(env: Env) -> Router {
         .route("/api/sessions/{id}/contacts", get(sessions::contacts))
         .route("/api/sessions/{id}/ws-ticket", post(sessions::ticket))
         .route("/api/sessions/{id}/ws", get(sessions::socket))
+        .route("/api/statistics", get(statistics::show))
         .route("/api/statistics/pool", get(statistics::pool))
         // GitHub tells.
         .route("/github/webhooks", post(webhooks::github))

@@ -4,6 +4,7 @@
 //! Nothing is kept in memory that is not in SQLite, so the object can be evicted at any statement.
 
 pub mod effects;
+pub mod figures;
 pub mod hub;
 pub mod machine;
 pub mod request;
@@ -196,11 +197,19 @@ impl Core {
                     contacts: store.contacts()?,
                 })?)
             }
+            Request::PullRequest { news } => {
+                self.apply(Input::PullRequest(news), None)?;
+                Ok(Response::empty()?.with_status(204))
+            }
             Request::IssueTicket { person, origin } => {
                 self.session()?;
                 let ticket = random::token()?;
                 store.issue_ticket(&ticket, &TicketHolder { person, origin }, clock::now())?;
                 Ok(Response::from_json(&protocol::api::Ticket { ticket })?.with_status(201))
+            }
+            Request::Recheck { .. } => {
+                self.session()?;
+                Ok(Response::empty()?.with_status(202))
             }
             Request::Callbacks { webhook_id, body } => self.callbacks(&webhook_id, &body),
             #[cfg(feature = "fault-drill")]

@@ -133,3 +133,63 @@ pub async fn reserve(
         _ => Reservation::Conflicting,
     })
 }
+
+/// Sessions in which something happened since a time, at most `limit`, the newest first.
+pub async fn recent(
+    database: &Database,
+    since: Millis,
+    limit: i64,
+) -> Result<Vec<SessionId>, DatabaseError> {
+    let rows: Vec<Id> = database
+        .all(
+            "SELECT id FROM sessions WHERE archived = 0 AND updated_at >= ?
+             ORDER BY updated_at DESC LIMIT ?",
+            &[Number(since.0), Number(limit)],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// The same of some repositories.
+pub async fn recent_of(
+    database: &Database,
+    repositories: &[Repository],
+    since: Millis,
+    limit: i64,
+) -> Result<Vec<SessionId>, DatabaseError> {
+    let rows: Vec<Id> = database
+        .all(
+            "SELECT id FROM sessions WHERE repository IN (SELECT value FROM json_each(?))
+               AND archived = 0 AND updated_at >= ? ORDER BY updated_at DESC LIMIT ?",
+            &[
+                Text(&serde_json::to_string(repositories)?),
+                Number(since.0),
+                Number(limit),
+            ],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// The same of all repositories of an owner.
+pub async fn recent_of_owner(
+    database: &Database,
+    owner: &str,
+    since: Millis,
+    limit: i64,
+) -> Result<Vec<SessionId>, DatabaseError> {
+    let rows: Vec<Id> = database
+        .all(
+            "SELECT id FROM sessions
+             WHERE lower(substr(repository, 1, instr(repository, '/') - 1)) = lower(?)
+               AND archived = 0 AND updated_at >= ? ORDER BY updated_at DESC LIMIT ?",
+            &[Text(owner), Number(since.0), Number(limit)],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+#[derive(Deserialize)]
+struct Id {
+    id: SessionId,
+}

@@ -4,6 +4,10 @@
 //! is not its own, and it can be repeated: a delivery of which one concern failed is seen to again
 //! by all of them. Deliveries come in any order; the times in them tell which is newer.
 
+mod access;
+mod installations;
+mod pull_requests;
+
 use worker::Env;
 
 use super::Delivery;
@@ -15,9 +19,13 @@ use crate::images;
 /// Has everybody act on a delivery. One who fails is in the way of no other; the first failure is
 /// the outcome.
 pub async fn see_to(env: &Env, database: &Database, delivery: &Delivery) -> Result<(), Error> {
-    let _ = env;
     let mut outcomes = Outcomes::default();
+    let outcome = installations::follow(env, database, delivery).await;
+    outcomes.add("installations", outcome);
+    outcomes.add("access", access::drop(env, database, delivery).await);
     outcomes.add("images", images(database, delivery).await);
+    let outcome = pull_requests::follow(env, database, delivery).await;
+    outcomes.add("pull requests", outcome);
     outcomes.first_failure.map_or(Ok(()), Err)
 }
 

@@ -178,6 +178,10 @@ impl Core {
                 self.open_pull_request(&state, prompt, author, branch, files, summary)
                     .await
             }
+            Effect::CountPrompt { prompt, figure } => {
+                self.count_prompt(&state, prompt, figure).await?;
+                Ok(None)
+            }
             Effect::UpdateIndex => {
                 let database = Database::new(&self.env).map_err(Error::from)?;
                 let summary = summary_of(&state);
@@ -340,6 +344,8 @@ impl Core {
             ms: clock::now().since(started_at),
             detail: None,
         };
+        self.note_opened(state, prompt, opened.number, branch)
+            .await?;
         Ok(Some(Input::PullRequestOpened {
             prompt: prompt.clone(),
             pull_request: opened,
@@ -366,6 +372,7 @@ fn after_failure(effect: &Effect, reason: String) -> Option<Input> {
         // change.
         Effect::EndSandbox { .. }
         | Effect::NoteReady { .. }
+        | Effect::CountPrompt { .. }
         | Effect::UpdateIndex
         | Effect::Expire(_) => {
             worker::console_error!("given up: key={} reason={reason}", effect.key());

@@ -12,7 +12,9 @@
 //!   scheduled for one that is gone;
 //! - deltas of a part meet without gap or overlap until the part is finished.
 
+pub mod figures;
 mod prompts;
+pub mod pull_requests;
 mod reports;
 mod rest;
 mod sandbox;
@@ -29,6 +31,9 @@ use protocol::image::{Base, EnvironmentName};
 use protocol::ledger::Contact;
 use protocol::{Epoch, Fact, Millis, PartId, PromptId, RunnerId, SandboxId, SessionId, SnapshotId};
 use serde::{Deserialize, Serialize};
+
+use self::figures::Figure;
+use self::pull_requests::PullRequestNews;
 
 /// Everything that decides, small enough to be one row. Texts of prompts and parts are not here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +63,9 @@ pub struct State {
     /// In the order in which they were opened.
     #[serde(default)]
     pub pull_requests: Vec<PullRequest>,
+    /// What the forge told of them that is in the log already.
+    #[serde(default)]
+    pub told: Vec<String>,
     /// What the files were last; the next sandbox goes on from it.
     #[serde(default)]
     pub snapshot: Option<Kept>,
@@ -188,6 +196,8 @@ pub enum Input {
     PullRequestFailed {
         message: String,
     },
+    /// The forge tells of a pull request of this session.
+    PullRequest(PullRequestNews),
     Expired(Deadline),
 }
 
@@ -247,6 +257,11 @@ pub enum Effect {
         files: Vec<FileChange>,
         summary: String,
     },
+    /// Writes down a figure of a prompt.
+    CountPrompt {
+        prompt: PromptId,
+        figure: Figure,
+    },
     /// Writes the session's row in the index that lists are made from.
     UpdateIndex,
     Expire(Deadline),
@@ -263,6 +278,7 @@ impl Effect {
             Self::EndSandbox { sandbox, .. } => format!("end:{sandbox}"),
             Self::NoteReady { sandbox, .. } => format!("ready:{sandbox}"),
             Self::OpenPullRequest { prompt, .. } => format!("pull-request:{prompt}"),
+            Self::CountPrompt { prompt, figure } => format!("count:{}:{prompt}", figure.key()),
             Self::UpdateIndex => "index".to_owned(),
             Self::Expire(deadline) => deadline.key(),
         }
@@ -411,6 +427,7 @@ pub fn create(create: Create, context: Context) -> (State, Transition) {
         open_parts: BTreeMap::new(),
         uncredited: Vec::new(),
         pull_requests: Vec::new(),
+        told: Vec::new(),
         snapshot: None,
         typing: None,
     };
@@ -423,6 +440,8 @@ impl State {
         let mut transition = Transition::default();
         let before = self.summary_key();
         let resting = self.resting();
+        let running = self.running.as_ref();
+        let running = running.map(|running| running.prompt.clone());
         match input {
             Input::Typing => self.typing(context, &mut transition)?,
             Input::Prompt(prompt) => self.prompt(prompt, context, &mut transition)?,
@@ -453,9 +472,11 @@ impl State {
                 self.pull_request_opened(prompt, pull_request, by, step, &mut transition);
             }
             Input::PullRequestFailed { message } => transition.fact(Fact::Notice { message }),
+            Input::PullRequest(news) => self.pull_request_news(news, &mut transition),
             Input::Expired(deadline) => self.expired(deadline, context, &mut transition),
         }
         self.settle(resting, context, &mut transition);
+        self.count_prompts(running, context, &mut transition);
         if transition
             .outputs
             .iter()

@@ -1,10 +1,11 @@
 //! What the Worker asks of a session's object: one typed request each, as JSON over the stub.
 
 use protocol::event::{Mode, Person, Source};
-use protocol::{PromptId, Seq};
+use protocol::{PromptId, Seq, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::session::machine::Create;
+use crate::session::machine::pull_requests::PullRequestNews;
 
 /// The path that requests are posted to; the socket upgrade goes to [`SOCKET_PATH`].
 pub const REQUEST_PATH: &str = "/request";
@@ -41,9 +42,18 @@ pub enum Request {
     },
     Waterfall,
     Contacts,
+    /// The forge tells of a pull request of this session; harmless when it is told twice.
+    PullRequest {
+        news: PullRequestNews,
+    },
     IssueTicket {
         person: Person,
         origin: String,
+    },
+    /// Asks GitHub now whether `user`, or everybody, may still follow this session; whoever may
+    /// not is cut off. For whoever hears that access has changed.
+    Recheck {
+        user: Option<UserId>,
     },
     /// A signed batch whose signature has been verified.
     Callbacks {

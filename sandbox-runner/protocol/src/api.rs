@@ -2,9 +2,11 @@
 
 mod registry;
 mod secret;
+mod statistics;
 
 pub use registry::*;
 pub use secret::*;
+pub use statistics::*;
 
 use serde::{Deserialize, Serialize};
 

@@ -47,6 +47,8 @@ fn the_browser_types_are_generated_from_these_ones() {
         api::ImageState, api::ImageList, api::ImageLog, api::CreateEnvironment, api::Environment,
         api::EnvironmentStatus, api::EnvironmentList,
         api::SetSecret, api::SecretScope, api::SecretList, api::SecretSummary,
+        api::Statistics, api::DayFigures, api::RepositoryFigures, api::PersonFigures, api::SourceFigures,
+        api::Totals,
         api::PoolFigures, api::PoolMiss, api::MissReason, api::ErrorBody, api::ErrorDetail,
     );
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

@@ -64,7 +64,9 @@ pub enum Association {
 }
 
 /// `2019-05-15T15:20:33Z` as milliseconds.
-pub(super) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Millis, D::Error> {
+pub(in crate::github) fn time<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Millis, D::Error> {
     let text = String::deserialize(deserializer)?;
     chrono::DateTime::parse_from_rfc3339(&text)
         .map(|time| Millis(time.timestamp_millis()))

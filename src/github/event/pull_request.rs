@@ -2,7 +2,7 @@
 
 use protocol::Millis;
 use protocol::event::PullRequestState;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::common::{Account, Association, Place, some_time, text, time};
 
@@ -146,7 +146,7 @@ pub struct Review {
 }
 
 /// Lower case in webhooks, upper case in the REST API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewState {
     #[serde(alias = "APPROVED")]

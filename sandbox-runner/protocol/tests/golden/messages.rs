@@ -14,6 +14,8 @@ mod frames;
 mod registry;
 #[path = "messages/samples.rs"]
 mod samples;
+#[path = "messages/statistics.rs"]
+mod statistics;
 
 use protocol::Fact;
 use protocol::api::*;
@@ -76,6 +78,7 @@ pub fn all() -> Vec<Example> {
         frames::frames(),
         bodies::bodies(),
         registry::registry(),
+        statistics::statistics(),
     ]
     .into_iter()
     .flatten()
