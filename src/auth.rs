@@ -40,11 +40,11 @@ pub async fn authorize_repository(
     if let Some(branch) = database::users::known_access(database, user.id, repository, now).await? {
         return Ok(branch);
     }
-    let token = github.user_token(user.id).await?;
-    let found = match github.repository(&token, repository).await {
-        Ok(found) => found,
-        Err(error) => return Err(github.refused(user.id, token, error).await),
-    };
+    let found = github
+        .as_user(user.id, async |token| {
+            github.repository(token, repository).await
+        })
+        .await?;
     let found = found.ok_or(Error::NotFound("repository"))?;
     database::users::remember_access(database, user.id, std::slice::from_ref(&found), now).await?;
     Ok(found.default_branch)

@@ -119,14 +119,28 @@ impl Github {
         })
     }
 
-    /// The user's own token: the one way to act for somebody.
+    /// The user's own token: with [`as_user`](Self::as_user) the one way to act for somebody.
     pub async fn user_token(&self, user: UserId) -> Result<String, Error> {
         user::github_token(&self.env, user).await
     }
 
-    /// What becomes of a refusal of something that was asked with a user's own token.
-    pub async fn refused(&self, user: UserId, token: String, error: GithubError) -> Error {
-        user::refused(&self.env, user, token, error).await
+    /// Asks something with the user's own token, and with a new one if GitHub does not take it.
+    pub async fn as_user<T>(
+        &self,
+        user: UserId,
+        ask: impl AsyncFn(&str) -> Result<T, GithubError>,
+    ) -> Result<T, Error> {
+        let is_refusal = |error: &GithubError| error.status() == Some(401);
+        let token = self.user_token(user).await?;
+        match ask(&token).await {
+            Err(error) if is_refusal(&error) => user::refused(&self.env, user, token).await?,
+            outcome => return Ok(outcome?),
+        }
+        let token = self.user_token(user).await?;
+        ask(&token).await.map_err(|error| match is_refusal(&error) {
+            true => Error::LinkBroken,
+            false => error.into(),
+        })
     }
 
     /// The App's token for one repository, good for five minutes at least.

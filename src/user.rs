@@ -194,14 +194,10 @@ pub async fn github_token(env: &Env, user: UserId) -> Result<String, Error> {
     token.ok_or(Error::LinkBroken)
 }
 
-/// What becomes of GitHub's refusal of something that was asked with `token`: if it is the token
-/// that is not taken, the user has to link again.
-pub async fn refused(env: &Env, user: UserId, token: String, error: GithubError) -> Error {
-    if error.status() != Some(401) {
-        return error.into();
-    }
-    let noted: Result<(), Error> = ask(env, user, &Request::Refused { token }).await;
-    noted.err().unwrap_or(Error::LinkBroken)
+/// GitHub does not take a token. It is not given out again: it is renewed, or the user has to link
+/// again.
+pub async fn refused(env: &Env, user: UserId, token: String) -> Result<(), Error> {
+    ask(env, user, &Request::Refused { token }).await
 }
 
 /// Forgets a user's tokens.

@@ -111,16 +111,15 @@ async fn find_members(caller: &Caller, logins: &[String]) -> Result<Vec<Member>,
     if logins.is_empty() {
         return Ok(Vec::new());
     }
-    let token = caller.github.user_token(caller.person.id).await?;
+    let github = &caller.github;
     let mut members: Vec<Member> = Vec::new();
     for login in logins {
         let found = match is_login(login) {
-            true => caller.github.account(&token, login).await,
-            false => Ok(None),
-        };
-        let found = match found {
-            Ok(found) => found,
-            Err(error) => return Err(caller.github.refused(caller.person.id, token, error).await),
+            true => {
+                let ask = async |token: &str| github.account(token, login).await;
+                github.as_user(caller.person.id, ask).await?
+            }
+            false => None,
         };
         let Some((id, login)) = found else {
             let message = format!("there is no {login:?} on GitHub: members are GitHub logins");

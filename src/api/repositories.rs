@@ -28,11 +28,10 @@ pub async fn list(State(env): State<Env>, request: Request) -> Result<Response, 
 /// Asks GitHub what the caller reaches, with their own token, and writes it down.
 pub async fn refresh(caller: &Caller) -> Result<Vec<RepositorySummary>, Error> {
     let user = caller.person.id;
-    let token = caller.github.user_token(user).await?;
-    let repositories = match caller.github.repositories(&token).await {
-        Ok(repositories) => repositories,
-        Err(error) => return Err(caller.github.refused(user, token, error).await),
-    };
+    let github = &caller.github;
+    let repositories = github
+        .as_user(user, async |token| github.repositories(token).await)
+        .await?;
     database::users::remember_access(&caller.database, user, &repositories, clock::now()).await?;
     Ok(repositories)
 }

@@ -195,6 +195,35 @@ mod tests {
         assert_eq!(wrapped, [&[0x30, 0x81, 221][..], &inner].concat());
     }
 
+    fn openssl(arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        use std::io::Write as _;
+        use std::process::{Command, Stdio};
+        let mut child = Command::new("openssl")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "openssl {arguments:?}");
+        output.stdout
+    }
+
+    #[test]
+    fn both_forms_of_a_key_that_openssl_made_are_the_same_key() {
+        let pkcs1 = openssl(&["genrsa", "-traditional", "2048"], b"");
+        let convert = ["pkcs8", "-topk8", "-nocrypt"];
+        let pkcs8_pem = openssl(&convert, &pkcs1);
+        let der = openssl(&[&convert[..], &["-outform", "DER"]].concat(), &pkcs1);
+        for pem in [pkcs1, pkcs8_pem] {
+            let pem = String::from_utf8(pem).unwrap();
+            assert!(pem.starts_with("-----BEGIN "));
+            assert_eq!(pkcs8(&pem).unwrap(), der);
+        }
+    }
+
     #[test]
     fn other_text_is_no_key() {
         assert!(matches!(pkcs8("hello"), Err(CryptoError::Pem)));

@@ -305,14 +305,6 @@ impl Core {
     ) -> Result<Option<Input>, Failure> {
         let started_at = clock::now();
         let github = Github::new(&self.env).map_err(Error::from)?;
-        let token = match github.user_token(author.id).await {
-            Ok(token) => token,
-            Err(Error::LinkBroken) => {
-                let message = format!("{} has no link to GitHub: sign in again", author.login);
-                return Ok(Some(Input::PullRequestFailed { message }));
-            }
-            Err(error) => return Err(error.into()),
-        };
         let public_url = config::public_url(&self.env).map_err(Error::from)?;
         let steps = self.store().and_then(|store| Ok(store.steps()?))?;
         let content = pull_request::Content {
@@ -323,21 +315,25 @@ impl Core {
             session_url: &format!("{public_url}/sessions/{}", state.session),
             steps: &steps,
         };
-        let opened = pull_request::open_or_update(
-            &github,
-            &token,
-            &state.repository,
-            pull_request::Branches {
+        let open = async |token: &str| {
+            let branches = pull_request::Branches {
                 head: branch,
                 base: &state.branch,
-            },
-            &content,
-        )
-        .await
-        .map_err(|error| match error.is_passing() {
-            true => Failure::Passing(error.to_string()),
-            false => Failure::Final(error.to_string()),
-        })?;
+            };
+            let repository = &state.repository;
+            pull_request::open_or_update(&github, token, repository, branches, &content).await
+        };
+        let opened = match github.as_user(author.id, open).await {
+            Ok(opened) => opened,
+            Err(Error::LinkBroken) => {
+                let message = format!("{} has no link to GitHub: sign in again", author.login);
+                return Ok(Some(Input::PullRequestFailed { message }));
+            }
+            Err(Error::Github(error)) if !error.is_passing() => {
+                return Err(Failure::Final(error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        };
         let step = Step {
             name: StepName::PullRequest,
             started_at,

@@ -111,15 +111,17 @@ impl<'a, S: Sql> Link<'a, S> {
         Ok(())
     }
 
-    /// GitHub does not take a token that has not expired: it was revoked, and all with it. Nothing
-    /// is said about a token that has been replaced meanwhile.
+    /// GitHub does not take a token: it has come to its end, whatever was said of that. Nothing is
+    /// said about a token that has been replaced meanwhile.
     pub fn refused(&self, token: &str) -> Result<(), LinkError> {
-        let rows = self.sql.run("SELECT access FROM link", &[])?;
+        let rows = self
+            .sql
+            .run("SELECT access FROM link WHERE broken = 0", &[])?;
         let Some(row) = rows.first() else {
             return Ok(());
         };
         if crypto::open(&self.key, &self.place("access"), row.text(0)?)? == token {
-            self.broken()?;
+            self.sql.run("UPDATE link SET expires_at = 1", &[])?;
         }
         Ok(())
     }
@@ -207,12 +209,25 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_token_breaks_the_link_unless_it_was_replaced() {
+    fn a_refused_token_is_renewed_unless_it_was_replaced() {
         let sql = tables();
         let link = link(&sql);
         link.keep(&pair()).unwrap();
         link.refused("ghu_0").unwrap();
         assert_eq!(link.standing(Millis(0)).unwrap(), good());
+        link.refused("ghu_1").unwrap();
+        let old = Standing::Old {
+            refresh: "ghr_1".to_owned(),
+            meanwhile: None,
+        };
+        assert_eq!(link.standing(Millis(0)).unwrap(), old);
+    }
+
+    #[test]
+    fn a_refused_token_that_cannot_be_renewed_breaks_the_link() {
+        let sql = tables();
+        let link = link(&sql);
+        link.keep(&UserTokens::lasting("ghu_1".to_owned())).unwrap();
         link.refused("ghu_1").unwrap();
         assert_eq!(link.standing(Millis(0)).unwrap(), Standing::Broken);
         link.keep(&pair()).unwrap();
