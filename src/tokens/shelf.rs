@@ -20,7 +20,7 @@ const MARGIN_MS: i64 = 5 * 60_000;
 pub enum ShelfError {
     #[error("the tables of tokens could not be used")]
     Sql(#[from] SqlError),
-    #[error("a token could not be sealed or opened")]
+    #[error("a token could not be sealed")]
     Sealed(#[from] CryptoError),
 }
 
@@ -51,10 +51,10 @@ impl<'a, S: Sql> Shelf<'a, S> {
         let Some(row) = rows.first() else {
             return Ok(None);
         };
-        Ok(Some(InstallationToken {
-            token: crypto::open(&self.key, &self.place(permissions), row.text(0)?)?,
-            expires_at: Millis(row.integer(1)?),
-        }))
+        // Of no use if it was sealed with another key.
+        let token = crypto::open(&self.key, &self.place(permissions), row.text(0)?).ok();
+        let expires_at = Millis(row.integer(1)?);
+        Ok(token.map(|token| InstallationToken { token, expires_at }))
     }
 
     pub fn keep(

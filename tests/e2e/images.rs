@@ -1,6 +1,6 @@
 //! The registry of images: the test plays the runner that builds them.
 
-mod bench;
+pub mod bench;
 mod environments;
 mod news;
 

@@ -14,6 +14,7 @@
 
 mod callbacks;
 mod drill;
+mod github;
 mod images;
 mod refusals;
 mod stage;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         ("callbacks", callbacks::group),
         ("warm", warm::group),
         ("images", images::group),
+        ("github", github::group),
         ("drill", drill::group),
         ("whole", whole::group),
     ] {

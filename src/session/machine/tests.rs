@@ -8,6 +8,7 @@
 )]
 
 mod properties;
+mod pull_requests;
 mod rest;
 
 use std::collections::BTreeMap;

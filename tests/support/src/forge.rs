@@ -24,6 +24,7 @@ mod emulator;
 mod error;
 mod git;
 mod history;
+mod hook;
 mod json;
 mod listing;
 mod mirror;
@@ -43,6 +44,7 @@ pub use app::AppCredentials;
 pub use emulator::EmulatorError;
 pub use error::ForgeError;
 pub use git::GitError;
+pub use hook::WebhookTarget;
 pub use mirror::MirrorError;
 pub use people::{ORGANIZATION, PEOPLE, Person};
 pub use pull::PullRequest;
@@ -66,6 +68,8 @@ pub struct ForgeOptions {
     pub node_bin: PathBuf,
     /// Where clients reach the forge, if not at its own address.
     pub public_url: Option<String>,
+    /// Where the App's webhook leads to, if it has one.
+    pub webhook: Option<WebhookTarget>,
 }
 
 impl ForgeOptions {
@@ -82,6 +86,7 @@ impl ForgeOptions {
             emulate_bin: tool("EMULATE_BIN")?,
             node_bin: tool("NODE_BIN")?,
             public_url: None,
+            webhook: None,
         })
     }
 }
@@ -92,6 +97,7 @@ pub struct Forge {
     site: Arc<Site>,
     state_dir: PathBuf,
     server: JoinHandle<()>,
+    deliveries: JoinHandle<()>,
     /// Ends with its value.
     _emulator: Child,
 }
@@ -124,12 +130,15 @@ impl Forge {
             program: &options.emulate_bin,
             directory: &options.state_dir,
             public_url: &url,
+            hook_base: &format!("http://127.0.0.1:{port}"),
             people: PEOPLE,
             app: &app,
         })
         .await?;
         app.bot_user_id = app::introduce(&emulator, &app, &options.state_dir).await?;
+        let (hook, told) = hook::Hook::new(options.webhook, app.app_id);
         let site = Arc::new(Site {
+            hook,
             url,
             root,
             emulator,
@@ -146,10 +155,12 @@ impl Forge {
                 tracing::error!(%error, "the forge stopped serving");
             }
         });
+        let deliveries = tokio::spawn(hook::run(Arc::clone(&site), told));
         Ok(Self {
             site,
             state_dir: options.state_dir,
             server,
+            deliveries,
             _emulator: child,
         })
     }
@@ -348,6 +359,11 @@ impl Forge {
         self.site.tokens.expire_user(login);
     }
 
+    /// How many webhook deliveries did not arrive.
+    pub fn undelivered(&self) -> usize {
+        self.site.hook.undelivered()
+    }
+
     /// Takes back every token of a user, as if they had revoked the App.
     pub fn revoke_user_tokens(&self, login: &str) {
         self.site.tokens.revoke_user(login);
@@ -422,6 +438,7 @@ impl Forge {
 impl Drop for Forge {
     fn drop(&mut self) {
         self.server.abort();
+        self.deliveries.abort();
     }
 }
 

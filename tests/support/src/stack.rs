@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::process::Command;
 
-use crate::forge::{Forge, ForgeError, ForgeOptions};
+use crate::forge::{Forge, ForgeError, ForgeOptions, WebhookTarget};
 use crate::model::{Model, ModelError, ModelOptions};
 use crate::process::{Process, ProcessError};
 
@@ -136,9 +136,14 @@ impl Stack {
             ModelChoice::Real { .. } => None,
         };
         let worker_state = directory.join("worker");
+        let worker_port = free_port()?;
         let (forge, ()) = tokio::try_join!(
             async {
-                let options = ForgeOptions::from_environment(directory.join("forge"))?;
+                let mut options = ForgeOptions::from_environment(directory.join("forge"))?;
+                options.webhook = Some(WebhookTarget {
+                    url: format!("http://127.0.0.1:{worker_port}/github/webhooks"),
+                    secret: WEBHOOK_SECRET.to_owned(),
+                });
                 std::fs::create_dir_all(&options.state_dir).map_err(|source| {
                     StackError::Directory {
                         path: options.state_dir.clone(),
@@ -158,7 +163,7 @@ impl Stack {
             state_dir,
             worker: None,
             runner: None,
-            worker_port: free_port()?,
+            worker_port,
             runner_port: free_port()?,
             runner_keys: format!("whsec_{}", STANDARD.encode(key)),
             model_choice,

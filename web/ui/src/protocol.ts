@@ -556,6 +556,92 @@ export type SecretList = { secrets: Array<SecretSummary>, };
 export type SecretSummary = { name: string, scope: SecretScope, set_by: Person, set_at: Millis, };
 
 /**
+ * `GET /api/statistics?days=&repository=`: of repositories that the caller reaches, in the last
+ * `days`. Averages and shares are absent until there is something that they are of.
+ */
+export type Statistics = { days: number, 
+/**
+ * The only one that is counted, if one was asked for.
+ */
+repository?: Repository, 
+/**
+ * Pull requests of sessions that were merged.
+ */
+merged: number, 
+/**
+ * Pull requests that sessions opened.
+ */
+opened: number, 
+/**
+ * Of those opened in these days, the share that is merged by now.
+ */
+merged_share: number | null, 
+/**
+ * One entry for each day, the oldest first.
+ */
+trend: Array<DayFigures>, 
+/**
+ * From opening to the first review, comment or merge of a person who is not the author.
+ */
+median_first_response_ms: number | null, median_merge_ms: number | null, 
+/**
+ * Of those that somebody approved or asked changes of, the share whose newest verdict is an
+ * approval.
+ */
+approval_share: number | null, 
+/**
+ * Pushes after the first review, for each that was reviewed.
+ */
+revisions: number | null, 
+/**
+ * What was spent on models in these days, for each that was merged in them.
+ */
+microdollars_per_merged: number | null, microdollars: number, prompts: number, 
+/**
+ * Who prompted in the last five minutes.
+ */
+people_prompting: number, first_token_p50_ms: number | null, first_token_p95_ms: number | null, 
+/**
+ * Those with anything merged, whoever opened it, the most first.
+ */
+repositories: Array<RepositoryFigures>, people: Array<PersonFigures>, sources: Array<SourceFigures>, };
+
+/**
+ * What was opened and merged on one day.
+ */
+export type DayFigures = { 
+/**
+ * `2026-11-30`, in UTC.
+ */
+day: string, opened: number, merged: number, };
+
+export type RepositoryFigures = { repository: Repository, 
+/**
+ * Merged pull requests, everybody's.
+ */
+all_merged: number, 
+/**
+ * Of these, the sessions'.
+ */
+merged: number, merged_share: number, 
+/**
+ * Lines that merged pull requests added, everybody's.
+ */
+all_lines: number, lines: number, line_share: number | null, };
+
+/**
+ * What came of one person's prompts.
+ */
+export type PersonFigures = { id: UserId, login: string, prompts: number, microdollars: number, opened: number, merged: number, };
+
+/**
+ * What came of prompts from one place.
+ */
+export type SourceFigures = { source: Source, prompts: number, microdollars: number, opened: number, merged: number, };
+
+export type Totals = { prompts: number, microdollars: number, opened: number, merged: number, };
+
+/**
  * `GET /api/statistics/pool`: what warm sandboxes did and cost, in the last `days`.
  */
 export type PoolFigures = { days: number, 

@@ -15,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::emulator::Answer;
+use super::hook;
 use super::listing;
 use super::people::ACCOUNTS_WITH_APP;
 use super::pull;
@@ -131,6 +132,7 @@ async fn answer_app(site: &Site, call: Call, token: &str) -> Result<Response, Re
             learn(site, id, &answer);
             Ok(respond(site, &answer))
         }
+        ["app", "hook", "deliveries", rest @ ..] => hook::answer(site, &call.method, rest).await,
         ["app", ..] | ["repos", _, _, "installation"] | ["orgs" | "users", _, "installation"] => {
             Ok(respond(site, &pass_on(site, &call).await?))
         }

@@ -12,6 +12,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::api::{body_of, pass_on};
+use super::emulator::EmulatorError;
 use super::git::GitError;
 use super::history;
 use super::json::{number, text};
@@ -246,23 +247,31 @@ async fn open(
     Ok(json_response(answer.status, &pull))
 }
 
-async fn is_open(
+/// Open pull requests whose head is a branch, as the emulator has them.
+pub(super) async fn open_of_branch(
     site: &Site,
     repository: &Repository,
-    head: &str,
-    base: &str,
-) -> Result<bool, Refusal> {
+    branch: &str,
+) -> Result<Vec<Value>, EmulatorError> {
     let token = site.emulator.acting(repository.administrator());
     let path = format!("{}/pulls?state=open&per_page=100", repository.api_path());
     let pulls = site
         .emulator
         .demand(Method::GET, &path, token, None)
         .await?;
-    let same = |pull: &Value| {
-        pull.pointer("/head/ref").and_then(Value::as_str) == Some(head)
-            && pull.pointer("/base/ref").and_then(Value::as_str) == Some(base)
-    };
-    Ok(pulls.as_array().is_some_and(|pulls| pulls.iter().any(same)))
+    let pulls = pulls.as_array().cloned().unwrap_or_default();
+    let has_it = |pull: &Value| text(pull, "/head/ref") == branch;
+    Ok(pulls.into_iter().filter(has_it).collect())
+}
+
+async fn is_open(
+    site: &Site,
+    repository: &Repository,
+    head: &str,
+    base: &str,
+) -> Result<bool, Refusal> {
+    let pulls = open_of_branch(site, repository, head).await?;
+    Ok(pulls.iter().any(|pull| text(pull, "/base/ref") == base))
 }
 
 fn invalid(field: &str) -> Refusal {
