@@ -1,8 +1,10 @@
 //! Bodies of the HTTP surface that clients use.
 
+mod artifact;
 mod registry;
 mod secret;
 
+pub use artifact::*;
 pub use registry::*;
 pub use secret::*;
 

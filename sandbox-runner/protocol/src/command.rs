@@ -132,6 +132,9 @@ pub struct Attachment {
     pub artifact: Artifact,
     /// Absolute.
     pub url: String,
+    /// Of the bytes, as hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// A name and address as git writes them.

@@ -296,6 +296,10 @@ pub struct Artifact {
     pub name: String,
     pub media_type: String,
     pub bytes: u64,
+    /// What its maker says that it shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub caption: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -190,7 +190,11 @@ export type Artifact = { id: ArtifactId,
 /**
  * Without a path.
  */
-name: string, media_type: string, bytes: number, };
+name: string, media_type: string, bytes: number, 
+/**
+ * What its maker says that it shows.
+ */
+caption?: string, };
 
 export type PullRequestState = "draft" | "open" | "merged" | "closed";
 
@@ -533,6 +537,29 @@ export type EnvironmentStatus = "building" | "ready" | "failed";
  * `GET /api/repositories/{owner}/{name}/environments`.
  */
 export type EnvironmentList = { environments: Array<Environment>, };
+
+/**
+ * `GET /api/sessions/{id}/artifacts`, oldest first.
+ */
+export type ArtifactList = { artifacts: Array<Artifact>, };
+
+/**
+ * `POST /api/sessions/{id}/artifacts/{artifact}/url`.
+ */
+export type RequestArtifactUrl = { 
+/**
+ * [`MIN_URL_SECONDS`] to [`MAX_URL_SECONDS`]; [`URL_SECONDS`] without it.
+ */
+expires_in_seconds?: number, };
+
+/**
+ * Whoever has the URL gets the file until then, without signing in.
+ */
+export type ArtifactUrl = { 
+/**
+ * Absolute.
+ */
+url: string, expires_at: Millis, };
 
 /**
  * `PUT /api/repositories/{owner}/{name}/secrets/{secret}`.

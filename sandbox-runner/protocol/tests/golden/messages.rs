@@ -1,5 +1,7 @@
 //! An example of every message and every variant.
 
+#[path = "messages/artifacts.rs"]
+mod artifacts;
 #[path = "messages/bodies.rs"]
 mod bodies;
 #[path = "messages/callbacks.rs"]
@@ -74,6 +76,7 @@ pub fn all() -> Vec<Example> {
         callbacks::callbacks(),
         events::events(),
         frames::frames(),
+        artifacts::artifacts(),
         bodies::bodies(),
         registry::registry(),
     ]
