@@ -1,5 +1,6 @@
 //! The HTTP surface: each handler parses, authorises, asks one thing, answers.
 
+pub mod artifacts;
 pub mod environments;
 pub mod images;
 pub mod repositories;
@@ -156,7 +157,7 @@ async fn ask_session(
     into_axum(response)
 }
 
-fn into_axum(response: worker::Response) -> Result<Response, Error> {
+pub(crate) fn into_axum(response: worker::Response) -> Result<Response, Error> {
     let response: worker::HttpResponse = response.try_into()?;
     Ok(response.map(Body::new))
 }

@@ -26,6 +26,12 @@ pub fn public_url(env: &Env) -> Result<String, ConfigError> {
         .to_owned())
 }
 
+/// Where links to files lead, if that is another host than the one that people sign in to.
+pub fn artifacts_url(env: &Env) -> Option<String> {
+    let url = optional(env, "ARTIFACTS_URL", "");
+    Some(url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty())
+}
+
 /// Keys shared with the runners, newest first.
 pub fn runner_keys(env: &Env) -> Result<Keys, ConfigError> {
     Ok(Keys::parse(&required(env, "RUNNER_KEYS")?)?)

@@ -11,6 +11,7 @@ use protocol::api::{ErrorBody, ErrorDetail};
 use protocol::callback::Acknowledgement;
 use protocol::signature::SignatureError;
 
+use crate::artifacts::link::LinkError;
 use crate::database::DatabaseError;
 use crate::github::GithubError;
 use crate::session::machine::Refusal;
@@ -34,6 +35,8 @@ pub enum Error {
     Refused(#[from] Refusal),
     #[error("{0}")]
     Signature(#[from] SignatureError),
+    #[error("{0}")]
+    Link(#[from] LinkError),
     #[error("this message was received before")]
     Replayed,
     #[error("GitHub did not accept the link: sign in again")]
@@ -71,13 +74,18 @@ impl Error {
             Self::NotSignedIn | Self::LinkBroken | Self::BadTicket | Self::Signature(_) => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::CrossSite | Self::Link(LinkError::Forged) => StatusCode::FORBIDDEN,
+            Self::Link(LinkError::Expired) => StatusCode::GONE,
             Self::NoRunner => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Invalid {
-                code: "body_too_large" | "prompt_too_long",
+                code: "body_too_large" | "prompt_too_long" | "artifact_too_large" | "artifacts_full",
                 ..
             } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Invalid {
+                code: "length_required",
+                ..
+            } => StatusCode::LENGTH_REQUIRED,
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::Refused(Refusal::Void) => StatusCode::GONE,
             Self::Refused(Refusal::QueueFull) => StatusCode::TOO_MANY_REQUESTS,
@@ -110,6 +118,8 @@ impl Error {
             Self::Signature(SignatureError::Missing) => "missing_signature",
             Self::Signature(SignatureError::Timestamp) => "stale_timestamp",
             Self::Signature(SignatureError::Mismatch) => "bad_signature",
+            Self::Link(LinkError::Expired) => "link_expired",
+            Self::Link(LinkError::Forged) => "link_invalid",
             Self::Replayed => "replayed",
             Self::LinkBroken => "link_broken",
             Self::NoRunner => "no_runner",

@@ -5,11 +5,12 @@
 //! - [`router`]: every route; [`api`], [`auth`]: handlers and who may call them.
 //! - [`session`]: the object of one session; [`session::machine`] decides, purely.
 //! - [`fleet`]: the object that knows the runners.
-//! - [`images`]: the registry of images.
+//! - [`images`]: the registry of images. [`artifacts`]: files beside sessions, in R2.
 //! - [`database`]: D1. [`github`]: GitHub's API. [`config`], [`error`]: what the names say.
 //! - [`platform`]: the only place that knows JavaScript and the clock.
 
 pub mod api;
+pub mod artifacts;
 pub mod auth;
 pub mod config;
 pub mod database;
@@ -47,6 +48,13 @@ async fn fetch(
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     if let Err(error) = images::refresh::refresh_all(&env).await {
+        error.log();
+    }
+    let swept = match artifacts::Artifacts::new(&env) {
+        Ok(artifacts) => artifacts.sweep(platform::clock::now()).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = swept {
         error.log();
     }
 }

@@ -7,7 +7,7 @@ use axum::routing::{delete, get, patch, post, put};
 use worker::Env;
 
 use crate::api::{
-    self, environments, images, repositories, runner, sessions, statistics, webhooks,
+    self, artifacts, environments, images, repositories, runner, sessions, statistics, webhooks,
 };
 use crate::auth::sign_in;
 
@@ -63,6 +63,20 @@ pub fn router(env: Env) -> Router {
         .route("/api/sessions/{id}/events", get(sessions::events))
         .route("/api/sessions/{id}/waterfall", get(sessions::waterfall))
         .route("/api/sessions/{id}/contacts", get(sessions::contacts))
+        .route("/api/artifacts", post(artifacts::upload))
+        .route(
+            "/api/sessions/{id}/artifacts",
+            get(artifacts::list).post(artifacts::add),
+        )
+        .route(
+            "/api/sessions/{id}/artifacts/{artifact}",
+            get(artifacts::show),
+        )
+        .route(
+            "/api/sessions/{id}/artifacts/{artifact}/url",
+            post(artifacts::url),
+        )
+        .route("/artifacts/{artifact}", get(artifacts::open))
         .route("/api/sessions/{id}/ws-ticket", post(sessions::ticket))
         .route("/api/sessions/{id}/ws", get(sessions::socket))
         .route("/api/statistics/pool", get(statistics::pool))
@@ -70,6 +84,11 @@ pub fn router(env: Env) -> Router {
         .route("/github/webhooks", post(webhooks::github))
         // Runners report.
         .route("/runner/callbacks/{session}", post(runner::callbacks))
+        .route("/runner/artifacts/{session}", post(runner::artifacts::put))
+        .route(
+            "/runner/artifacts/{session}/{artifact}",
+            get(runner::artifacts::get),
+        )
         .route("/runner/images/{image}", post(runner::image))
         .route("/runner/register", post(runner::register))
         .route("/runner/credentials", post(runner::credentials))

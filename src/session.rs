@@ -3,6 +3,7 @@
 //!
 //! Nothing is kept in memory that is not in SQLite, so the object can be evicted at any statement.
 
+pub mod artifacts;
 pub mod effects;
 pub mod hub;
 pub mod machine;
@@ -203,6 +204,7 @@ impl Core {
                 Ok(Response::from_json(&protocol::api::Ticket { ticket })?.with_status(201))
             }
             Request::Callbacks { webhook_id, body } => self.callbacks(&webhook_id, &body),
+            Request::Artifact(request) => self.artifacts(request),
             #[cfg(feature = "fault-drill")]
             Request::Panic => {
                 store.drill()?;
@@ -235,7 +237,11 @@ impl Core {
     fn prompt(self: &Rc<Self>, prompt: NewPrompt) -> Result<PromptId, Error> {
         let store = self.store()?;
         let text = checked_prompt(&prompt.text)?;
-        let body = format!("{}:{:?}:{text}", prompt.author.id, prompt.mode);
+        let attachments = self.attachments(&prompt.attachments)?;
+        let mut body = format!("{}:{:?}:{text}", prompt.author.id, prompt.mode);
+        for artifact in &attachments {
+            body.push_str(&format!("\n{}", artifact.id));
+        }
         if let Some(id) = &prompt.client_request_id {
             if id.is_empty() || id.len() > 100 {
                 let message = "client_request_id is 1 to 100 characters";
@@ -261,7 +267,7 @@ impl Core {
             text,
             source,
             mode,
-            attachments: Vec::new(),
+            attachments,
             client_request_id: client_request_id.clone(),
         });
         self.apply(input, None)?;

@@ -1,5 +1,7 @@
 //! What runners tell us and ask for, each message signed and taken once.
 
+pub mod artifacts;
+
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};

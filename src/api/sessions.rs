@@ -12,6 +12,7 @@ use protocol::{Millis, PromptId, Seq, SessionId};
 use serde::Deserialize;
 use worker::Env;
 
+use super::artifacts::{adopt_uploads, check_uploads};
 use super::{Caller, ask_session, into_axum, read_json};
 use crate::database::sessions::Reservation;
 use crate::error::Error;
@@ -29,6 +30,7 @@ pub async fn create(State(env): State<Env>, request: Request) -> Result<Response
     let caller = Caller::of(env, &parts).await?;
     let wanted: CreateSession = read_json(body).await?;
     let prompt = wanted.prompt.as_deref().map(checked_prompt).transpose()?;
+    check_uploads(&caller, &wanted.attachments).await?;
     let default_branch = auth::authorize_repository(
         &caller.database,
         &caller.github,
@@ -66,6 +68,7 @@ pub async fn create(State(env): State<Env>, request: Request) -> Result<Response
     // Before the answer: whoever has the identifier can open the session at once.
     database::sessions::update(&caller.database, &summary).await?;
     database::bases::used(&caller.database, &base, clock::now()).await?;
+    adopt_uploads(&caller, &session, &wanted.attachments).await?;
     let started = match prompt {
         Some(text) => {
             let prompt = NewPrompt {
@@ -73,6 +76,7 @@ pub async fn create(State(env): State<Env>, request: Request) -> Result<Response
                 text,
                 source: Source::Web,
                 mode: Mode::Queue,
+                attachments: wanted.attachments,
                 // A repetition that died between the two steps still asks once.
                 client_request_id: Some("first".to_owned()),
             };
@@ -204,7 +208,7 @@ pub async fn prompt(
     let CreatePrompt {
         text,
         mode,
-        attachments: _,
+        attachments,
         client_request_id,
     } = read_json(body).await?;
     let author = caller.person.clone();
@@ -214,6 +218,7 @@ pub async fn prompt(
         text,
         source,
         mode,
+        attachments,
         client_request_id,
     };
     ask_session(&caller.env, &session, &Ask::Prompt(prompt)).await

@@ -125,6 +125,8 @@ impl Core {
                 let Some(known) = self.store().and_then(|store| Ok(store.prompt(prompt)?))? else {
                     return Err(Failure::Final("the prompt is not stored".to_owned()));
                 };
+                let public_url = config::public_url(&self.env).map_err(Error::from)?;
+                let attachments = self.attached(&state.session, &known, &public_url)?;
                 self.command(&state, *epoch, |sandbox| {
                     Command::Prompt(SendPrompt {
                         sandbox,
@@ -134,7 +136,7 @@ impl Core {
                         sent_at: *sent_at,
                         author: identity(author),
                         co_authors: co_authors.iter().map(identity).collect(),
-                        attachments: Vec::new(),
+                        attachments,
                         resumed: false,
                     })
                 })

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use protocol::api::{PullRequest, SessionState};
 use protocol::callback::Batch;
 use protocol::command::Model;
-use protocol::event::{FileChange, Person, Prompt, Repository, Source, Step};
+use protocol::event::{Artifact, FileChange, Person, Prompt, Repository, Source, Step};
 use protocol::image::{Base, EnvironmentName};
 use protocol::ledger::Contact;
 use protocol::{Epoch, Fact, Millis, PartId, PromptId, RunnerId, SandboxId, SessionId, SnapshotId};
@@ -187,6 +187,11 @@ pub enum Input {
     },
     PullRequestFailed {
         message: String,
+    },
+    /// The agent made a file, which is stored.
+    ArtifactAdded {
+        artifact: Artifact,
+        prompt: Option<PromptId>,
     },
     Expired(Deadline),
 }
@@ -453,6 +458,9 @@ impl State {
                 self.pull_request_opened(prompt, pull_request, by, step, &mut transition);
             }
             Input::PullRequestFailed { message } => transition.fact(Fact::Notice { message }),
+            Input::ArtifactAdded { artifact, prompt } => {
+                transition.fact(Fact::ArtifactAdded { artifact, prompt });
+            }
             Input::Expired(deadline) => self.expired(deadline, context, &mut transition),
         }
         self.settle(resting, context, &mut transition);

@@ -1,9 +1,10 @@
 //! What the Worker asks of a session's object: one typed request each, as JSON over the stub.
 
 use protocol::event::{Mode, Person, Source};
-use protocol::{PromptId, Seq};
+use protocol::{ArtifactId, PromptId, Seq};
 use serde::{Deserialize, Serialize};
 
+use crate::session::artifacts::ArtifactRequest;
 use crate::session::machine::Create;
 
 /// The path that requests are posted to; the socket upgrade goes to [`SOCKET_PATH`].
@@ -50,6 +51,7 @@ pub enum Request {
         webhook_id: String,
         body: String,
     },
+    Artifact(ArtifactRequest),
     /// Panics after a write, inside of a transaction.
     #[cfg(feature = "fault-drill")]
     Panic,
@@ -61,5 +63,7 @@ pub struct NewPrompt {
     pub text: String,
     pub source: Source,
     pub mode: Mode,
+    #[serde(default)]
+    pub attachments: Vec<ArtifactId>,
     pub client_request_id: Option<String>,
 }

@@ -88,7 +88,7 @@ impl Core {
                 text,
                 mode,
                 client_request_id,
-                attachments: _,
+                attachments,
             } => {
                 let source = Source::Web;
                 self.prompt(NewPrompt {
@@ -96,6 +96,7 @@ impl Core {
                     text,
                     source,
                     mode,
+                    attachments,
                     client_request_id,
                 })?;
                 Ok(())

@@ -4,6 +4,7 @@
 //! it, in this life of the object or the next, sees all of it or nothing.
 
 mod admission;
+mod artifacts;
 mod contacts;
 #[cfg(test)]
 mod tests;
