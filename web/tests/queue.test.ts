@@ -5,6 +5,7 @@ import type { Page } from "playwright-core";
 
 import { ADA, BO } from "../dev/people.ts";
 import type { PlayedSession } from "../dev/played-session.ts";
+import { picture as pictured } from "../dev/picture.ts";
 import { answering, playNow } from "../dev/recording.ts";
 import type { Source } from "../ui/src/protocol.ts";
 import { addSession, onSession, stage, useBrowser } from "./harness.ts";
@@ -68,6 +69,26 @@ test("after a stop the queue waits until somebody resumes it", async () => {
   await page.locator(".prompt-text", { hasText: "One" }).waitFor();
   await page.getByText("Ada Lindqvist resumed the queue.").waitFor();
   expect(await page.getByText("The queue is paused").count()).toBe(0);
+});
+
+test("a pause does not move the page away from its end", async () => {
+  session.prompt(ADA, "Write a lot");
+  const picture = on.peer.keep("wide.png", "image/png", pictured());
+  const page = await onSession(on);
+  const part = session.part({ kind: "text" });
+  session.grow(part, Array.from({ length: 40 }, (_, index) => `Paragraph ${index + 1}.`).join("\n\n"));
+  session.append({ type: "artifact_added", artifact: picture, prompt: session.running });
+  session.prompt(BO, "Then this");
+  await page.getByRole("img", { name: "wide.png" }).waitFor();
+  const atEnd = () => {
+    const element = document.querySelector(".timeline");
+    return element !== null && element.scrollHeight - element.clientHeight - element.scrollTop < 2;
+  };
+  await page.waitForFunction(atEnd);
+  session.stop(ADA);
+  await page.getByText("The queue is paused").waitFor();
+  await page.waitForFunction(atEnd);
+  expect(await page.getByRole("button", { name: "New activity" }).count()).toBe(0);
 });
 
 test("after a stop the queue can be cleared", async () => {

@@ -63,14 +63,16 @@ function Paused(props: { id: SessionId; by: Person; waiting: number }): JSX.Elem
         The queue is paused: {displayName(props.by)} stopped the agent.
         <Show when={props.waiting > 0}> {words()}.</Show>
       </p>
-      <Show when={props.waiting > 0}>
-        <button class="button" disabled={busy()} onClick={() => void attempt(api.clearQueue(props.id))}>
-          Clear
+      <span class="paused-actions">
+        <Show when={props.waiting > 0}>
+          <button class="button" disabled={busy()} onClick={() => void attempt(api.clearQueue(props.id))}>
+            Clear
+          </button>
+        </Show>
+        <button class="button primary" disabled={busy()} onClick={() => void attempt(api.resumeQueue(props.id))}>
+          Resume
         </button>
-      </Show>
-      <button class="button primary" disabled={busy()} onClick={() => void attempt(api.resumeQueue(props.id))}>
-        Resume
-      </button>
+      </span>
     </div>
   );
 }
