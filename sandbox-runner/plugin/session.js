@@ -5,11 +5,13 @@
 // - Hooks of the deployment and of the repository are called: see README.md.
 // - Writes wait until the workspace is up to date: see session/gate.js. All of an agent's tools come
 //   by here, sub-agents' too. The server's shell endpoint does not, and the runner does not use it.
+// - The agent has a tool more, which shows a file to whoever follows the session: see session/share.js.
 // - The runner is told after every tool that wrote, so that it can keep work in progress.
 
 import { Conversations } from "./session/conversations.js"
 import { Gate } from "./session/gate.js"
 import { Hooks } from "./session/hooks.js"
+import { shareFile } from "./session/share.js"
 import { places, writes } from "./session/writes.js"
 
 /** How long writes are gathered before the runner is told of them. */
@@ -72,6 +74,7 @@ export const Session = async ({ directory: workspace }) => {
   }
 
   return {
+    tool: { share_file: shareFile(gateway) },
     event: async ({ event }) => {
       if (event.type === "session.created" || event.type === "session.updated") conversations.known(event.properties.info)
       if (event.type !== "session.idle") return

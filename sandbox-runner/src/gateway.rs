@@ -26,6 +26,7 @@ mod listener;
 mod model;
 mod names;
 mod push;
+mod share;
 mod usage;
 mod workspace;
 
@@ -54,6 +55,7 @@ use egress::{Egress, Way};
 use forward::refuse;
 use ledger::{ContactKind, Ledger};
 use names::Names;
+pub use share::{Offer, Offered, Offers};
 pub use workspace::{Gate, Wait};
 
 /// What one sandbox may do.

@@ -12,6 +12,7 @@
 //! - [`collector`]: removes what nothing starts from any more.
 //! - [`sandbox`]: the isolated process tree; [`init`] is what runs as its first process.
 //! - [`agent`]: drives the agent server inside, and turns what it says into reports.
+//! - [`artifact`]: files that come with prompts, and files that the agent shares.
 //! - [`git`]: commits and pushes, inside the sandbox.
 //! - [`gateway`]: adds the credentials that no sandbox holds, outside of it.
 //! - [`callback`]: reports out, in order, until the session holds them. [`worker`] signs them.
@@ -19,6 +20,7 @@
 //! - [`register`]: offers this runner to the Worker, and asks it for git credentials.
 
 pub mod agent;
+pub mod artifact;
 pub mod callback;
 mod cause;
 mod clock;

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::agent::launch;
+use crate::artifact::parcel::{ParcelError, Parcels};
 use crate::clock;
 use crate::collector::Collector;
 use crate::config::Config;
@@ -72,6 +73,8 @@ pub enum RunnerError {
     },
     #[error("failed to prepare for work in progress")]
     Progress(#[source] KeepError),
+    #[error("failed to prepare for shared files")]
+    Parcels(#[source] ParcelError),
     #[error("failed to wait for signals")]
     Signals(#[source] io::Error),
     #[error("the server ended")]
@@ -121,6 +124,8 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         depot: depot.map(Arc::new),
     };
 
+    let parcels = Parcels::open(config.state_dir.join("artifacts"), worker.clone());
+    let parcels = Arc::new(parcels.map_err(RunnerError::Parcels)?);
     let progress = Drawer::open(config.state_dir.join("wip")).map_err(RunnerError::Progress)?;
 
     let (sessions, supervisor) = sessions();
@@ -145,6 +150,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         images,
         gateway,
         progress: Arc::new(progress),
+        parcels: Arc::clone(&parcels),
         agent_binary: agent_binary(&config.opencode_bin),
         committer: config.committer.clone(),
     });
@@ -159,6 +165,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         pool: Arc::clone(&pool),
     };
     let collecting = tokio::spawn(collector.run());
+    let delivering = tokio::spawn(async move { parcels.run().await });
     let registering = tokio::spawn(keep_registered(worker, registration));
     let commands = Commands {
         keys: config.keys.clone(),
@@ -182,6 +189,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         _ = interrupt.recv() => {}
     }
     collecting.abort();
+    delivering.abort();
     registering.abort();
     tracing::info!("stopping; sandboxes live on");
     Ok(())

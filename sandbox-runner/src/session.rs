@@ -7,6 +7,7 @@
 //! - `provision`: from a start command to an agent that answers.
 //! - `driver`: calls to the agent that must not pass one another.
 //! - `publication`: the work of a turn, committed and pushed.
+//! - `sharing`: files that the agent shows to its session.
 //! - `keeping`: the files, kept as a snapshot.
 //! - `limits`: tells which limits a sandbox meets.
 //! - [`progress`]: work that is not pushed yet, kept outside of the sandbox.
@@ -23,6 +24,7 @@ mod machine;
 pub mod progress;
 mod provision;
 mod publication;
+mod sharing;
 mod upkeep;
 
 use std::collections::{BTreeSet, HashMap};
@@ -34,6 +36,7 @@ use protocol::{RunnerId, SandboxId};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
+use crate::artifact::parcel::Parcels;
 use crate::gateway::Gateway;
 use crate::image::Images;
 use crate::image::order::Orders;
@@ -61,6 +64,8 @@ pub struct Machinery {
     pub gateway: Arc<Gateway>,
     /// Where work in progress is kept.
     pub progress: Arc<dyn Keep>,
+    /// Where files are kept that agents share.
+    pub parcels: Arc<Parcels>,
     /// The agent's executable inside a sandbox.
     pub agent_binary: String,
     pub committer: GitIdentity,

@@ -7,7 +7,7 @@ import { isReadOnly } from "./command.js"
 
 /** Tools that write no file. A sub-agent's own calls come by themselves, so `task` is one of them. */
 const READERS = new Set([
-  "codesearch", "glob", "grep", "invalid", "list", "lsp", "question", "read", "skill", "task",
+  "codesearch", "glob", "grep", "invalid", "list", "lsp", "question", "read", "share_file", "skill", "task",
   "todoread", "todowrite", "webfetch", "websearch",
 ])
 

@@ -5,6 +5,7 @@
 //! | `GET /workspace/sync?seen=<tag>` | how far the sync is; held while that is unknown or has the tag |
 //! | `POST /workspace/waits` `{ms, tool, path}` | a write has waited |
 //! | `POST /workspace/wrote` | a tool has written |
+//! | `POST /workspace/share` `{path, caption}` | a file for the session; answered when it is taken |
 //!
 //! Any program in the sandbox can ask and tell this. So nothing of it is more than a hint, and a
 //! flood of it costs nothing: a request is short, waits are counted, writes are one flag.
@@ -23,6 +24,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::forward::{json_answer, refuse};
+use super::share::Offers;
 use crate::clock;
 
 /// How long a request is held. Shorter than what clients wait for an answer.
@@ -56,6 +58,7 @@ pub struct Gate {
     waits: Mutex<Waits>,
     waited: Notify,
     wrote: Notify,
+    offers: Offers,
 }
 
 #[derive(Debug, Default)]
@@ -101,6 +104,7 @@ impl Default for Gate {
             waits: Mutex::default(),
             waited: Notify::new(),
             wrote: Notify::new(),
+            offers: Offers::default(),
         }
     }
 }
@@ -163,6 +167,11 @@ impl Gate {
     /// Returns when a tool has written since this was last called.
     pub async fn wrote(&self) {
         self.wrote.notified().await;
+    }
+
+    /// Files that the agent wants to share.
+    pub fn offers(&self) -> &Offers {
+        &self.offers
     }
 
     fn write(&self) {
@@ -237,6 +246,7 @@ pub(super) async fn answer(gate: &Gate, path: &str, request: Request) -> Respons
                 ),
             }
         }
+        (&Method::POST, "share") => gate.offers.answer(request).await,
         (&Method::POST, "wrote") => {
             gate.write();
             StatusCode::NO_CONTENT.into_response()

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
-use protocol::SandboxId;
 use protocol::callback::Report;
 use protocol::command::{Command, Start};
+use protocol::{PromptId, SandboxId};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::driver::{self, Call};
+use super::driver::{self, Call, Line};
 use super::machine::{Effects, Ground, Input, Machine, Moment, Ready, State};
 use super::progress::Progress;
 use super::provision::{self, Opened, Reached, Sources};
@@ -75,6 +75,8 @@ pub(super) struct Actor {
     events: Option<Events>,
     listening: bool,
     contacts_reported: Instant,
+    /// The prompt that the agent is at, for whoever shares a file of it.
+    prompt: watch::Sender<Option<PromptId>>,
 }
 
 struct Link {
@@ -119,6 +121,7 @@ impl Actor {
             events: None,
             listening: false,
             contacts_reported: Instant::now(),
+            prompt: watch::Sender::default(),
         })
     }
 
@@ -238,8 +241,14 @@ impl Actor {
     }
 
     fn reach(&mut self, agent: Agent, conversation: ConversationId) {
-        let (model, told) = (self.start.model.clone(), self.told.clone());
-        let calls = driver::start(agent.clone(), conversation.clone(), model, told);
+        let line = Line {
+            agent: agent.clone(),
+            conversation: conversation.clone(),
+            model: self.start.model.clone(),
+            machinery: Arc::clone(&self.machinery),
+            place: self.place.clone(),
+        };
+        let calls = driver::start(line, self.told.clone());
         self.link = Some(Link {
             agent,
             conversation,
@@ -377,6 +386,7 @@ impl Actor {
 
     fn apply(&mut self, input: Input, done: &[CommandId]) -> Result<(), StoreError> {
         let effects = self.machine.apply(input, now());
+        self.prompt.send_replace(self.machine.current_prompt());
         self.carry_out(effects, done)
     }
 

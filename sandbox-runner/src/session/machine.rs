@@ -84,6 +84,12 @@ impl Machine {
             .map(|running| running.transcript.conversation())
     }
 
+    /// The newest prompt of the turn that goes on.
+    pub(super) fn current_prompt(&self) -> Option<PromptId> {
+        let turn = self.state.running.as_ref()?.turn.as_ref()?;
+        turn.prompts.last().map(|prompt| prompt.prompt.clone())
+    }
+
     pub(super) fn contacts(&self) -> &[Contact] {
         &self.state.contacts
     }

@@ -12,6 +12,7 @@ use crate::gateway::{Serving, Wait};
 use crate::session::machine::Input;
 use crate::session::progress::Site;
 use crate::session::provision::{Footing, synchronise};
+use crate::session::sharing::Desk;
 
 impl Actor {
     /// What the sandbox tells of its workspace is heard from now on.
@@ -19,6 +20,18 @@ impl Actor {
         // Here, where nothing was counted yet, an earlier process's figures are counted on from.
         serving.ledger().restore(self.machine.contacts());
         let (gate, told) = (serving.gate(), self.told.clone());
+        self.prompt.send_replace(self.machine.current_prompt());
+        let desk = Desk {
+            machinery: Arc::clone(&self.machinery),
+            start: self.start.clone(),
+            place: self.place.clone(),
+            prompt: self.prompt.subscribe(),
+        };
+        let offering = Arc::clone(&gate);
+        self.tasks.spawn(async move {
+            desk.serve(offering.offers()).await;
+            Outcome::Nothing
+        });
         self.serving = Some(serving);
         self.tasks.spawn(async move {
             loop {
