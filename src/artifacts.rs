@@ -58,15 +58,14 @@ impl Artifacts {
 
     /// Takes a body into the bucket. What does not arrive whole is not there.
     pub async fn put(&self, key: &Key, upload: Upload) -> Result<Uploaded, Error> {
-        let Upload {
-            name,
-            media_type,
-            length,
-            ..
-        } = &upload;
-        let (name, media_type, bytes) = (name.clone(), media_type.clone(), *length);
-        let (stream, digest) = upload.into_stream();
-        self.bucket
+        let (name, media_type, length) = (
+            upload.name.clone(),
+            upload.media_type.clone(),
+            upload.length,
+        );
+        let (stream, witness) = upload.into_stream();
+        let stored = self
+            .bucket
             .put(&key.0, stream)
             .http_metadata(HttpMetadata {
                 content_type: Some(media_type.clone()),
@@ -74,19 +73,19 @@ impl Artifacts {
             })
             .custom_metadata([(NAME.to_owned(), name.clone())])
             .execute()
-            .await
-            .map_err(|error| {
-                worker::console_warn!("an upload was not stored: error={error}");
-                Error::invalid(
-                    "malformed",
-                    "the body is not as long as its content-length says: send it again",
-                )
-            })?;
+            .await;
+        if let Err(error) = stored {
+            if witness.bytes() == length {
+                return Err(error.into());
+            }
+            let message = "the body is not as long as its content-length says: send it again";
+            return Err(Error::invalid("malformed", message));
+        }
         Ok(Uploaded {
             name,
             media_type,
-            bytes,
-            sha256: digest.finish(),
+            bytes: length,
+            sha256: witness.sha256(),
         })
     }
 

@@ -77,7 +77,10 @@ pub async fn serve(
             text(format!("bytes {first}-{last}/{size}")),
         ));
     }
-    response.headers_mut().extend(headers);
+    for (name, value) in headers {
+        // The platform has set some of its own.
+        response.headers_mut().insert(name, value);
+    }
     Ok(response)
 }
 

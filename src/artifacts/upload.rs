@@ -38,8 +38,15 @@ pub struct Uploaded {
     pub sha256: String,
 }
 
-/// Counts what passes by; complete once the stream has ended.
-pub struct Digest(Rc<RefCell<Sha256>>);
+/// What has passed by so far: all of it once the stream has ended.
+#[derive(Clone, Default)]
+struct Passed {
+    sha256: Sha256,
+    bytes: u64,
+}
+
+/// Looks on while a body is stored.
+pub struct Witness(Rc<RefCell<Passed>>);
 
 impl Upload {
     /// The body of a request.
@@ -93,21 +100,27 @@ impl Upload {
         })
     }
 
-    pub(super) fn into_stream(self) -> (FixedLengthStream, Digest) {
-        let digest = Rc::new(RefCell::new(Sha256::new()));
-        let counted = Rc::clone(&digest);
+    pub(super) fn into_stream(self) -> (FixedLengthStream, Witness) {
+        let passed = Rc::new(RefCell::new(Passed::default()));
+        let counted = Rc::clone(&passed);
         let bytes = self.bytes.inspect(move |piece| {
             if let Ok(piece) = piece {
-                counted.borrow_mut().update(piece);
+                let mut passed = counted.borrow_mut();
+                passed.sha256.update(piece);
+                passed.bytes += piece.len() as u64;
             }
         });
-        (FixedLengthStream::wrap(bytes, self.length), Digest(digest))
+        (FixedLengthStream::wrap(bytes, self.length), Witness(passed))
     }
 }
 
-impl Digest {
-    pub(super) fn finish(self) -> String {
-        hex(&self.0.borrow().clone().finalize())
+impl Witness {
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.borrow().bytes
+    }
+
+    pub(super) fn sha256(&self) -> String {
+        hex(&self.0.borrow().sha256.clone().finalize())
     }
 }
 
