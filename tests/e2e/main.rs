@@ -12,6 +12,7 @@
     reason = "tests"
 )]
 
+mod artifacts;
 mod callbacks;
 mod drill;
 mod images;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     for (name, group) in [
         ("refusals", refusals::group as fn(&mut Group<'_>)),
         ("callbacks", callbacks::group),
+        ("artifacts", artifacts::group),
         ("warm", warm::group),
         ("images", images::group),
         ("drill", drill::group),
