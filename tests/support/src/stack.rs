@@ -205,6 +205,10 @@ impl Stack {
         self.runner.as_ref().map(Process::id)
     }
 
+    pub fn worker_process_id(&self) -> Option<i32> {
+        self.worker.as_ref().map(Process::id)
+    }
+
     pub async fn start_worker(&mut self) -> Result<(), StackError> {
         let root = repository_root();
         let mut command = Command::new(environment("WRANGLER_BIN")?);

@@ -14,6 +14,7 @@ use protocol::signature::Keys;
 use protocol::{RunnerId, SandboxId, SessionId};
 use sandbox_runner::agent::launch::{self, Place};
 use sandbox_runner::agent::{Agent, BoxIo, Dial};
+use sandbox_runner::artifact::parcel::Parcels;
 use sandbox_runner::config::Upstream;
 use sandbox_runner::gateway::{
     Access, CredentialSource, CredentialsError, Gateway, GatewayPolicy, Serving,
@@ -254,10 +255,13 @@ impl Yard {
             Arc::clone(&gateway),
             System::read(),
         );
+        let parcels = Parcels::open(bed.state().join("artifacts"), worker.clone());
+        let parcels = parcels.map_err(unexpected)?;
         let progress = Drawer::open(bed.state().join("wip")).map_err(unexpected)?;
         let machinery = Arc::new(Machinery {
             runner: RunnerId::from_random([1; 16]),
             progress: Arc::new(progress),
+            parcels: Arc::new(parcels),
             store: Arc::new(Store::open(&bed.state().join("runner.sqlite"))?),
             worker,
             backend,
