@@ -11,6 +11,7 @@ mod properties;
 mod queue;
 mod rest;
 mod resumption;
+mod simulation;
 
 use std::collections::BTreeMap;
 
