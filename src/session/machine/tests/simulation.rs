@@ -7,18 +7,19 @@
 
 mod dice;
 mod object;
+mod outside;
+mod people;
 mod reading;
 mod runner;
 mod viewer;
 
 use std::collections::BTreeMap;
 
-use protocol::event::PullRequestState;
-
 use self::dice::Dice;
-use self::object::{Failure, Object, Told};
+use self::object::{Object, Told};
+use self::people::Ask;
 use self::reading::Reading;
-use self::runner::{Command, Runner, World};
+use self::runner::{Runner, World};
 use self::viewer::Viewer;
 use super::*;
 
@@ -37,22 +38,6 @@ enum Message {
         answer: Result<u64, Refusal>,
     },
     Ask(Ask),
-}
-
-/// What people do.
-#[derive(Clone)]
-enum Ask {
-    Prompt { request: u64, mode: Mode },
-    Edit(PromptId),
-    Cancel(PromptId),
-    Insert(PromptId),
-    Reorder(Vec<PromptId>),
-    Stop,
-    Resume,
-    Clear,
-    Typing,
-    Fork(PromptId),
-    Archive,
 }
 
 struct Simulation {
@@ -133,40 +118,6 @@ impl Simulation {
         self.tell();
     }
 
-    fn somebody_asks(&mut self) {
-        let queue = &self.object.state.queue;
-        let waiting = queue.get(self.dice.below(queue.len()));
-        let waiting = waiting.map(|waiting| waiting.prompt.clone());
-        let ask = match (self.dice.below(24), waiting) {
-            (0..=9, _) => {
-                let request = self.asked.len() as u64;
-                let insert = self.dice.once_in(3);
-                let mode = if insert { Mode::Insert } else { Mode::Queue };
-                self.asked.insert(request, (mode, None));
-                Ask::Prompt { request, mode }
-            }
-            (10, Some(prompt)) => Ask::Edit(prompt),
-            (11, Some(prompt)) => Ask::Cancel(prompt),
-            (12 | 13, Some(prompt)) => Ask::Insert(prompt),
-            (14 | 15, Some(_)) => {
-                let queue = self.object.state.queue.iter();
-                let mut order: Vec<_> = queue.map(|waiting| waiting.prompt.clone()).collect();
-                order.reverse();
-                Ask::Reorder(order)
-            }
-            (16 | 17, _) => Ask::Stop,
-            (18, _) => Ask::Resume,
-            (19, Some(_)) => Ask::Clear,
-            (20, _) => match self.object.kept.keys().next_back() {
-                Some(prompt) => Ask::Fork(prompt.clone()),
-                None => Ask::Typing,
-            },
-            (21, _) if self.dice.once_in(12) => Ask::Archive,
-            _ => Ask::Typing,
-        };
-        self.network.push(Message::Ask(ask));
-    }
-
     /// The network's next doing: deliver, repeat or lose any message.
     fn deliver_any(&mut self) {
         if self.network.is_empty() {
@@ -219,74 +170,6 @@ impl Simulation {
                 }
             }
         }
-    }
-
-    fn asked(&mut self, ask: Ask) {
-        let by = person(i64::try_from(self.dice.below(3)).unwrap() + 1);
-        // That a refusal changes nothing is tested elsewhere.
-        let _ = match ask {
-            Ask::Prompt { request, mode } => {
-                self.prompt(request, mode, by);
-                Ok(())
-            }
-            Ask::Edit(prompt) => {
-                let text = "better".to_owned();
-                self.take(Input::Edit { prompt, text, by })
-            }
-            Ask::Cancel(prompt) => self.take(Input::Cancel { prompt, by }),
-            Ask::Insert(prompt) => self.take(Input::Insert { prompt, by }),
-            Ask::Reorder(order) => self.take(Input::Reorder { order, by }),
-            Ask::Stop => self.take(Input::Stop { by }),
-            Ask::Resume => self.take(Input::ResumeQueue { by }),
-            Ask::Clear => self.take(Input::ClearQueue { by }),
-            Ask::Typing => self.take(Input::Typing),
-            Ask::Fork(prompt) => self.fork(prompt, by),
-            Ask::Archive => self.take(Input::Archive { by }),
-        };
-    }
-
-    /// As `Core::prompt`: once for each request.
-    fn prompt(&mut self, request: u64, mode: Mode, author: Person) {
-        let answer = match self.object.requests.get(&request) {
-            Some(known) => Ok(known.clone()),
-            None => {
-                let id = PromptId::from_random(self.dice.bytes());
-                let prompt = Prompt {
-                    id: id.clone(),
-                    author,
-                    text: "do it".to_owned(),
-                    source: Source::Web,
-                    mode,
-                    attachments: Vec::new(),
-                    client_request_id: None,
-                };
-                self.take(Input::Prompt(prompt)).map(|()| {
-                    self.object.requests.insert(request, id.clone());
-                    id
-                })
-            }
-        };
-        // The answer may be lost, and then the client asks again.
-        if !(self.trouble && self.dice.once_in(4)) {
-            self.asked.insert(request, (mode, Some(answer)));
-        }
-    }
-
-    fn fork(&mut self, prompt: PromptId, by: Person) -> Result<(), Refusal> {
-        let kept = self.object.kept.get(&prompt).cloned();
-        let session = SessionId::from_random(self.dice.bytes());
-        let state = &self.object.state;
-        let create = state.fork(prompt.clone(), kept, session, by.clone())?;
-        let snapshot = create.snapshot.expect("a fork starts from somewhere");
-        assert!(self.world.snapshots.contains_key(&snapshot.id));
-        assert_eq!(create.parent.map(|parent| parent.prompt), Some(prompt));
-        self.forks.push(create.session.clone());
-        for _ in 0..=self.dice.below(2) {
-            let session = create.session.clone();
-            let by = by.clone();
-            self.take(Input::Forked { session, by })?;
-        }
-        Ok(())
     }
 
     fn take(&mut self, input: Input) -> Result<(), Refusal> {
@@ -346,7 +229,12 @@ impl Simulation {
         };
         if self.object.tasks[place].outcome.is_some() {
             let task = self.object.tasks.remove(place);
+            let before = self.object.state.sandbox.clone();
+            let silent = matches!(task.effect, Effect::Expire(Deadline::Silence { .. }));
             self.object.conclude(task, self.now, &mut self.dice);
+            if silent && !self.trouble && before != self.object.state.sandbox {
+                self.check_silence(&before.expect("somebody was silent"));
+            }
         } else {
             let effect = self.object.tasks[place].effect.clone();
             let outcome = self.perform(&effect);
@@ -354,155 +242,14 @@ impl Simulation {
         }
     }
 
-    /// As `Core::perform`.
-    fn perform(&mut self, effect: &Effect) -> Result<Option<Input>, Failure> {
-        let state = &self.object.state;
-        match effect {
-            Effect::StartSandbox { sandbox, epoch } => {
-                if state.sandbox.as_ref().is_none_or(|one| one.epoch != *epoch) {
-                    return Ok(None);
-                }
-                let first_part = state.next_part;
-                let newest = state.snapshot.as_ref().map(|kept| &kept.id);
-                let reading = Reading::of(&self.object.log);
-                assert_eq!(newest, reading.snapshot(), "it goes on from the newest");
-                let files = newest.map(|id| self.world.snapshots[id].clone());
-                let some = self.dice.below(self.runners.len());
-                let placed = self.placements.entry(sandbox.clone()).or_insert(some);
-                let runner = *placed;
-                let start = Command::Start {
-                    epoch: *epoch,
-                    first_part,
-                    files: files.unwrap_or_default(),
-                };
-                self.post(runner, sandbox, start)?;
-                let claim = Step {
-                    name: StepName::Claim,
-                    started_at: self.now,
-                    ms: 0,
-                    detail: None,
-                };
-                Ok(Some(Input::Placed {
-                    epoch: *epoch,
-                    runner: RunnerId::from_random([1; 16]),
-                    runner_url: runner.to_string(),
-                    claim,
-                }))
-            }
-            Effect::SendPrompt {
-                prompt,
-                epoch,
-                insert,
-                resumed,
-                ..
-            } => {
-                if !state.wants_sent(prompt) {
-                    return Ok(None);
-                }
-                let command = Command::Prompt {
-                    prompt: prompt.clone(),
-                    insert: *insert,
-                    resumed: *resumed,
-                };
-                self.command(*epoch, command)
-            }
-            Effect::StopPrompt { prompt, epoch } => {
-                self.command(*epoch, Command::Stop(prompt.clone()))
-            }
-            Effect::SleepSandbox { epoch } => self.command(*epoch, Command::Sleep),
-            Effect::EndSandbox {
-                sandbox,
-                runner_url,
-            } => {
-                let known = runner_url.as_ref().map(|url| url.parse().unwrap());
-                let placed = known.or(self.placements.get(sandbox).copied());
-                if let Some(runner) = placed {
-                    self.post(runner, sandbox, Command::End)?;
-                }
-                Ok(None)
-            }
-            Effect::OpenPullRequest { prompt, branch, .. } => self.open_pull(prompt, branch),
-            Effect::Expire(deadline) => Ok(Some(Input::Expired(deadline.clone()))),
-            Effect::NoteReady { .. } | Effect::UpdateIndex | Effect::CheckAccess { .. } => Ok(None),
-        }
-    }
-
-    fn command(&mut self, epoch: Epoch, command: Command) -> Result<Option<Input>, Failure> {
-        let sandbox = self.object.state.sandbox.as_ref();
-        let Some(sandbox) = sandbox.filter(|current| current.epoch == epoch) else {
-            return Ok(None);
-        };
-        let Some(runner) = &sandbox.runner_url else {
-            return Err(Failure::Passing);
-        };
-        let (id, runner) = (sandbox.id.clone(), runner.parse().unwrap());
-        self.post(runner, &id, command)?;
-        Ok(None)
-    }
-
-    /// A command may get lost on its way, and so may its answer.
-    fn post(
-        &mut self,
-        runner: usize,
-        sandbox: &SandboxId,
-        command: Command,
-    ) -> Result<(), Failure> {
-        if self.trouble && self.dice.once_in(6) {
-            return Err(Failure::Passing);
-        }
-        self.runners[runner].command(sandbox, command)?;
-        if self.trouble && self.dice.once_in(6) {
-            return Err(Failure::Passing);
-        }
-        Ok(())
-    }
-
-    /// The forge has one pull request for each branch, and its text is about the last push.
-    fn open_pull(&mut self, prompt: &PromptId, branch: &str) -> Result<Option<Input>, Failure> {
-        if self.trouble && self.dice.once_in(6) {
-            return Err(Failure::Passing);
-        }
-        let pushed = self
-            .object
-            .log
-            .iter()
-            .rev()
-            .find_map(|entry| match &*entry.fact {
-                Fact::Pushed {
-                    branch: pushed,
-                    commit,
-                    ..
-                } if pushed == branch => Some(commit.clone()),
-                _ => None,
-            });
-        let commit = pushed.expect("something was pushed");
-        let place = self.pulls.iter().position(|(known, _)| known == branch);
-        let place = place.unwrap_or(self.pulls.len());
-        if place == self.pulls.len() {
-            self.pulls.push((branch.to_owned(), String::new()));
-        }
-        self.pulls[place].1 = commit;
-        if self.trouble && self.dice.once_in(6) {
-            return Err(Failure::Passing);
-        }
-        let step = Step {
-            name: StepName::PullRequest,
-            started_at: self.now,
-            ms: 0,
-            detail: None,
-        };
-        Ok(Some(Input::PullRequestOpened {
-            prompt: prompt.clone(),
-            pull_request: PullRequest {
-                number: place as u64 + 1,
-                url: String::new(),
-                title: String::new(),
-                branch: branch.to_owned(),
-                state: PullRequestState::Open,
-            },
-            by: person(1),
-            step,
-        }))
+    /// Without trouble nobody waits for one that has nothing to say.
+    fn check_silence(&self, silent: &Sandbox) {
+        let runner = self.placements.get(&silent.id);
+        let runner = runner.map(|place| &self.runners[*place]);
+        let runner = runner.filter(|runner| !runner.dead);
+        let tenant = runner.and_then(|runner| runner.sandboxes.get(&silent.id));
+        let alive = tenant.is_some_and(|tenant| !tenant.gone);
+        assert!(!alive, "{} was told too little", silent.id);
     }
 
     fn connect_or_cut(&mut self) {
@@ -557,6 +304,7 @@ impl Simulation {
     /// everything runs to its end.
     fn rest(&mut self) {
         self.trouble = false;
+        self.evict();
         for (request, (mode, answer)) in &self.asked {
             if answer.is_none() {
                 let (request, mode) = (*request, *mode);

@@ -184,6 +184,12 @@ impl Tenant {
             self.outbox.push(Report::Ready { image, commit });
             return;
         }
+        if trouble && dice.once_in(40) {
+            // A runner that was restarted may say so again.
+            let image = None;
+            let commit = "c".to_owned();
+            self.outbox.push(Report::Ready { image, commit });
+        }
         let Some(turn) = &mut self.turn else {
             return self.begin(world, dice);
         };
@@ -212,11 +218,7 @@ impl Tenant {
                 *length += super::object::length(&text);
                 self.outbox.push(Report::Delta { part, offset, text });
             }
-            7 | 8 => {
-                let message = format!("{}-{}", self.epoch, self.outbox.len() + 1);
-                self.outbox.push(Report::Notice { message });
-            }
-            9 | 10 => self.keep(None, world, dice),
+            7..=10 => self.keep(None, world, dice),
             _ => {
                 let message = "the model refused".to_owned();
                 self.end(PromptResult::Failed { message }, world, dice);
@@ -249,6 +251,8 @@ impl Tenant {
         let prompt = turn.prompts[0].clone();
         let body = PartBody::Text;
         self.outbox.push(Report::PartStarted { part, prompt, body });
+        let message = format!("{}-{}", self.epoch, self.outbox.len() + 1);
+        self.outbox.push(Report::Notice { message });
     }
 
     fn close(&mut self, part: PartId, prompt: PromptId, length: u64, corrected: bool) {
