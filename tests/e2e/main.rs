@@ -17,6 +17,7 @@ mod drill;
 mod images;
 mod refusals;
 mod stage;
+mod together;
 mod warm;
 mod whole;
 mod world;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     for (name, group) in [
         ("refusals", refusals::group as fn(&mut Group<'_>)),
         ("callbacks", callbacks::group),
+        ("together", together::group),
         ("warm", warm::group),
         ("images", images::group),
         ("drill", drill::group),

@@ -2,7 +2,7 @@
 //! however its parts fare.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::event::{Fact, Mode, Outcome as PromptOutcome};
 use protocol::frame::{ClientFrame, ServerFrame};
@@ -212,8 +212,10 @@ async fn a_stopped_prompt_ends_with_everything_it_started(world: &World) -> Outc
             .then_some(())
         })
         .await?;
+    let asked = Instant::now();
     client.stop(&id).await?;
     let outcome = end_of_prompt(&mut viewer, 1).await?;
+    eprintln!("stopped {:?} after it was asked for", asked.elapsed());
     assert!(
         matches!(outcome, PromptOutcome::Stopped { .. }),
         "{outcome:?}"
