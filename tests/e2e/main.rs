@@ -17,6 +17,7 @@ mod drill;
 mod images;
 mod refusals;
 mod stage;
+mod survival;
 mod together;
 mod warm;
 mod whole;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         ("images", images::group),
         ("drill", drill::group),
         ("whole", whole::group),
+        ("survival", survival::group),
     ] {
         group(&mut Group::new(name, &world, &mut trials));
     }
