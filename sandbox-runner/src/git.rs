@@ -10,9 +10,9 @@ mod sync;
 
 use std::time::Duration;
 
-use protocol::SandboxId;
 use protocol::command::GitIdentity;
 use protocol::event::{FileChange, Repository};
+use protocol::{PromptId, SandboxId};
 
 use crate::init::wire::{ExecSpec, Exit, GATEWAY_PORT};
 use crate::sandbox::channel::{ChannelError, Exec, ExecOutput};
@@ -24,6 +24,8 @@ pub use sync::{Looked, Synchronised};
 const LOCAL: Duration = Duration::from_secs(120);
 /// Long enough to move a large history.
 const REMOTE: Duration = Duration::from_secs(300);
+/// Where a workspace has the commit of another session that its own is a fork of.
+const FORKED: &str = "refs/agent/forked";
 /// Most of git's own words in an error.
 const MAX_COMPLAINT: usize = 600;
 
@@ -84,6 +86,8 @@ pub struct Publication<'a> {
     pub base: &'a str,
     /// Whether what is pushed may be missing in the workspace: it must not be lost by this push.
     pub behind: bool,
+    /// The prompt, if a sandbox that was lost may have pushed its work without a word of it.
+    pub resumed: Option<&'a PromptId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +121,8 @@ impl Workspace<'_> {
         }
         let commit = self.head().await?;
         let known = if work.behind { None } else { work.pushed };
-        if commit == known.unwrap_or(work.base) {
+        let is_known = commit == known.unwrap_or(work.base) || self.is_forked(&commit).await?;
+        if is_known && !self.is_pushed_for(work, &commit).await? {
             return Ok(None);
         }
         if let Some(pushed) = work.pushed.filter(|_| work.behind)
@@ -148,6 +153,30 @@ impl Workspace<'_> {
                 Vec::new()
             });
         Ok(Some(Published { commit, files }))
+    }
+
+    /// Whether a commit at the forge is that of a prompt which another sandbox was at work on. It is
+    /// pushed again, which changes nothing, and told again.
+    async fn is_pushed_for(&self, work: &Publication<'_>, commit: &str) -> Result<bool, GitError> {
+        let Some(prompt) = work.resumed.filter(|_| work.pushed == Some(commit)) else {
+            return Ok(false);
+        };
+        let format = format!("--format=%(trailers:key={},valueonly)", message::PROMPT);
+        let prompts = self.git(&["log", "-1", &format, commit]).text().await?;
+        Ok(prompts.lines().any(|line| line.trim() == prompt.as_str()))
+    }
+
+    /// Notes that the work so far is another session's.
+    pub async fn fork(&self) -> Result<(), GitError> {
+        let noting = self.git(&["update-ref", FORKED, "HEAD"]);
+        noting.text().await.map(drop)
+    }
+
+    /// Whether a commit is the one with which another session's work ended. It is not this one's.
+    async fn is_forked(&self, commit: &str) -> Result<bool, GitError> {
+        let forked = self.git(&["rev-parse", "--verify", "--quiet", FORKED]);
+        let output = forked.run().await?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim() == commit)
     }
 
     async fn changes(&self, base: &str, commit: &str) -> Result<Vec<FileChange>, GitError> {

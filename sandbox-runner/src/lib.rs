@@ -9,7 +9,8 @@
 //! - [`session`]: one task for each sandbox, from its start to its end.
 //! - [`pool`]: sandboxes that are ready before anybody asks.
 //! - [`image`] and [`layer`]: a repository at a commit with warm caches.
-//! - [`collector`]: removes what nothing starts from any more.
+//! - [`collector`]: removes what nothing starts from any more. [`courier`]: brings to the depot what
+//!   other runners go on from, and fetches it there.
 //! - [`sandbox`]: the isolated process tree; [`init`] is what runs as its first process.
 //! - [`agent`]: drives the agent server inside, and turns what it says into reports.
 //! - [`git`]: commits and pushes, inside the sandbox.
@@ -24,6 +25,7 @@ mod cause;
 mod clock;
 pub mod collector;
 pub mod config;
+pub mod courier;
 #[cfg(test)]
 mod fixture;
 pub mod gateway;

@@ -24,6 +24,7 @@ pub struct Registration {
     pub sessions: Sessions,
     pub images: Arc<Images>,
     pub pool: Arc<Pool>,
+    pub depot: bool,
 }
 
 impl Registration {
@@ -41,6 +42,7 @@ impl Registration {
             version: protocol::VERSION.to_owned(),
             images,
             warm: self.pool.listed(),
+            depot: self.depot,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::agent::launch;
 use crate::clock;
 use crate::collector::Collector;
 use crate::config::Config;
+use crate::courier::Courier;
 use crate::gateway::egress::Egress;
 use crate::gateway::{Gateway, GatewayError};
 use crate::image::{self, Images, System};
@@ -112,13 +113,15 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         System::read(),
     ));
     let depot = config.depot.as_ref().map(Depot::open);
-    let depot = depot.transpose().map_err(RunnerError::Depot)?;
+    let depot = depot.transpose().map_err(RunnerError::Depot)?.map(Arc::new);
+    let courier = Courier::new(Arc::clone(&store), backend.layers().clone(), depot.clone());
+    let courier = Arc::new(courier);
     let collector = Collector {
         backend: backend.clone(),
         images: Arc::clone(&images),
         store: Arc::clone(&store),
         layers: backend.layers().clone(),
-        depot: depot.map(Arc::new),
+        depot,
     };
 
     let progress = Drawer::open(config.state_dir.join("wip")).map_err(RunnerError::Progress)?;
@@ -145,6 +148,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         images,
         gateway,
         progress: Arc::new(progress),
+        courier: Arc::clone(&courier),
         agent_binary: agent_binary(&config.opencode_bin),
         committer: config.committer.clone(),
     });
@@ -157,7 +161,9 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         sessions: sessions.clone(),
         images: Arc::clone(&machinery.images),
         pool: Arc::clone(&pool),
+        depot: courier.has_depot(),
     };
+    let carrying = tokio::spawn(courier.run());
     let collecting = tokio::spawn(collector.run());
     let registering = tokio::spawn(keep_registered(worker, registration));
     let commands = Commands {
@@ -181,6 +187,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    carrying.abort();
     collecting.abort();
     registering.abort();
     tracing::info!("stopping; sandboxes live on");

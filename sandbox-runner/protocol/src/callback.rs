@@ -143,6 +143,9 @@ pub struct Register {
     /// Sandboxes of its pool that can be leased.
     #[serde(default)]
     pub warm: Vec<WarmSandbox>,
+    /// Whether it shares snapshots with other runners through a depot.
+    #[serde(default)]
+    pub depot: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,8 @@
 use protocol::SessionId;
 use protocol::command::{GitIdentity, Model, SendPrompt};
 
+/// The trailer that names a prompt.
+pub const PROMPT: &str = "Prompt-Id";
 /// Longest subject, as git's own tools show it in one line.
 const MAX_SUBJECT: usize = 72;
 /// Longest account of the work. A summary beyond it belongs into the pull request.
@@ -24,7 +26,7 @@ pub fn compose(
     }
     message.push_str(&format!("\n\nSession-Id: {session}\n"));
     for prompt in prompts {
-        message.push_str(&format!("Prompt-Id: {}\n", prompt.prompt));
+        message.push_str(&format!("{PROMPT}: {}\n", prompt.prompt));
     }
     message.push_str(&format!(
         "Model: {}/{}\n",

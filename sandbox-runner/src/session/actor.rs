@@ -18,7 +18,7 @@ use super::machine::{Effects, Ground, Input, Machine, Moment, Ready, State};
 use super::progress::Progress;
 use super::provision::{self, Opened, Reached, Sources};
 use super::upkeep::destroy;
-use super::{Machinery, Origin, limits};
+use super::{Line, Machinery, Origin, limits};
 use crate::agent::{Agent, AgentError, ConversationId, Events};
 use crate::callback::outbox::{Change, Outbox};
 use crate::callback::sender::{Finished, Sender};
@@ -36,7 +36,7 @@ const CONTACTS_WINDOW: Duration = Duration::from_secs(2);
 enum Ending {
     /// It was told to end, or is lost: its last reports are still to be delivered.
     Closed,
-    /// Nobody wants its reports.
+    /// Nobody wants its reports: the session is over, or has another sandbox.
     Void,
 }
 
@@ -58,6 +58,7 @@ pub(super) struct Actor {
     machine: Machine,
     outbox: Outbox,
     waker: Arc<Notify>,
+    line: Line,
     /// The newest command that the machine has taken.
     taken: CommandId,
     tasks: JoinSet<Outcome>,
@@ -89,6 +90,7 @@ impl Actor {
         pool: &Arc<Pool>,
         stored: &StoredSandbox,
         waker: Arc<Notify>,
+        line: Line,
     ) -> Result<Self, StoreError> {
         let state = match &stored.state {
             Some(json) => serde_json::from_str(json).map_err(|source| StoreError::Content {
@@ -108,6 +110,7 @@ impl Actor {
             outbox: Outbox::new(Arc::clone(&machinery.store), start.sandbox.clone()),
             start,
             waker,
+            line,
             taken: CommandId::default(),
             tasks: JoinSet::new(),
             told,
@@ -137,9 +140,10 @@ impl Actor {
         if matches!(ending, Ending::Closed) {
             self.report_contacts()?;
         }
-        self.settle_progress(&ending).await;
+        self.settle().await;
         (self.link, self.events, self.serving) = (None, None, None);
         self.vacate().await?;
+        self.line.leave();
         if matches!(ending, Ending::Closed) {
             close.send_replace(true);
             match (&mut sender.0).await {
@@ -187,6 +191,7 @@ impl Actor {
                     }
                 },
                 () = until(due) => self.apply(Input::Time, &[])?,
+                () = self.line.passed() => return Ok(Ending::Void),
                 () = contacts_due(self.serving.as_ref(), self.contacts_reported) => {
                     self.report_contacts()?;
                 }
@@ -203,7 +208,10 @@ impl Actor {
             }
             let (machinery, pool) = (Arc::clone(&self.machinery), Arc::clone(&self.pool));
             let (start, told) = (self.start.clone(), self.told.clone());
+            let line = self.line.clone();
             self.tasks.spawn(async move {
+                // What an earlier sandbox of the session leaves is what this one goes on from.
+                line.reached().await;
                 let sources = Sources {
                     machinery: &machinery,
                     pool: &pool,
@@ -213,7 +221,7 @@ impl Actor {
             });
             return Ok(());
         };
-        if self.machine.is_falling_asleep() {
+        if self.machine.is_falling_asleep() || self.machine.is_losing() {
             let effects = self.machine.resume(now());
             return self.carry_out(effects, &[]);
         }
@@ -223,7 +231,7 @@ impl Actor {
                 if self.machine.is_up_to_date() {
                     serving.gate().up_to_date();
                 }
-                self.ground = self.machine.ground().cloned();
+                self.stand_on(self.machine.ground().cloned());
                 self.serve_requests(serving);
                 self.reach(agent, conversation);
                 self.keep_progress();
@@ -233,8 +241,15 @@ impl Actor {
             Ok(None) => "the sandbox ended while the runner was away".to_owned(),
             Err(error) => cause::chain(&error),
         };
-        let reason = format!("{reason}; the next prompt starts another from what was pushed");
         self.apply(Input::Lost { reason }, &[])
+    }
+
+    /// What the sandbox was made of, and has become.
+    fn stand_on(&mut self, ground: Option<Ground>) {
+        if let Some(ground) = &ground {
+            self.progress.lies_upon(ground.lineage.clone());
+        }
+        self.ground = ground;
     }
 
     fn reach(&mut self, agent: Agent, conversation: ConversationId) {
@@ -315,7 +330,11 @@ impl Actor {
             Outcome::Input(input) => {
                 let synchronised =
                     matches!(input, Input::Synchronised(_) | Input::Unsynchronised { .. });
+                let kept = matches!(input, Input::Kept { .. });
                 self.apply(input, &[])?;
+                if kept {
+                    self.stand_on(self.machine.ground().cloned());
+                }
                 // Not before: it might take the place of what is to be restored.
                 if synchronised {
                     self.keep_progress();
@@ -330,7 +349,7 @@ impl Actor {
                     beginning,
                 } = *opened;
                 self.place = place.clone();
-                self.ground = Some(ground.clone());
+                self.stand_on(Some(ground.clone()));
                 self.serve_requests(serving);
                 self.apply(Input::Opened, &[])?;
                 self.synchronise();

@@ -6,6 +6,7 @@ use protocol::command::{Model, SendPrompt};
 use tokio::sync::mpsc;
 
 use super::machine::Input;
+use super::resumption;
 use crate::agent::{Agent, AgentError, ConversationId};
 use crate::cause;
 use crate::git::message;
@@ -32,9 +33,8 @@ pub(super) fn start(
             let outcome = match call {
                 Call::Deliver(prompt) => {
                     let author = message::identity(&prompt.author);
-                    let answer = agent
-                        .prompt(&conversation, &prompt.text, &model, &author)
-                        .await;
+                    let text = resumption::text(&prompt);
+                    let answer = agent.prompt(&conversation, &text, &model, &author).await;
                     delivered(prompt.prompt, answer)
                 }
                 Call::Abort => {

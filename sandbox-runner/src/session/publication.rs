@@ -30,6 +30,11 @@ pub(super) async fn publish(
         pushed: work.pushed.as_deref(),
         base: &work.base,
         behind: work.behind,
+        resumed: work
+            .prompts
+            .first()
+            .filter(|prompt| prompt.resumed)
+            .map(|prompt| &prompt.prompt),
     };
     let outcome = workspace.publish(&publication).await.map_err(|error| {
         tracing::warn!(

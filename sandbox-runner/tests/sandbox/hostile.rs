@@ -120,6 +120,7 @@ impl Scene {
                 pushed: synchronised.pushed.as_deref(),
                 base: &synchronised.base,
                 behind: synchronised.behind,
+                resumed: None,
             })
             .await;
         self.assert_untouched();

@@ -296,7 +296,7 @@ async fn work_in_progress_outlives_its_sandbox() {
     let workspace = room.workspace();
     assert_eq!(
         workspace
-            .restore_progress(WORK, looked.pushed.as_deref(), &bundle)
+            .restore_progress(WORK, looked.pushed.as_deref(), (&bundle, 0))
             .await
             .unwrap(),
         Restored::Whole
@@ -335,6 +335,7 @@ async fn work_in_progress_is_larger_than_one_request_and_no_larger_than_its_limi
             .to_string()
             .contains("larger than 1048576 bytes")
     );
+    std::fs::remove_file(&bundle).unwrap();
     workspace
         .bundle_progress(commit, &bundle, 32 << 20)
         .await
@@ -344,7 +345,7 @@ async fn work_in_progress_is_larger_than_one_request_and_no_larger_than_its_limi
     let room = site.room().await;
     let looked = room.look().await;
     room.workspace()
-        .restore_progress(WORK, looked.pushed.as_deref(), &bundle)
+        .restore_progress(WORK, looked.pushed.as_deref(), (&bundle, 0))
         .await
         .unwrap();
     assert_eq!(room.run("sha256sum large").await, digest);
@@ -367,7 +368,7 @@ async fn work_in_progress_from_before_the_last_push_is_left_alone() {
     let looked = room.look().await;
     let restored = room
         .workspace()
-        .restore_progress(WORK, looked.pushed.as_deref(), &bundle)
+        .restore_progress(WORK, looked.pushed.as_deref(), (&bundle, 0))
         .await;
     assert_eq!(restored.unwrap(), Restored::Outdated);
     assert_eq!(room.run("cat a.txt").await, "1");

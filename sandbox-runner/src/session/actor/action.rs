@@ -72,6 +72,14 @@ impl Actor {
                     Outcome::Input(slept)
                 });
             }
+            Action::Salvage(scene) => {
+                (self.link, self.events, self.keeping) = (None, None, false);
+                self.tasks.abort_all();
+                self.tasks.spawn(async move {
+                    let snapshot = keeping::salvage(&machinery, &start, &place, *scene).await;
+                    Outcome::Input(Input::Salvaged { snapshot })
+                });
+            }
             Action::WarmUp => {
                 let Some(agent) = self.link.as_ref().map(|link| link.agent.clone()) else {
                     return;
@@ -115,7 +123,7 @@ async fn open_stream(agent: &Agent, conversation: &ConversationId) -> Outcome {
             Ok(events) => return Outcome::Events(events),
             Err(error) if Instant::now() >= deadline => {
                 let reason = format!(
-                    "the agent does not answer any more; the next prompt starts another sandbox: {}",
+                    "the agent does not answer any more: {}",
                     cause::chain(&error)
                 );
                 return Outcome::Input(Input::Lost { reason });

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use protocol::Millis;
 use protocol::event::{Step, StepName};
 
-use super::{Actor, Ending, Outcome};
+use super::{Actor, Outcome};
 use crate::clock;
 use crate::gateway::{Serving, Wait};
+use crate::session::keeping;
 use crate::session::machine::Input;
 use crate::session::progress::Site;
 use crate::session::provision::{Footing, synchronise};
@@ -60,6 +61,11 @@ impl Actor {
         if std::mem::replace(&mut self.keeping, true) {
             return;
         }
+        let progress = Arc::clone(&self.progress);
+        self.tasks.spawn(async move {
+            progress.ship().await;
+            Outcome::Nothing
+        });
         let (progress, told) = (Arc::clone(&self.progress), self.told.clone());
         self.tasks.spawn(async move {
             progress.follow(&site, &gate, &told).await;
@@ -67,15 +73,12 @@ impl Actor {
         });
     }
 
-    /// What becomes of the work in progress when the sandbox does not go on.
-    pub(super) async fn settle_progress(&mut self, ending: &Ending) {
-        if matches!(ending, Ending::Void) || !self.machine.is_gone() {
-            // The session is over.
-            return self.progress.forget().await;
-        }
-        // The sandbox may be there still: only its agent has ended.
-        if let Some(site) = self.site().filter(|_| self.keeping) {
-            self.progress.keep_last(&site).await;
+    /// Keeps what was not kept yet of a sandbox that is ended in the middle of its work. The session
+    /// may go on from it in another, or may be over: that is not known here.
+    pub(super) async fn settle(&mut self) {
+        if let Some(scene) = self.machine.remains() {
+            let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
+            keeping::salvage(&machinery, &start, &self.place.clone(), scene).await;
         }
     }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::AgentEvent;
 use crate::agent::transcript::Transcript;
 use crate::git::{Published, Synchronised};
+use crate::store::snapshot::Lineage;
 
 /// What happened.
 pub(in crate::session) enum Input {
@@ -62,9 +63,13 @@ pub(in crate::session) enum Input {
     },
     /// A moment that [`Machine::due`] named has come.
     Time,
-    /// The sandbox is gone.
+    /// The sandbox is gone, or is not to be used any more.
     Lost {
         reason: String,
+    },
+    /// What was left of a lost sandbox has become a snapshot, if it could.
+    Salvaged {
+        snapshot: Option<SnapshotId>,
     },
 }
 
@@ -80,6 +85,9 @@ pub(in crate::session) struct Ground {
     /// The commit of the image. A sandbox of the same session that is made anew has it as well.
     pub(in crate::session) commit: String,
     pub(in crate::session) source: Source,
+    /// What the session may know the files as.
+    #[serde(default)]
+    pub(in crate::session) lineage: Lineage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +97,8 @@ pub(in crate::session) enum Source {
     Pool,
     /// The files are those of an earlier sandbox of the session.
     Snapshot,
+    /// The files are those of another session.
+    Fork,
 }
 
 /// What is to be done once the state is recorded.
@@ -108,13 +118,15 @@ pub(in crate::session) enum Action {
     },
     /// The same, and ends the sandbox.
     Sleep(Box<Scene>),
+    /// The same with a sandbox that is lost.
+    Salvage(Box<Scene>),
     /// Brings the workspace up to date.
     Synchronise,
     /// Nobody needs the agent now: time to make its first answer fast.
     WarmUp,
 }
 
-/// What a session knows of its sandbox between two turns.
+/// What a session knows of its sandbox.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::session) struct Scene {
     pub(in crate::session) ground: Ground,

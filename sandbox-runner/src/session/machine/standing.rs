@@ -38,7 +38,7 @@ impl Machine {
         if self.is_publishing() {
             self.publish(effects);
         }
-        self.doze(effects);
+        self.next(now, effects);
     }
 
     /// The next prompt tries again. One that is done is over: its work is kept in the sandbox.
@@ -51,7 +51,7 @@ impl Machine {
         if self.is_publishing() {
             self.finish(&PromptResult::Completed, now, effects);
         }
-        self.doze(effects);
+        self.next(now, effects);
     }
 
     fn is_publishing(&self) -> bool {

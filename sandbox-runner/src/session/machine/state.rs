@@ -25,6 +25,12 @@ pub(in crate::session) struct State {
     pub(super) taken: BTreeSet<PromptId>,
     /// The sandbox is gone, lost or asleep.
     pub(super) gone: bool,
+    /// Why the sandbox is lost, while what is left of it is being kept.
+    #[serde(default)]
+    pub(super) losing: Option<String>,
+    /// Whether a turn began since the files were last kept.
+    #[serde(default)]
+    pub(super) unsaved: bool,
     #[serde(default)]
     pub(super) rest: Rest,
     /// Totals of the ledger as last reported: a later process of the runner counts on from them.

@@ -15,6 +15,7 @@ use protocol::{RunnerId, SandboxId, SessionId};
 use sandbox_runner::agent::launch::{self, Place};
 use sandbox_runner::agent::{Agent, BoxIo, Dial};
 use sandbox_runner::config::Upstream;
+use sandbox_runner::courier::Courier;
 use sandbox_runner::gateway::{
     Access, CredentialSource, CredentialsError, Gateway, GatewayPolicy, Serving,
 };
@@ -255,10 +256,13 @@ impl Yard {
             System::read(),
         );
         let progress = Drawer::open(bed.state().join("wip")).map_err(unexpected)?;
+        let store = Arc::new(Store::open(&bed.state().join("runner.sqlite"))?);
+        let courier = Courier::new(Arc::clone(&store), layers.clone(), None);
         let machinery = Arc::new(Machinery {
             runner: RunnerId::from_random([1; 16]),
             progress: Arc::new(progress),
-            store: Arc::new(Store::open(&bed.state().join("runner.sqlite"))?),
+            courier: Arc::new(courier),
+            store,
             worker,
             backend,
             layers,

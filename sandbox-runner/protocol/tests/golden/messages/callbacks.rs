@@ -108,6 +108,7 @@ pub fn callbacks() -> Vec<Example> {
                 version: VERSION.to_owned(),
                 images: vec![held_image()],
                 warm: vec![warm_sandbox()],
+                depot: true,
             },
         ),
         message("held_image", PassedOver, held_image()),
