@@ -77,6 +77,7 @@ fn offer(number: u8, capacity: u32) -> Register {
         version: "1.0".to_owned(),
         images: Vec::new(),
         warm: Vec::new(),
+        depot: false,
     }
 }
 
@@ -284,7 +285,33 @@ fn a_session_goes_on_where_its_snapshot_is_and_never_from_the_pool() {
     // Now it is full.
     let placed = fleet.place(2, &kept, 2).unwrap();
     assert_eq!((&placed.runner, &placed.warm), (&runner(1), &None));
-    assert_eq!(placed.reason, "the runner that has its snapshot is full");
+    let reason = "its runner, which has its snapshot, is full, and there is no depot";
+    assert_eq!(placed.reason, reason);
+}
+
+#[test]
+fn a_session_whose_runner_is_gone_goes_on_where_there_is_a_depot() {
+    let shared = Register {
+        depot: true,
+        ..offer(3, 1)
+    };
+    // The first has its image, and more room.
+    let fleet = Played::new(&[stocked(1), shared]);
+    let kept = Wish {
+        snapshot: Some(Kept {
+            id: SnapshotId::from_random([1; 16]),
+            runner: Some(runner(2)),
+        }),
+        ..wish("main")
+    };
+    let placed = fleet.place(1, &kept, 1).unwrap();
+    assert_eq!((&placed.runner, &placed.warm), (&runner(3), &None));
+    assert_eq!(placed.reason, "its runner is gone: from the depot");
+    // Now that one is full.
+    let placed = fleet.place(2, &kept, 2).unwrap();
+    assert_eq!(placed.runner, runner(1));
+    let reason = "its runner, which has its snapshot, is gone, and there is no depot";
+    assert_eq!(placed.reason, reason);
 }
 
 #[test]
