@@ -344,6 +344,7 @@ async fn a_session_that_has_spent_its_budget_is_told_so_in_the_providers_way() {
     );
     let message = answer["error"]["message"].as_str().unwrap();
     assert!(message.contains("SESSION_BUDGET_USD"), "{message}");
+    assert_eq!(gateway.serving.ledger().exhausted().await, message);
 
     let (status, answer) = gateway
         .post("/llm/openai/v1/responses", &[], r#"{"model":"free"}"#)

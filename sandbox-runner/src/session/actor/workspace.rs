@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use protocol::Millis;
-use protocol::event::{Step, StepName};
+use protocol::event::{Limit, Step, StepName};
 
 use super::{Actor, Outcome};
 use crate::clock;
@@ -19,6 +19,14 @@ impl Actor {
     pub(super) fn serve_requests(&mut self, serving: Serving) {
         // Here, where nothing was counted yet, an earlier process's figures are counted on from.
         serving.ledger().restore(self.machine.contacts());
+        let (ledger, told) = (Arc::clone(serving.ledger()), self.told.clone());
+        self.tasks.spawn(async move {
+            let message = ledger.exhausted().await;
+            let limit = Limit::Money;
+            // A session that is gone spends nothing.
+            let _ = told.send(Input::LimitReached { limit, message }).await;
+            Outcome::Nothing
+        });
         let (gate, told) = (serving.gate(), self.told.clone());
         self.serving = Some(serving);
         self.tasks.spawn(async move {
