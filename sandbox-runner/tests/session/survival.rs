@@ -249,22 +249,21 @@ async fn a_runner_that_is_killed_in_the_middle_of_a_restore_restores_again() {
     let mut snapshot = Some(kept(&stage, &first, &prompt).await);
     for (epoch, state) in [(2, "starting"), (3, "running")] {
         let start = open_from(&stage, epoch, snapshot.take()).await;
-        let (seed, text) = (
-            epoch as u8,
-            format!(r#"[[bash command="cat ~/notes/word a.txt > {epoch}.txt"]]"#),
-        );
-        let prompt = stage.prompt(&start, seed, &text).await;
         let sandbox = start.clone();
+        let is = |stage: &Stage, state: &str| {
+            let record = stage.record(&sandbox).unwrap_or_default();
+            record["state"] == state || record["state"].get(state).is_some()
+        };
+        // The first of the two moments is short.
         kill_while(
             &mut stage,
-            move |stage| {
-                let record = stage.record(&sandbox).unwrap_or_default();
-                record["state"] == state || record["state"].get(state).is_some()
-            },
-            |_| false,
+            |stage| is(stage, state),
+            |stage| is(stage, "running"),
         )
         .await;
         stage.start_runner().await;
+        let text = format!(r#"[[bash command="cat ~/notes/word a.txt > {epoch}.txt"]]"#);
+        let prompt = stage.prompt(&start, epoch as u8, &text).await;
         assert_eq!(
             stage.finished(&start, &prompt).await,
             PromptResult::Completed
