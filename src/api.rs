@@ -1,7 +1,10 @@
 //! The HTTP surface: each handler parses, authorises, asks one thing, answers.
 
 pub mod environments;
+pub mod forks;
 pub mod images;
+pub mod log;
+pub mod queue;
 pub mod repositories;
 pub mod runner;
 pub mod sessions;

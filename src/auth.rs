@@ -40,6 +40,16 @@ pub async fn authorize_repository(
     if let Some(branch) = database::users::known_access(database, user.id, repository, now).await? {
         return Ok(branch);
     }
+    authorize_afresh(database, github, user, repository).await
+}
+
+/// Like [`authorize_repository`], whatever GitHub said before.
+pub async fn authorize_afresh(
+    database: &Database,
+    github: &Github,
+    user: &Person,
+    repository: &Repository,
+) -> Result<String, Error> {
     let token = database::users::github_token(database, user.id)
         .await?
         .ok_or(Error::LinkBroken)?;
@@ -49,7 +59,13 @@ pub async fn authorize_repository(
         Err(error) => return Err(error.into()),
     };
     let found = found.ok_or(Error::NotFound("repository"))?;
-    database::users::remember_access(database, user.id, std::slice::from_ref(&found), now).await?;
+    database::users::remember_access(
+        database,
+        user.id,
+        std::slice::from_ref(&found),
+        clock::now(),
+    )
+    .await?;
     Ok(found.default_branch)
 }
 

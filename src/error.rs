@@ -66,6 +66,12 @@ impl Error {
         }
     }
 
+    /// A client claims to know more of a log than there is.
+    pub fn unknown_seq(head: protocol::Seq) -> Self {
+        let message = format!("this session's log ends at {head}: go on from there");
+        Self::invalid("unknown_seq", message)
+    }
+
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NotSignedIn | Self::LinkBroken | Self::BadTicket | Self::Signature(_) => {
@@ -105,6 +111,9 @@ impl Error {
             Self::Refused(Refusal::QueueFull) => "queue_full",
             Self::Refused(Refusal::NotWaiting) => "not_waiting",
             Self::Refused(Refusal::NothingRuns) => "nothing_runs",
+            Self::Refused(Refusal::QueueChanged) => "queue_changed",
+            Self::Refused(Refusal::NotFinished) => "not_finished",
+            Self::Refused(Refusal::NoSnapshot) => "no_snapshot",
             Self::Refused(Refusal::Gap { .. }) => "gap",
             Self::Refused(Refusal::Void) => "void",
             Self::Signature(SignatureError::Missing) => "missing_signature",

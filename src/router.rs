@@ -7,7 +7,8 @@ use axum::routing::{delete, get, patch, post, put};
 use worker::Env;
 
 use crate::api::{
-    self, environments, images, repositories, runner, sessions, statistics, webhooks,
+    self, environments, forks, images, log, queue, repositories, runner, sessions, statistics,
+    webhooks,
 };
 use crate::auth::sign_in;
 
@@ -60,7 +61,16 @@ pub fn router(env: Env) -> Router {
             patch(sessions::edit_prompt).merge(delete(sessions::cancel_prompt)),
         )
         .route("/api/sessions/{id}/stop", post(sessions::stop))
-        .route("/api/sessions/{id}/events", get(sessions::events))
+        .route(
+            "/api/sessions/{id}/prompts/{prompt}/insert",
+            post(queue::insert),
+        )
+        .route("/api/sessions/{id}/queue", put(queue::reorder))
+        .route("/api/sessions/{id}/queue/resume", post(queue::resume))
+        .route("/api/sessions/{id}/queue/clear", post(queue::clear))
+        .route("/api/sessions/{id}/fork", post(forks::fork))
+        .route("/api/sessions/{id}/children", get(forks::children))
+        .route("/api/sessions/{id}/events", get(log::events))
         .route("/api/sessions/{id}/waterfall", get(sessions::waterfall))
         .route("/api/sessions/{id}/contacts", get(sessions::contacts))
         .route("/api/sessions/{id}/ws-ticket", post(sessions::ticket))

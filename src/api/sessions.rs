@@ -4,12 +4,15 @@ use axum::Json;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use protocol::api::{CreatePrompt, CreateSession, CreatedSession, EditPrompt, SessionList};
+use protocol::api::{
+    CreatePrompt, CreateSession, CreatedSession, EditPrompt, SessionList, SessionSummary,
+};
 use protocol::branch::is_branch_name;
 use protocol::event::{Mode, Source};
 use protocol::image::Base;
-use protocol::{Millis, PromptId, Seq, SessionId};
+use protocol::{Millis, PromptId, SessionId};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use worker::Env;
 
 use super::{Caller, ask_session, into_axum, read_json};
@@ -19,7 +22,6 @@ use crate::platform::{clock, random};
 use crate::session::checked_prompt;
 use crate::session::machine::Create;
 use crate::session::request::{NewPrompt, Request as Ask, SOCKET_PATH};
-use crate::session::store::MAX_PAGE;
 use crate::{auth, config, database};
 
 /// `POST /api/sessions`
@@ -40,7 +42,8 @@ pub async fn create(State(env): State<Env>, request: Request) -> Result<Response
     caller
         .authorize_environment(&wanted.repository, environment)
         .await?;
-    let session = reserve(&caller, &wanted).await?;
+    let request_id = wanted.client_request_id.as_deref();
+    let session = reserve(&caller, request_id, &serde_json::to_string(&wanted)?).await?;
     let base = Base {
         repository: wanted.repository,
         branch: checked_branch(wanted.branch.unwrap_or(default_branch))?,
@@ -56,15 +59,11 @@ pub async fn create(State(env): State<Env>, request: Request) -> Result<Response
         },
         environment: base.environment.clone(),
         by: caller.person.clone(),
+        title: String::new(),
+        parent: None,
+        snapshot: None,
     };
-    let created = ask_session(&caller.env, &session, &Ask::Create { create }).await?;
-    let summary = axum::body::to_bytes(created.into_body(), usize::MAX).await;
-    let summary = summary
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let summary = summary.ok_or(Error::NotFound("session"))?;
-    // Before the answer: whoever has the identifier can open the session at once.
-    database::sessions::update(&caller.database, &summary).await?;
+    make(&caller, &session, create).await?;
     database::bases::used(&caller.database, &base, clock::now()).await?;
     let started = match prompt {
         Some(text) => {
@@ -73,6 +72,7 @@ pub async fn create(State(env): State<Env>, request: Request) -> Result<Response
                 text,
                 source: Source::Web,
                 mode: Mode::Queue,
+                attachments: wanted.attachments,
                 // A repetition that died between the two steps still asks once.
                 client_request_id: Some("first".to_owned()),
             };
@@ -83,17 +83,42 @@ pub async fn create(State(env): State<Env>, request: Request) -> Result<Response
     if !started.status().is_success() {
         return Ok(started);
     }
-    let url = format!("{}/sessions/{session}", caller.public_url);
-    Ok((
-        StatusCode::CREATED,
-        Json(CreatedSession { id: session, url }),
-    )
-        .into_response())
+    Ok(created(&caller, session))
 }
 
-async fn reserve(caller: &Caller, wanted: &CreateSession) -> Result<SessionId, Error> {
+/// Makes the session unless it is there, and puts it into the index before anybody is told of it:
+/// whoever has the identifier can open it at once.
+pub(super) async fn make(
+    caller: &Caller,
+    session: &SessionId,
+    create: Create,
+) -> Result<(), Error> {
+    let made = ask_session(&caller.env, session, &Ask::Create { create }).await?;
+    let summary = read_answer(made).await?.ok_or(Error::NotFound("session"))?;
+    Ok(database::sessions::update(&caller.database, &summary).await?)
+}
+
+pub(super) fn created(caller: &Caller, id: SessionId) -> Response {
+    let url = format!("{}/sessions/{id}", caller.public_url);
+    (StatusCode::CREATED, Json(CreatedSession { id, url })).into_response()
+}
+
+/// What a session's object answered; `None` if that is of another form.
+pub(super) async fn read_answer<T: DeserializeOwned>(answer: Response) -> Result<Option<T>, Error> {
+    let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await;
+    Ok(bytes
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+/// The session that a request of the caller's makes, now or by an earlier try.
+pub(super) async fn reserve(
+    caller: &Caller,
+    client_request_id: Option<&str>,
+    body: &str,
+) -> Result<SessionId, Error> {
     let fresh = SessionId::from_random(random::bytes()?);
-    let Some(id) = &wanted.client_request_id else {
+    let Some(id) = client_request_id else {
         return Ok(fresh);
     };
     if id.is_empty() || id.len() > 100 {
@@ -102,9 +127,8 @@ async fn reserve(caller: &Caller, wanted: &CreateSession) -> Result<SessionId, E
             "client_request_id is 1 to 100 characters",
         ));
     }
-    let body = serde_json::to_string(wanted)?;
     let user = caller.person.id;
-    match database::sessions::reserve(&caller.database, user, id, &body, fresh).await? {
+    match database::sessions::reserve(&caller.database, user, id, body, fresh).await? {
         Reservation::Session(session) => Ok(session),
         Reservation::Conflicting => Err(Error::ConflictingRequest),
     }
@@ -146,16 +170,19 @@ pub async fn list(
         now,
     )
     .await?;
-    let full = i64::try_from(sessions.len()).is_ok_and(|count| count == database::sessions::PAGE);
-    let cursor = sessions
-        .last()
-        .filter(|_| full)
-        .map(|last| last.updated_at.to_string());
+    let cursor = next_cursor(&sessions);
     Ok(Json(SessionList { sessions, cursor }).into_response())
 }
 
+/// Where a list goes on, if the page is full.
+pub(super) fn next_cursor(sessions: &[SessionSummary]) -> Option<String> {
+    let full = i64::try_from(sessions.len()).is_ok_and(|count| count == database::sessions::PAGE);
+    let last = sessions.last().filter(|_| full);
+    last.map(|last| last.updated_at.to_string())
+}
+
 /// Authorises, then asks the session.
-async fn asked(
+pub(super) async fn asked(
     env: Env,
     id: &str,
     parts: &axum::http::request::Parts,
@@ -204,7 +231,7 @@ pub async fn prompt(
     let CreatePrompt {
         text,
         mode,
-        attachments: _,
+        attachments,
         client_request_id,
     } = read_json(body).await?;
     let author = caller.person.clone();
@@ -214,6 +241,7 @@ pub async fn prompt(
         text,
         source,
         mode,
+        attachments,
         client_request_id,
     };
     ask_session(&caller.env, &session, &Ask::Prompt(prompt)).await
@@ -261,35 +289,6 @@ pub async fn stop(
     let (parts, _) = request.into_parts();
     asked(env, &id, &parts, |caller| Ask::Stop {
         by: caller.person.clone(),
-    })
-    .await
-}
-
-#[derive(Deserialize)]
-pub struct EventsQuery {
-    #[serde(default)]
-    since: u64,
-    #[serde(default = "whole_page")]
-    limit: i64,
-}
-
-fn whole_page() -> i64 {
-    MAX_PAGE
-}
-
-/// `GET /api/sessions/{id}/events?since=&limit=`
-#[worker::send]
-pub async fn events(
-    State(env): State<Env>,
-    Path(id): Path<String>,
-    Query(query): Query<EventsQuery>,
-    request: Request,
-) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    let EventsQuery { since, limit } = query;
-    asked(env, &id, &parts, |_| Ask::Events {
-        since: Seq(since),
-        limit,
     })
     .await
 }

@@ -5,7 +5,7 @@ use protocol::event::Repository;
 use protocol::{Millis, SessionId, UserId};
 use serde::Deserialize;
 
-use super::Parameter::{Number, Text};
+use super::Parameter::{Number, Optional, Text};
 use super::users::ACCESS_MS;
 use super::{Database, DatabaseError};
 
@@ -28,8 +28,8 @@ pub async fn update(database: &Database, summary: &SessionSummary) -> Result<(),
     let archived = i64::from(summary.state == SessionState::Archived);
     database
         .run(
-            "INSERT INTO sessions (id, repository, created_by, updated_at, archived, summary)
-             VALUES (?, ?, ?, ?, ?, ?)
+            "INSERT INTO sessions (id, repository, created_by, updated_at, archived, summary, parent)
+             VALUES (?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at,
                 archived = excluded.archived, summary = excluded.summary
              WHERE excluded.updated_at >= sessions.updated_at",
@@ -40,9 +40,46 @@ pub async fn update(database: &Database, summary: &SessionSummary) -> Result<(),
                 Number(summary.updated_at.0),
                 Number(archived),
                 Text(&serde_json::to_string(summary)?),
+                Optional(
+                    summary
+                        .parent
+                        .as_ref()
+                        .map(|parent| parent.session.as_str()),
+                ),
             ],
         )
         .await
+}
+
+/// Forks of a session, archived ones too, newest first, before `cursor`.
+pub async fn children(
+    database: &Database,
+    session: &SessionId,
+    cursor: Option<Millis>,
+) -> Result<Vec<SessionSummary>, DatabaseError> {
+    let rows: Vec<Summary> = database
+        .all(
+            "SELECT summary FROM sessions WHERE parent = ? AND updated_at < ?
+             ORDER BY updated_at DESC, id LIMIT ?",
+            &[
+                Text(session.as_str()),
+                Number(cursor.map_or(END_OF_TIME, |cursor| cursor.0)),
+                Number(PAGE),
+            ],
+        )
+        .await?;
+    summaries(&rows)
+}
+
+#[derive(Deserialize)]
+struct Summary {
+    summary: String,
+}
+
+fn summaries(rows: &[Summary]) -> Result<Vec<SessionSummary>, DatabaseError> {
+    rows.iter()
+        .map(|row| Ok(serde_json::from_str(&row.summary)?))
+        .collect()
 }
 
 pub async fn repository_of(
@@ -71,11 +108,7 @@ pub async fn list(
     cursor: Option<Millis>,
     now: Millis,
 ) -> Result<Vec<SessionSummary>, DatabaseError> {
-    #[derive(Deserialize)]
-    struct Row {
-        summary: String,
-    }
-    let rows: Vec<Row> = database
+    let rows: Vec<Summary> = database
         .all(
             "SELECT summary FROM sessions
              WHERE archived = 0 AND json_extract(summary, '$.title') <> '' AND updated_at < ? AND (? = 0 OR created_by = ?)
@@ -92,9 +125,7 @@ pub async fn list(
             ],
         )
         .await?;
-    rows.iter()
-        .map(|row| Ok(serde_json::from_str(&row.summary)?))
-        .collect()
+    summaries(&rows)
 }
 
 /// Ties a client's identifier to a session, so that a repeated request finds the first one's.

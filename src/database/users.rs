@@ -89,6 +89,20 @@ pub async fn known_access(
     Ok(row.map(|row| row.default_branch))
 }
 
+/// Forgets that a user was found to reach a repository.
+pub async fn forget_access(
+    database: &Database,
+    user: UserId,
+    repository: &Repository,
+) -> Result<(), DatabaseError> {
+    database
+        .run(
+            "DELETE FROM access WHERE user = ? AND repository = ?",
+            &[Number(user.0), Text(&repository.to_string())],
+        )
+        .await
+}
+
 /// Whether anything that GitHub said of this user is recent enough to make a list from.
 pub async fn has_recent_access(
     database: &Database,

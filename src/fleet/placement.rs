@@ -138,6 +138,20 @@ pub fn place(
     }))
 }
 
+/// The address of the runner that has `sandbox`, if it was placed.
+pub fn find(sql: &impl Sql, sandbox: &SandboxId) -> Result<Option<String>, StoreError> {
+    let rows = sql.run(
+        "SELECT runners.json FROM placements JOIN runners ON runners.id = placements.runner
+         WHERE placements.sandbox = ?",
+        &[sandbox.as_str().into()],
+    )?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let register: Register = serde_json::from_str(row.text(0)?)?;
+    Ok(Some(register.url))
+}
+
 fn choose(
     present: &[Register],
     candidates: &[Candidate],

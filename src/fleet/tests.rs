@@ -129,6 +129,15 @@ fn a_sandbox_is_placed_once_however_often_it_is_asked_for() {
 }
 
 #[test]
+fn where_a_sandbox_was_placed_is_known_also_when_its_runner_is_silent() {
+    let fleet = Played::new(&[offer(1, 1)]);
+    assert_eq!(placement::find(&fleet.sql, &sandbox(1)).unwrap(), None);
+    let placed = fleet.place(1, &wish("main"), 1).unwrap();
+    let found = placement::find(&fleet.sql, &sandbox(1)).unwrap();
+    assert_eq!(found, Some(placed.url));
+}
+
+#[test]
 fn sandboxes_spread_until_nobody_has_room() {
     let fleet = Played::new(&[offer(1, 1), offer(2, 1)]);
     let one = fleet.place(1, &wish("main"), 1).unwrap();

@@ -82,7 +82,7 @@ pub async fn post_signed(
 }
 
 /// The future's value, or `None` if `deadline` passes first.
-async fn within<F: Future>(future: F, deadline: Duration) -> Option<F::Output> {
+pub async fn within<F: Future>(future: F, deadline: Duration) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut timer = pin!(worker::Delay::from(deadline));
     std::future::poll_fn(move |context| {

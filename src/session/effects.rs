@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use protocol::command::{Command, GitIdentity, SendPrompt, Start};
 use protocol::event::{FileChange, Mode, Person, Step, StepName};
-use protocol::{Epoch, Millis, PromptId, SandboxId};
+use protocol::{Epoch, PromptId, SandboxId};
 
 use super::machine::{Effect, Input, State};
 use super::store::Due;
@@ -73,7 +73,7 @@ impl Core {
             // Rings if this life ends before the work does.
             self.set_alarm(lease);
             for work in due {
-                if let Err(error) = self.clone().perform_one(work, lease).await {
+                if let Err(error) = self.clone().perform_one(work).await {
                     error.log();
                 }
             }
@@ -85,26 +85,35 @@ impl Core {
         }
     }
 
-    async fn perform_one(self: Rc<Self>, work: Due, lease: Millis) -> Result<(), Error> {
-        match self.perform(&work.effect).await {
-            Ok(Some(input)) => self.apply(input, Some(&work.key)),
-            Ok(None) => Ok(self.store()?.finish(&work.key, lease)?),
+    async fn perform_one(self: Rc<Self>, work: Due) -> Result<(), Error> {
+        let lease = &work.lease;
+        let outcome = self.perform(&work.effect).await;
+        if outcome.is_err() && !self.store()?.holds(lease)? {
+            // Nobody wants it any more, or wants it anew.
+            return Ok(());
+        }
+        match outcome {
+            Ok(Some(input)) => self.apply(input, Some(lease))?,
+            Ok(None) => self.store()?.finish(lease)?,
             Err(Failure::Passing(reason)) if work.attempts + 1 < MAX_ATTEMPTS => {
                 worker::console_warn!(
                     "will try again: key={} attempts={} reason={reason}",
-                    work.key,
+                    lease.key,
                     work.attempts + 1
                 );
-                Ok(self
-                    .store()?
-                    .retry(&work.key, clock::now().plus(backoff(work.attempts)))?)
+                let due = clock::now().plus(backoff(work.attempts));
+                return Ok(self.store()?.retry(lease, due)?);
             }
             Err(Failure::Passing(reason) | Failure::Final(reason)) => {
                 match after_failure(&work.effect, reason) {
-                    Some(input) => self.apply(input, Some(&work.key)),
-                    None => Ok(self.store()?.finish(&work.key, lease)?),
+                    Some(input) => self.apply(input, Some(lease))?,
+                    None => self.store()?.finish(lease)?,
                 }
             }
+        }
+        match work.effect {
+            Effect::CheckAccess { .. } => self.watch_access(),
+            _ => Ok(()),
         }
     }
 
@@ -121,7 +130,12 @@ impl Core {
                 co_authors,
                 sent_at,
                 insert,
+                resumed,
             } => {
+                // A stop may have overtaken it.
+                if !state.wants_sent(prompt) {
+                    return Ok(None);
+                }
                 let Some(known) = self.store().and_then(|store| Ok(store.prompt(prompt)?))? else {
                     return Err(Failure::Final("the prompt is not stored".to_owned()));
                 };
@@ -135,7 +149,7 @@ impl Core {
                         author: identity(author),
                         co_authors: co_authors.iter().map(identity).collect(),
                         attachments: Vec::new(),
-                        resumed: false,
+                        resumed: *resumed,
                     })
                 })
                 .await
@@ -159,8 +173,15 @@ impl Core {
                 sandbox,
                 runner_url,
             } => {
+                let runner_url = match runner_url {
+                    Some(known) => Some(known.clone()),
+                    None => fleet::find(&self.env, sandbox).await?,
+                };
+                let Some(runner_url) = runner_url else {
+                    return Ok(None);
+                };
                 self.post(
-                    runner_url,
+                    &runner_url,
                     &Command::End {
                         sandbox: sandbox.clone(),
                     },
@@ -184,6 +205,10 @@ impl Core {
                 database::sessions::update(&database, &summary)
                     .await
                     .map_err(Error::from)?;
+                Ok(None)
+            }
+            Effect::CheckAccess { user } => {
+                self.check_access(*user).await?;
                 Ok(None)
             }
             Effect::Expire(deadline) => Ok(Some(Input::Expired(deadline.clone()))),
@@ -364,6 +389,7 @@ fn after_failure(effect: &Effect, reason: String) -> Option<Input> {
         Effect::EndSandbox { .. }
         | Effect::NoteReady { .. }
         | Effect::UpdateIndex
+        | Effect::CheckAccess { .. }
         | Effect::Expire(_) => {
             worker::console_error!("given up: key={} reason={reason}", effect.key());
             None

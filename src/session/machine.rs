@@ -6,15 +6,20 @@
 //! one twice is harmless.
 //!
 //! Invariants (held by property tests):
-//! - at most one prompt runs, and every prompt that started finishes exactly once;
+//! - at most one prompt runs, and every prompt that started finishes exactly once, in however many
+//!   sandboxes it ran;
+//! - while the queue is paused something waits in it, and nothing starts;
 //! - reports are taken in number order, each once, and only from the newest epoch;
 //! - there is at most one sandbox, it is only let go of while nothing runs in it, and nothing stays
 //!   scheduled for one that is gone;
 //! - deltas of a part meet without gap or overlap until the part is finished.
 
+mod fork;
 mod prompts;
+mod queue;
 mod reports;
 mod rest;
+mod resumption;
 mod sandbox;
 #[cfg(test)]
 mod tests;
@@ -24,10 +29,12 @@ use std::collections::BTreeMap;
 use protocol::api::{PullRequest, SessionState};
 use protocol::callback::Batch;
 use protocol::command::Model;
-use protocol::event::{FileChange, Person, Prompt, Repository, Source, Step};
+use protocol::event::{FileChange, Parent, Person, Prompt, Repository, Step};
 use protocol::image::{Base, EnvironmentName};
 use protocol::ledger::Contact;
-use protocol::{Epoch, Fact, Millis, PartId, PromptId, RunnerId, SandboxId, SessionId, SnapshotId};
+use protocol::{
+    Epoch, Fact, Millis, PartId, PromptId, RunnerId, SandboxId, SessionId, SnapshotId, UserId,
+};
 use serde::{Deserialize, Serialize};
 
 /// Everything that decides, small enough to be one row. Texts of prompts and parts are not here.
@@ -45,12 +52,24 @@ pub struct State {
     pub created_at: Millis,
     pub updated_at: Millis,
     pub archived: bool,
+    /// What it was forked from.
+    #[serde(default)]
+    pub parent: Option<Parent>,
     pub queue: Vec<Waiting>,
+    /// Nothing starts until somebody resumes or clears the queue.
+    #[serde(default)]
+    pub paused: bool,
     pub running: Option<Running>,
+    /// The prompts that ended since files were kept at the end of one.
+    #[serde(default)]
+    pub ended: Vec<PromptId>,
     pub last_failed: bool,
     pub sandbox: Option<Sandbox>,
     /// The newest epoch given out, also when its sandbox is gone.
     pub epoch: Epoch,
+    /// How many sandboxes in a row were lost before they were ready.
+    #[serde(default)]
+    pub failed_starts: u32,
     pub next_part: PartId,
     pub open_parts: BTreeMap<PartId, OpenPart>,
     /// Who prompted since the last commit, in order, each once.
@@ -64,6 +83,9 @@ pub struct State {
     /// Somebody types, and has not sent it yet.
     #[serde(default)]
     pub typing: Option<Typing>,
+    /// Sessions that went on from prompts of this one.
+    #[serde(default)]
+    pub forks: Vec<SessionId>,
 }
 
 /// A snapshot, and the runner that has it.
@@ -86,7 +108,6 @@ pub struct Typing {
 pub struct Waiting {
     pub prompt: PromptId,
     pub author: Person,
-    pub source: Source,
     pub queued_at: Millis,
 }
 
@@ -95,9 +116,42 @@ pub struct Running {
     pub prompt: PromptId,
     pub author: Person,
     pub queued_at: Millis,
-    /// Prompts that joined this one's run; they finish with it.
-    pub inserted: Vec<PromptId>,
+    /// Prompts that joined this one's run; the first of them goes on alone if it ends before.
+    #[serde(default)]
+    pub joined: Vec<Waiting>,
     pub stopped_by: Option<Person>,
+    /// Its sandbox was lost: it waits for another one.
+    #[serde(default)]
+    pub adrift: bool,
+    /// How often it went on in another sandbox.
+    #[serde(default)]
+    pub resumed: u32,
+}
+
+impl Running {
+    /// This prompt and those that joined it.
+    pub fn prompts(&self) -> impl Iterator<Item = &PromptId> {
+        let joined = self.joined.iter().map(|joined| &joined.prompt);
+        std::iter::once(&self.prompt).chain(joined)
+    }
+
+    /// Goes on without one of its prompts. False if it is the only one.
+    fn drop_one(&mut self, prompt: &PromptId) -> bool {
+        if self.joined.is_empty() {
+            return false;
+        }
+        if self.prompt == *prompt {
+            let Waiting {
+                prompt,
+                author,
+                queued_at,
+            } = self.joined.remove(0);
+            (self.prompt, self.author, self.queued_at) = (prompt, author, queued_at);
+        } else {
+            self.joined.retain(|joined| joined.prompt != *prompt);
+        }
+        true
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -161,7 +215,28 @@ pub enum Input {
         prompt: PromptId,
         by: Person,
     },
+    /// Gives a prompt that waits to the running one, or to the agent next.
+    Insert {
+        prompt: PromptId,
+        by: Person,
+    },
+    Reorder {
+        order: Vec<PromptId>,
+        by: Person,
+    },
+    /// Ends the running prompt; what waits stays until the queue is resumed or cleared.
     Stop {
+        by: Person,
+    },
+    ResumeQueue {
+        by: Person,
+    },
+    ClearQueue {
+        by: Person,
+    },
+    /// Another session goes on from a prompt of this one.
+    Forked {
+        session: SessionId,
         by: Person,
     },
     Archive {
@@ -200,6 +275,11 @@ pub enum Output {
         offset: u64,
         text: String,
     },
+    /// What the files were at the end of a prompt; no part of the log.
+    Kept {
+        prompt: PromptId,
+        kept: Kept,
+    },
     /// Totals of a sandbox's ledger, which replace those before; no part of the log.
     Contacts {
         epoch: Epoch,
@@ -223,6 +303,9 @@ pub enum Effect {
         sent_at: Millis,
         /// Joins the prompt that runs.
         insert: bool,
+        /// It was running in a sandbox that was lost.
+        #[serde(default)]
+        resumed: bool,
     },
     StopPrompt {
         prompt: PromptId,
@@ -233,7 +316,8 @@ pub enum Effect {
     },
     EndSandbox {
         sandbox: SandboxId,
-        runner_url: String,
+        /// Unknown of one that was let go of before anybody said where it is.
+        runner_url: Option<String>,
     },
     /// Tells the Fleet how long a sandbox took, for its figures.
     NoteReady {
@@ -249,6 +333,11 @@ pub enum Effect {
     },
     /// Writes the session's row in the index that lists are made from.
     UpdateIndex,
+    /// Asks whether those who follow the session, or only `user`, still have access. The shell
+    /// puts it on the schedule, since only it knows who follows.
+    CheckAccess {
+        user: Option<UserId>,
+    },
     Expire(Deadline),
 }
 
@@ -257,15 +346,25 @@ impl Effect {
     pub fn key(&self) -> String {
         match self {
             Self::StartSandbox { epoch, .. } => format!("start:{epoch}"),
-            Self::SendPrompt { prompt, .. } => format!("send:{prompt}"),
-            Self::StopPrompt { prompt, .. } => format!("stop:{prompt}"),
+            Self::SendPrompt { prompt, epoch, .. } => Self::send_key(prompt, *epoch),
+            Self::StopPrompt { prompt, epoch } => Self::stop_key(prompt, *epoch),
             Self::SleepSandbox { epoch } => format!("sleep:{epoch}"),
             Self::EndSandbox { sandbox, .. } => format!("end:{sandbox}"),
             Self::NoteReady { sandbox, .. } => format!("ready:{sandbox}"),
-            Self::OpenPullRequest { prompt, .. } => format!("pull-request:{prompt}"),
+            Self::OpenPullRequest { branch, .. } => format!("pull-request:{branch}"),
             Self::UpdateIndex => "index".to_owned(),
+            Self::CheckAccess { user: None } => "access".to_owned(),
+            Self::CheckAccess { user: Some(user) } => format!("access:{user}"),
             Self::Expire(deadline) => deadline.key(),
         }
+    }
+
+    fn send_key(prompt: &PromptId, epoch: Epoch) -> String {
+        format!("send:{prompt}:{epoch}")
+    }
+
+    fn stop_key(prompt: &PromptId, epoch: Epoch) -> String {
+        format!("stop:{prompt}:{epoch}")
     }
 }
 
@@ -308,6 +407,10 @@ pub const STOP_LIMIT_MS: i64 = 10_000;
 pub const SILENCE_LIMIT_MS: i64 = 20 * 60_000;
 /// A snapshot takes milliseconds; a runner that has not told of it by then is in trouble.
 pub const SLEEP_LIMIT_MS: i64 = 60_000;
+/// Sandboxes that one prompt may lose: what runs in the next would end that one too.
+pub const MAX_RESUMED: u32 = 3;
+/// Sandboxes in a row that may be lost before they are ready, until what waits for them fails.
+pub const MAX_FAILED_STARTS: u32 = 2;
 /// Changes that follow each other are one write to the index, and lists are not read that fast.
 pub const BOOKKEEPING_DELAY_MS: i64 = 500;
 
@@ -324,6 +427,12 @@ pub enum Refusal {
     NotWaiting,
     #[error("nothing is running")]
     NothingRuns,
+    #[error("name every prompt that waits once: the queue is not what you saw, look again")]
+    QueueChanged,
+    #[error("this prompt has not ended: fork when it has")]
+    NotFinished,
+    #[error("the files at the end of this prompt were not kept: fork from another one")]
+    NoSnapshot,
     #[error("these reports leave a gap: send them from the one after {received}")]
     Gap { received: u64 },
     #[error("this sandbox is not this session's any more: end it")]
@@ -363,7 +472,9 @@ impl Transition {
         self.effects.push((at, Effect::Expire(deadline)));
     }
 
+    /// Also of what was asked for earlier in this step: what is asked for afterwards stays.
     fn cancel(&mut self, key: String) {
+        self.effects.retain(|(_, effect)| effect.key() != key);
         self.cancelled.push(key);
     }
 }
@@ -378,6 +489,14 @@ pub struct Create {
     #[serde(default)]
     pub environment: Option<EnvironmentName>,
     pub by: Person,
+    /// Without one, the first prompt's first line.
+    #[serde(default)]
+    pub title: String,
+    #[serde(default)]
+    pub parent: Option<Parent>,
+    /// What its first sandbox goes on from.
+    #[serde(default)]
+    pub snapshot: Option<Kept>,
 }
 
 /// A new session and its first fact.
@@ -387,8 +506,13 @@ pub fn create(create: Create, context: Context) -> (State, Transition) {
         repository: create.repository.clone(),
         branch: create.branch.clone(),
         by: create.by.clone(),
-        parent: None,
+        parent: create.parent.clone(),
     });
+    if !create.title.is_empty() {
+        transition.fact(Fact::SessionTitled {
+            title: create.title.clone(),
+        });
+    }
     transition.soon(context, Effect::UpdateIndex);
     let state = State {
         work_branch: format!("agent/{}", create.session),
@@ -397,22 +521,27 @@ pub fn create(create: Create, context: Context) -> (State, Transition) {
         branch: create.branch,
         model: create.model,
         environment: create.environment,
-        title: String::new(),
+        title: create.title,
         created_by: create.by,
         created_at: context.now,
         updated_at: context.now,
         archived: false,
+        parent: create.parent,
         queue: Vec::new(),
+        paused: false,
         running: None,
+        ended: Vec::new(),
         last_failed: false,
         sandbox: None,
         epoch: Epoch(0),
+        failed_starts: 0,
         next_part: PartId(1),
         open_parts: BTreeMap::new(),
         uncredited: Vec::new(),
         pull_requests: Vec::new(),
-        snapshot: None,
+        snapshot: create.snapshot,
         typing: None,
+        forks: Vec::new(),
     };
     (state, transition)
 }
@@ -428,6 +557,13 @@ impl State {
             Input::Prompt(prompt) => self.prompt(prompt, context, &mut transition)?,
             Input::Edit { prompt, text, by } => self.edit(prompt, text, by, &mut transition)?,
             Input::Cancel { prompt, by } => self.cancel(prompt, by, &mut transition)?,
+            Input::Insert { prompt, by } => {
+                self.insert_waiting(&prompt, by, context, &mut transition)?;
+            }
+            Input::Reorder { order, by } => self.reorder(&order, by, &mut transition)?,
+            Input::ResumeQueue { by } => self.resume_queue(by, context, &mut transition),
+            Input::ClearQueue { by } => self.clear_queue(&by, &mut transition),
+            Input::Forked { session, by } => self.forked(session, &by, &mut transition),
             Input::Stop { by } => self.stop(by, context, &mut transition)?,
             Input::Archive { by } => self.archive(by, context, &mut transition),
             Input::Batch(batch) => self.batch(batch, context, &mut transition)?,
@@ -441,7 +577,9 @@ impl State {
             }
             Input::Unreachable { epoch, reason } => {
                 if self.is_current(epoch) {
-                    self.lose_sandbox(reason, context, &mut transition);
+                    // It may be there all the same, with nothing to report from which it would
+                    // learn that it is not wanted any more.
+                    self.give_up(&reason, context, &mut transition);
                 }
             }
             Input::PullRequestOpened {
@@ -493,12 +631,20 @@ impl State {
         }
     }
 
-    fn summary_key(&self) -> (SessionState, String, Vec<PullRequest>) {
+    fn summary_key(&self) -> (SessionState, bool, String, Vec<PullRequest>) {
         (
             self.activity(),
+            self.paused,
             self.title.clone(),
             self.pull_requests.clone(),
         )
+    }
+
+    /// Whether a prompt is still to be given to the agent.
+    pub fn wants_sent(&self, prompt: &PromptId) -> bool {
+        self.running.as_ref().is_some_and(|running| {
+            running.stopped_by.is_none() && running.prompts().any(|one| one == prompt)
+        })
     }
 
     fn is_current(&self, epoch: Epoch) -> bool {

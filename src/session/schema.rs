@@ -32,6 +32,9 @@ const STEPS: &[&str] = &[
         json TEXT NOT NULL, PRIMARY KEY (epoch, host, kind, verdict)
     ) WITHOUT ROWID
 ",
+    "
+    CREATE TABLE kept (prompt TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID
+",
 ];
 
 /// Brings the object's tables to the newest version.

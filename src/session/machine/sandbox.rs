@@ -21,7 +21,7 @@ impl State {
             epoch,
             asked_at: Some(context.now),
             ready: false,
-            prompted: !self.queue.is_empty(),
+            prompted: self.running.is_some() || !self.queue.is_empty(),
             sleeping: false,
             rests_since: None,
             runner: None,
@@ -56,7 +56,7 @@ impl State {
         }
     }
 
-    /// The sandbox is gone: what ran in it fails, what waits gets a new one.
+    /// The sandbox is gone: what ran in it goes on in a new one, as does what waits.
     pub(super) fn lose_sandbox(
         &mut self,
         reason: String,
@@ -71,24 +71,16 @@ impl State {
             Some(_) => format!("{reason}; the next sandbox goes on from the newest snapshot"),
             None => reason,
         };
-        self.close_parts(&reason, transition);
+        self.close_parts("the sandbox was lost", transition);
         transition.fact(Fact::SandboxLost {
-            sandbox: sandbox.id,
+            sandbox: sandbox.id.clone(),
             epoch: sandbox.epoch,
             reason: reason.clone(),
         });
-        if self.running.is_some() {
-            self.finish_running(Outcome::Failed { message: reason }, transition);
-        } else if !sandbox.ready {
-            self.fail_waiting(&reason, transition);
-        }
-        if !self.queue.is_empty() {
-            self.ensure_sandbox(context, transition);
-        }
+        self.survive(&sandbox, &reason, context, transition);
     }
 
-    /// A sandbox that cannot start would not start for the next prompt either.
-    fn fail_waiting(&mut self, reason: &str, transition: &mut Transition) {
+    pub(super) fn fail_waiting(&mut self, reason: &str, transition: &mut Transition) {
         for waiting in std::mem::take(&mut self.queue) {
             self.last_failed = true;
             transition.fact(Fact::PromptStarted {
@@ -123,12 +115,7 @@ impl State {
         }
         self.archived = true;
         self.typing = None;
-        for waiting in std::mem::take(&mut self.queue) {
-            transition.fact(Fact::PromptCancelled {
-                prompt: waiting.prompt,
-                by: by.clone(),
-            });
-        }
+        self.clear_queue(&by, transition);
         self.close_parts("the session was archived", transition);
         self.finish_running(Outcome::Stopped { by: by.clone() }, transition);
         if let Some(sandbox) = self.sandbox.take() {
@@ -139,15 +126,13 @@ impl State {
     }
 
     pub(super) fn end(sandbox: Sandbox, context: Context, transition: &mut Transition) {
-        if let Some(runner_url) = sandbox.runner_url {
-            transition.now(
-                context,
-                Effect::EndSandbox {
-                    sandbox: sandbox.id,
-                    runner_url,
-                },
-            );
-        }
+        transition.now(
+            context,
+            Effect::EndSandbox {
+                sandbox: sandbox.id,
+                runner_url: sandbox.runner_url,
+            },
+        );
     }
 
     pub(super) fn pull_request_opened(
@@ -236,7 +221,7 @@ impl State {
     }
 
     /// Ends a sandbox that does not answer, and treats it as lost.
-    fn give_up(&mut self, reason: &str, context: Context, transition: &mut Transition) {
+    pub(super) fn give_up(&mut self, reason: &str, context: Context, transition: &mut Transition) {
         if let Some(sandbox) = self.sandbox.clone() {
             Self::end(sandbox, context, transition);
         }
