@@ -458,6 +458,7 @@ fn a_build_goes_to_a_holder_of_its_base_with_room_then_to_the_least_busy() {
         version: "1.0".to_owned(),
         images,
         warm: Vec::new(),
+        depot: false,
     };
     let chosen = |images: Vec<HeldImage>, builds: &[(u8, u32)]| {
         let running = builds
