@@ -126,6 +126,9 @@ pub struct Running {
     /// How often it went on in another sandbox.
     #[serde(default)]
     pub resumed: u32,
+    /// Commits of it that were told. A sandbox that goes on with it may tell them again.
+    #[serde(default)]
+    pub pushed: Vec<String>,
 }
 
 impl Running {

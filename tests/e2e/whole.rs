@@ -24,6 +24,7 @@ pub fn group(group: &mut Group<'_>) {
         no_secret_is_inside_a_sandbox,
         a_push_to_another_branch_is_refused,
         a_runner_killed_in_the_middle_loses_nothing,
+        a_prompt_goes_on_when_its_runner_is_killed_with_its_sandboxes,
         a_worker_restarted_in_the_middle_loses_nothing,
         ten_idle_sandboxes_cost_the_runner_little,
         a_person_sees_tokens_arrive_in_the_browser,
@@ -383,6 +384,33 @@ async fn a_runner_killed_in_the_middle_loses_nothing(_: &World) -> Outcome {
         [&lines],
         "one command, reported once, with all its output"
     );
+    Ok(())
+}
+
+async fn a_prompt_goes_on_when_its_runner_is_killed_with_its_sandboxes(_: &World) -> Outcome {
+    // It ends only where the file is that it wrote the first time.
+    let prompt = r#"[[bash command="test -e kept.txt && echo again || { echo kept > kept.txt; echo begun; sleep 600; }"]] [[say text="Done."]]"#;
+    let viewer = disturbed("e2e-all-killed", prompt, "begun", async |stack| {
+        stack.kill_runner().await;
+        stack.kill_sandboxes()?;
+        Ok(stack.start_runner().await?)
+    })
+    .await?;
+    let texts: Vec<_> = viewer.finished.values().map(String::as_str).collect();
+    assert_eq!(texts.last(), Some(&"Done."), "{texts:?}");
+    assert!(texts.contains(&"again\n"), "{texts:?}");
+    let count = |fits: fn(&Fact) -> bool| {
+        let facts = viewer.events.iter().map(|event| &event.fact);
+        facts.filter(|fact| fits(fact)).count()
+    };
+    let counted = [
+        count(|fact| matches!(fact, Fact::SandboxLost { .. })),
+        count(|fact| matches!(fact, Fact::PromptStarted { .. })),
+        count(|fact| matches!(fact, Fact::PromptResumed { .. })),
+        count(|fact| matches!(fact, Fact::Pushed { .. })),
+        count(|fact| matches!(fact, Fact::PromptFinished { .. })),
+    ];
+    assert_eq!(counted, [1; 5], "lost, started, resumed, pushed, finished");
     Ok(())
 }
 

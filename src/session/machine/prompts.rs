@@ -174,6 +174,7 @@ impl State {
             stopped_by: None,
             adrift: false,
             resumed: 0,
+            pushed: Vec::new(),
         });
     }
 

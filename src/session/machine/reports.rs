@@ -98,6 +98,12 @@ impl State {
                 summary,
                 base: _,
             } => {
+                if let Some(running) = &mut self.running {
+                    if running.pushed.contains(&commit) {
+                        return;
+                    }
+                    running.pushed.push(commit.clone());
+                }
                 let author = self.running.as_ref().map(|running| running.author.clone());
                 transition.fact(Fact::Pushed {
                     prompt: prompt.clone(),

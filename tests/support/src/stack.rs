@@ -305,6 +305,29 @@ impl Stack {
         }
     }
 
+    /// Ends all processes of all sandboxes as a crash would; what they wrote stays.
+    pub fn kill_sandboxes(&self) -> Result<(), StackError> {
+        let path = self.state_dir.join("sandboxes");
+        let failed = |source| StackError::Directory {
+            path: path.clone(),
+            source,
+        };
+        for entry in std::fs::read_dir(&path).map_err(failed)? {
+            let record = entry.map_err(failed)?.path().join("record.json");
+            let record = std::fs::read(record).unwrap_or_default();
+            let record: serde_json::Value = serde_json::from_slice(&record).unwrap_or_default();
+            let pid = record.pointer("/state/running/pid");
+            if let Some(pid) = pid.and_then(serde_json::Value::as_i64) {
+                // The first process of its namespace takes all others with it.
+                let mut kill = std::process::Command::new("kill");
+                kill.args(["-9", &pid.to_string()])
+                    .status()
+                    .map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Ends everything in order.
     pub async fn stop(mut self) {
         if let Some(worker) = self.worker.take() {

@@ -49,6 +49,25 @@ fn a_prompt_goes_on_in_the_next_sandbox_and_says_so() {
 }
 
 #[test]
+fn a_commit_that_the_next_sandbox_tells_again_is_logged_once() {
+    let mut session = running();
+    let pushed = |commit: &str| Report::Pushed {
+        prompt: prompt_id(1),
+        branch: "agent/1".to_owned(),
+        commit: commit.to_owned(),
+        files: Vec::new(),
+        summary: String::new(),
+        base: None,
+    };
+    session.report(pushed("c1")).unwrap();
+    session.lost();
+    session.another();
+    session.report(pushed("c1")).unwrap();
+    session.report(pushed("c2")).unwrap();
+    assert_eq!(session.count(|fact| matches!(fact, Fact::Pushed { .. })), 2);
+}
+
+#[test]
 fn prompts_that_had_joined_go_on_beside_it() {
     let mut session = running();
     session.take(prompt(2, 2, Mode::Insert)).unwrap();
