@@ -105,15 +105,16 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         .with_egress(Egress::system(config.internal_hosts.clone()))
         .with_billing(config.billing.clone());
     let gateway = Arc::new(gateway);
+    let depot = config.depot.as_ref().map(Depot::open);
+    let depot = depot.transpose().map_err(RunnerError::Depot)?.map(Arc::new);
     let images = Arc::new(Images::new(
         backend.images(),
         backend.clone(),
         backend.layers().clone(),
         Arc::clone(&gateway),
         System::read(),
+        depot.clone(),
     ));
-    let depot = config.depot.as_ref().map(Depot::open);
-    let depot = depot.transpose().map_err(RunnerError::Depot)?.map(Arc::new);
     let courier = Courier::new(Arc::clone(&store), backend.layers().clone(), depot.clone());
     let courier = Arc::new(courier);
     let collector = Collector {

@@ -1,6 +1,7 @@
 //! The task of one sandbox: feeds the machine, records what follows, then does it.
 
 mod action;
+mod beginning;
 mod workspace;
 
 use std::sync::Arc;
@@ -13,12 +14,11 @@ use protocol::command::{Command, Start};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::driver::{self, Call};
+use super::driver::Call;
 use super::machine::{Effects, Ground, Input, Machine, Moment, Ready, State};
 use super::progress::Progress;
-use super::provision::{self, Opened, Reached, Sources};
-use super::upkeep::destroy;
-use super::{Line, Machinery, Origin, limits};
+use super::provision::{self, Opened, Reached};
+use super::{Line, Machinery, Origin};
 use crate::agent::{Agent, AgentError, ConversationId, Events};
 use crate::callback::outbox::{Change, Outbox};
 use crate::callback::sender::{Finished, Sender};
@@ -198,86 +198,6 @@ impl Actor {
                 _ = &mut *sender => return Ok(Ending::Void),
             }
         }
-    }
-
-    /// Makes the sandbox, or takes it over where an earlier process made it.
-    async fn begin(&mut self, origin: Origin) -> Result<(), StoreError> {
-        let Some(conversation) = self.machine.conversation().cloned() else {
-            if origin == Origin::Recorded {
-                self.vacate().await?;
-            }
-            let (machinery, pool) = (Arc::clone(&self.machinery), Arc::clone(&self.pool));
-            let (start, told) = (self.start.clone(), self.told.clone());
-            let line = self.line.clone();
-            self.tasks.spawn(async move {
-                // What an earlier sandbox of the session leaves is what this one goes on from.
-                line.reached().await;
-                let sources = Sources {
-                    machinery: &machinery,
-                    pool: &pool,
-                };
-                let opened = provision::open(sources, &start, &told).await;
-                Outcome::Opened(opened.map(Box::new).map_err(|error| cause::chain(&error)))
-            });
-            return Ok(());
-        };
-        if self.machine.is_falling_asleep() || self.machine.is_losing() {
-            let effects = self.machine.resume(now());
-            return self.carry_out(effects, &[]);
-        }
-        let reason = match provision::adopt(&self.machinery, &self.start, &self.place).await {
-            Ok(Some((agent, serving))) => {
-                tracing::info!(sandbox = %self.start.sandbox, "sandbox taken over");
-                if self.machine.is_up_to_date() {
-                    serving.gate().up_to_date();
-                }
-                self.stand_on(self.machine.ground().cloned());
-                self.serve_requests(serving);
-                self.reach(agent, conversation);
-                self.keep_progress();
-                let effects = self.machine.resume(now());
-                return self.carry_out(effects, &[]);
-            }
-            Ok(None) => "the sandbox ended while the runner was away".to_owned(),
-            Err(error) => cause::chain(&error),
-        };
-        self.apply(Input::Lost { reason }, &[])
-    }
-
-    /// What the sandbox was made of, and has become.
-    fn stand_on(&mut self, ground: Option<Ground>) {
-        if let Some(ground) = &ground {
-            self.progress.lies_upon(ground.lineage.clone());
-        }
-        self.ground = ground;
-    }
-
-    fn reach(&mut self, agent: Agent, conversation: ConversationId) {
-        let (model, told) = (self.start.model.clone(), self.told.clone());
-        let calls = driver::start(agent.clone(), conversation.clone(), model, told);
-        self.link = Some(Link {
-            agent,
-            conversation,
-            calls,
-        });
-        let backend = Arc::clone(&self.machinery.backend);
-        let (place, told) = (self.place.clone(), self.told.clone());
-        self.tasks.spawn(async move {
-            limits::watch(backend.as_ref(), &place, &told).await;
-            Outcome::Nothing
-        });
-    }
-
-    /// Removes the sandbox, if there is one, wherever it is.
-    async fn vacate(&mut self) -> Result<(), StoreError> {
-        // It may have been claimed without a word of it having come back.
-        self.place = self.store().place_of(&self.start.sandbox)?;
-        destroy(self.machinery.backend.as_ref(), &self.place).await;
-        if self.place != self.start.sandbox {
-            self.store().warm_ended(&self.place)?;
-            self.place = self.start.sandbox.clone();
-        }
-        Ok(())
     }
 
     /// Takes what was recorded since; `true` when the sandbox is to end.

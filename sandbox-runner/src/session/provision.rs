@@ -239,8 +239,12 @@ async fn image(
     }
     let began = clock::now();
     let image = machinery.images.build(&base).await.map_err(failed)?;
-    let detail = Some("no image yet: from a fresh clone".to_owned());
-    tell(told, StepName::Image, began, detail).await;
+    let detail = if image.built_at < began {
+        "no image here: from the depot"
+    } else {
+        "no image yet: from a fresh clone"
+    };
+    tell(told, StepName::Image, began, Some(detail.to_owned())).await;
     Ok(image)
 }
 

@@ -63,6 +63,7 @@ impl Site {
             fixture.backend.layers().clone(),
             Arc::clone(&gateway),
             System::read(),
+            None,
         );
         let repository = Repository::parse("octo/hello").unwrap();
         let base = Base {
@@ -420,7 +421,7 @@ async fn work_in_progress_that_does_not_fit_what_was_pushed_meanwhile_is_beside_
         .workspace()
         .restore_progress(WORK, looked.pushed.as_deref(), (&bundle, 0))
         .await;
-    let Ok(Restored::Conflicting { commit }) = restored else {
+    let Ok(Restored::Conflicting { commit }) = &restored else {
         panic!("{restored:?}")
     };
     assert_eq!(room.run("cat a.txt").await, "1");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use protocol::callback::{PromptResult, Report};
 use protocol::command::Start;
+use protocol::event::StepName;
 use protocol::{PromptId, SnapshotId};
 
 use crate::stage::{LIMIT, Stage};
@@ -114,6 +115,15 @@ async fn a_prompt_goes_on_at_another_runner_when_the_machine_of_the_first_is_gon
     let snapshot = kept(&stage, &first, &before).await;
     let manifest = stage.depot().join(format!("snapshots/{snapshot}.json"));
     until("snapshot in the depot", || manifest.exists()).await;
+    let manifests = stage.depot().join("snapshots");
+    until("image in the depot", || {
+        let mut entries = std::fs::read_dir(&manifests).unwrap();
+        entries.any(|entry| {
+            let name = entry.unwrap().file_name();
+            name.to_string_lossy().starts_with("image-")
+        })
+    })
+    .await;
     stage.prompt(&first, 1, WORK).await;
     let parcel = stage.depot().join(format!("progress/{}/1", first.session));
     // Work upon that snapshot, and not what was done before it.
@@ -127,6 +137,23 @@ async fn a_prompt_goes_on_at_another_runner_when_the_machine_of_the_first_is_gon
 
     let second = open_from(&stage, 2, Some(snapshot)).await;
     goes_on_with_everything(&stage, &second).await;
+
+    // A session of its own there begins with the image that the first one made.
+    let other = stage.open_for(3, 8).await;
+    stage.ready(&other).await;
+    let details: Vec<_> = stage
+        .reports(&other)
+        .iter()
+        .filter_map(image_detail)
+        .collect();
+    assert_eq!(details, ["no image here: from the depot"]);
+}
+
+fn image_detail(report: &Report) -> Option<String> {
+    match report {
+        Report::Step { step } if step.name == StepName::Image => step.detail.clone(),
+        _ => None,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -254,6 +254,7 @@ impl Yard {
             layers.clone(),
             Arc::clone(&gateway),
             System::read(),
+            None,
         );
         let progress = Drawer::open(bed.state().join("wip")).map_err(unexpected)?;
         let store = Arc::new(Store::open(&bed.state().join("runner.sqlite"))?);
