@@ -32,6 +32,11 @@ export type SnapshotId = string;
 export type ArtifactId = string;
 
 /**
+ * A personal API token; not its secret.
+ */
+export type TokenId = string;
+
+/**
  * Place of an event in its session's log: 1, 2, 3…, no gaps. 0 is "before the first".
  */
 export type Seq = number;
@@ -297,7 +302,12 @@ export type Participant = { person: Person, active: boolean, };
 /**
  * `GET /api/me`.
  */
-export type Me = { person: Person, };
+export type Me = { person: Person, role?: Role, };
+
+/**
+ * What somebody is in this deployment.
+ */
+export type Role = "member" | "administrator";
 
 /**
  * `POST /api/sessions`.
@@ -399,7 +409,11 @@ export type ContactList = { contacts: Array<Contact>, };
  */
 export type RepositoryList = { repositories: Array<RepositorySummary>, };
 
-export type RepositorySummary = { repository: Repository, default_branch: string, private: boolean, };
+export type RepositorySummary = { repository: Repository, default_branch: string, private: boolean, 
+/**
+ * Whether the user may push, and so change its settings and secrets.
+ */
+may_write?: boolean, };
 
 /**
  * `PUT /api/repositories/{owner}/{name}/settings`, as a whole.
@@ -533,6 +547,70 @@ export type EnvironmentStatus = "building" | "ready" | "failed";
  * `GET /api/repositories/{owner}/{name}/environments`.
  */
 export type EnvironmentList = { environments: Array<Environment>, };
+
+/**
+ * What a token may do of what its user may. None of them implies another.
+ */
+export type TokenScope = "read" | "write" | "admin";
+
+/**
+ * `POST /api/tokens`.
+ */
+export type CreateApiToken = { 
+/**
+ * For people: what it is for.
+ */
+name: string, scopes: Array<TokenScope>, 
+/**
+ * [`DEFAULT_TOKEN_DAYS`] if absent.
+ */
+expires_in_days?: number, };
+
+/**
+ * The only answer that has the secret.
+ */
+export type CreatedApiToken = { token: ApiToken, secret: string, };
+
+export type ApiToken = { id: TokenId, name: string, scopes: Array<TokenScope>, created_at: Millis, expires_at: Millis, 
+/**
+ * Written at most every five minutes.
+ */
+last_used_at?: Millis, };
+
+/**
+ * `GET /api/tokens`.
+ */
+export type ApiTokenList = { tokens: Array<ApiToken>, };
+
+/**
+ * `GET /api/audit?cursor=`, newest first; for administrators.
+ */
+export type AuditPage = { entries: Array<AuditEntry>, 
+/**
+ * Ask with `?cursor=` for what is older; absent at the end.
+ */
+cursor?: string, };
+
+export type AuditEntry = { at: Millis, user: UserId, 
+/**
+ * As it was then.
+ */
+login: string, means: Means, deed: Deed, 
+/**
+ * A session, a repository, a token.
+ */
+subject: string, 
+/**
+ * Which of the subject's parts: a secret's name. Never a value.
+ */
+detail?: string, };
+
+/**
+ * How somebody acted.
+ */
+export type Means = "browser" | "token";
+
+export type Deed = "signed_in" | "signed_out_everywhere" | "token_created" | "token_revoked" | "secret_set" | "secret_removed" | "settings_changed" | "session_archived" | "prompt_stopped" | "access_refused" | "audit_read";
 
 /**
  * `PUT /api/repositories/{owner}/{name}/secrets/{secret}`.

@@ -1,5 +1,7 @@
 //! An example of every message and every variant.
 
+#[path = "messages/account.rs"]
+mod account;
 #[path = "messages/bodies.rs"]
 mod bodies;
 #[path = "messages/callbacks.rs"]
@@ -66,6 +68,13 @@ variants! {
     MissReason { PoolEmpty, OlderImage, OtherModel, NoImage }
     ImageState { Requested, Building, Ready, Unchanged, Failed }
     EnvironmentStatus { Building, Ready, Failed }
+    Role { Member, Administrator }
+    TokenScope { Read, Write, Admin }
+    Means { Browser, Token }
+    Deed {
+        SignedIn, SignedOutEverywhere, TokenCreated, TokenRevoked, SecretSet, SecretRemoved,
+        SettingsChanged, SessionArchived, PromptStopped, AccessRefused, AuditRead
+    }
 }
 
 pub fn all() -> Vec<Example> {
@@ -76,6 +85,7 @@ pub fn all() -> Vec<Example> {
         frames::frames(),
         bodies::bodies(),
         registry::registry(),
+        account::account(),
     ]
     .into_iter()
     .flatten()
