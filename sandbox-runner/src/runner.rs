@@ -18,7 +18,7 @@ use crate::gateway::{Gateway, GatewayError};
 use crate::image::{self, Images, System};
 use crate::layer::depot::{Depot, DepotError};
 use crate::pool::Pool;
-use crate::register::{Registration, credentials, keep_registered};
+use crate::register::{Registration, credentials, keep_registered, secrets};
 use crate::sandbox::doctor::{self, DoctorError, Machine};
 use crate::sandbox::namespaces::{Namespaces, NamespacesConfig, SetupError, Tool};
 use crate::sandbox::{SandboxBackend as _, SandboxError};
@@ -102,6 +102,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
     let gateway = gateway
         .map_err(RunnerError::Gateway)?
         .with_egress(Egress::system(config.internal_hosts.clone()))
+        .with_secrets(secrets(worker.clone()))
         .with_billing(config.billing.clone());
     let gateway = Arc::new(gateway);
     let images = Arc::new(Images::new(

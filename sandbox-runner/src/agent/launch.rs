@@ -49,6 +49,10 @@ const PLUGIN: &[(&str, &str)] = &[
         include_str!("../../plugin/session/hooks.js"),
     ),
     (
+        "plugin/session/variables.js",
+        include_str!("../../plugin/session/variables.js"),
+    ),
+    (
         "plugin/session/writes.js",
         include_str!("../../plugin/session/writes.js"),
     ),

@@ -5,6 +5,7 @@
 //! | `GET /workspace/sync?seen=<tag>` | how far the sync is; held while that is unknown or has the tag |
 //! | `POST /workspace/waits` `{ms, tool, path}` | a write has waited |
 //! | `POST /workspace/wrote` | a tool has written |
+//! | `GET /workspace/variables` | secrets that the repository wants in its sandboxes, by name |
 //!
 //! Any program in the sandbox can ask and tell this. So nothing of it is more than a hint, and a
 //! flood of it costs nothing: a request is short, waits are counted, writes are one flag.
@@ -23,7 +24,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::forward::{json_answer, refuse};
-use crate::clock;
+use super::secrets::Vault;
+use crate::{cause, clock};
 
 /// How long a request is held. Shorter than what clients wait for an answer.
 const HOLD: Duration = Duration::from_secs(55);
@@ -258,6 +260,19 @@ fn plain(text: &str, longest: usize) -> String {
 fn tag() -> String {
     let bytes: [u8; 16] = clock::random();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whoever asks is a program in the sandbox, for which these are.
+pub(super) async fn variables(vault: &Vault) -> Response {
+    match vault.variables().await {
+        Ok(variables) => json_answer(StatusCode::OK, &json!(variables)),
+        Err(error) => {
+            let error = cause::chain(&*error);
+            tracing::warn!(error, "a repository's secrets cannot be had");
+            let message = "The secrets of this repository cannot be had at the moment.";
+            refuse(StatusCode::BAD_GATEWAY, "secrets_unavailable", message)
+        }
+    }
 }
 
 #[cfg(test)]
