@@ -5,14 +5,16 @@
 //! causes are logged here, once, and never sent.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::api::{ErrorBody, ErrorDetail};
 use protocol::callback::Acknowledgement;
 use protocol::signature::SignatureError;
 
+use crate::auth::policy::Denied;
 use crate::database::DatabaseError;
 use crate::github::GithubError;
+use crate::limits::Wait;
 use crate::session::machine::Refusal;
 use crate::session::store::StoreError;
 
@@ -22,6 +24,18 @@ pub enum Error {
     NotSignedIn,
     #[error("this request did not come from our own pages: reload and try again")]
     CrossSite,
+    #[error("{0}")]
+    Denied(#[from] Denied),
+    #[error("this token is void: it was revoked, has expired or was never given out")]
+    BadToken,
+    #[error("this account may not use this deployment: ask an administrator")]
+    NotAllowed,
+    #[error("too many requests: wait {} s", .0.seconds)]
+    RateLimited(Wait),
+    #[error("this path does not take {0}")]
+    Method(String),
+    #[error("bodies are JSON: send `Content-Type: application/json`")]
+    NotJson,
     #[error("there is no {0} here, or you have no access to it")]
     NotFound(&'static str),
     #[error("{message}")]
@@ -68,10 +82,15 @@ impl Error {
 
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NotSignedIn | Self::LinkBroken | Self::BadTicket | Self::Signature(_) => {
-                StatusCode::UNAUTHORIZED
-            }
-            Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::NotSignedIn
+            | Self::LinkBroken
+            | Self::BadTicket
+            | Self::BadToken
+            | Self::Signature(_) => StatusCode::UNAUTHORIZED,
+            Self::CrossSite | Self::Denied(_) | Self::NotAllowed => StatusCode::FORBIDDEN,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NoRunner => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Invalid {
@@ -97,6 +116,12 @@ impl Error {
         match self {
             Self::NotSignedIn => "not_signed_in",
             Self::CrossSite => "cross_site",
+            Self::Denied(_) => "forbidden",
+            Self::BadToken => "bad_token",
+            Self::NotAllowed => "not_allowed",
+            Self::RateLimited(_) => "rate_limited",
+            Self::Method(_) => "method_not_allowed",
+            Self::NotJson => "not_json",
             Self::NotFound(_) => "not_found",
             Self::Invalid { code, .. } => code,
             Self::ConflictingRequest => "conflicting_request",
@@ -138,6 +163,14 @@ impl Error {
         }
     }
 
+    /// Seconds after which the same request may succeed, where that is known.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::RateLimited(wait) => Some(wait.seconds),
+            _ => None,
+        }
+    }
+
     /// Writes the whole chain of causes to the log if it is our failure rather than the client's.
     pub fn log(&self) {
         if self.status().is_server_error() {
@@ -156,7 +189,7 @@ impl Error {
     pub fn into_worker_response(self) -> worker::Result<worker::Response> {
         self.log();
         let status = self.status().as_u16();
-        let response = match &self {
+        let mut response = match &self {
             // The sender has to know where to go on from.
             Self::Refused(Refusal::Gap { received }) => {
                 worker::Response::from_json(&Acknowledgement {
@@ -165,6 +198,10 @@ impl Error {
             }
             _ => worker::Response::from_json(&self.body())?,
         };
+        if let Some(seconds) = self.retry_after() {
+            let headers = response.headers_mut();
+            headers.set(header::RETRY_AFTER.as_str(), &seconds.to_string())?;
+        }
         Ok(response.with_status(status))
     }
 }
@@ -172,6 +209,15 @@ impl Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         self.log();
-        (self.status(), Json(self.body())).into_response()
+        let mut response = (self.status(), Json(self.body())).into_response();
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status() == StatusCode::UNAUTHORIZED {
+            // Browsers sign in by a page of ours, and are not asked for a password.
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }

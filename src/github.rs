@@ -88,6 +88,15 @@ struct RepositoryAnswer {
     default_branch: Option<String>,
     #[serde(default)]
     private: bool,
+    /// Of whoever asks.
+    #[serde(default)]
+    permissions: Permissions,
+}
+
+#[derive(Default, Deserialize)]
+struct Permissions {
+    #[serde(default)]
+    push: bool,
 }
 
 impl From<RepositoryAnswer> for RepositorySummary {
@@ -96,6 +105,7 @@ impl From<RepositoryAnswer> for RepositorySummary {
             repository: answer.full_name,
             default_branch: answer.default_branch.unwrap_or_else(|| "main".to_owned()),
             private: answer.private,
+            may_write: answer.permissions.push,
         }
     }
 }

@@ -28,6 +28,7 @@ use self::request::{NewPrompt, REQUEST_PATH, Request, SOCKET_PATH};
 use self::store::{Admission, Store, TicketHolder};
 use crate::config;
 use crate::error::Error;
+use crate::limits::{self, Bucket};
 use crate::platform::sql::DurableSql;
 use crate::platform::{clock, random};
 
@@ -47,6 +48,7 @@ pub(crate) struct Core {
     env: Env,
     store: Option<Store<DurableSql>>,
     idle_ms: i64,
+    prompts: Cell<Bucket>,
     /// When the alarm rings, as far as this life of the object knows.
     alarm_at: Cell<Option<Millis>>,
 }
@@ -75,6 +77,7 @@ impl DurableObject for Session {
                 env,
                 store,
                 idle_ms: idle_minutes * 60_000,
+                prompts: Cell::default(),
                 alarm_at: Cell::new(None),
             }),
         }
@@ -247,6 +250,7 @@ impl Core {
                 Admission::Conflicting => return Err(Error::ConflictingRequest),
             }
         }
+        self.take_turn()?;
         let id = PromptId::from_random(random::bytes()?);
         let NewPrompt {
             author,
@@ -270,6 +274,14 @@ impl Core {
             store.remember(&request, &body, &id)?;
         }
         Ok(id)
+    }
+
+    /// Prompts come at most so fast. While the object is away its bucket fills anyway.
+    fn take_turn(&self) -> Result<(), Error> {
+        let mut bucket = self.prompts.get();
+        let taken = bucket.take(limits::PROMPTS, clock::now());
+        self.prompts.set(bucket);
+        taken.map_err(Error::RateLimited)
     }
 
     fn apply(self: &Rc<Self>, input: Input, done: Option<&str>) -> Result<(), Error> {

@@ -1,17 +1,19 @@
 //! What runners tell us and ask for, each message signed and taken once.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use protocol::callback::{
     Acknowledgement, Credentials, CredentialsRequest, ImageReport, Purpose, Register, Registered,
+    Secrets, SecretsRequest,
 };
 use protocol::signature::{Signature, Signed};
 use protocol::{ImageId, SessionId};
 use serde::de::DeserializeOwned;
 use worker::Env;
 
+use super::extract::Path;
 use super::{ask_session, parse_json, read_body};
 use crate::database::{self, Database};
 use crate::error::Error;
@@ -105,6 +107,19 @@ pub async fn credentials(State(env): State<Env>, request: Request) -> Result<Res
         expires_at: token.expires_at,
     })
     .into_response())
+}
+
+/// `POST /runner/secrets`: for the gateway, which lets none of them into a sandbox but those that
+/// are meant to be there.
+#[worker::send]
+pub async fn secrets(State(env): State<Env>, request: Request) -> Result<Response, Error> {
+    let SecretsRequest { session } = message(&env, request).await?;
+    let database = Database::new(&env)?;
+    let repository = database::sessions::repository_of(&database, &session)
+        .await?
+        .ok_or(Error::NotFound("session"))?;
+    let secrets = database::secrets::reveal(&database, &repository).await?;
+    Ok(Json(Secrets { secrets }).into_response())
 }
 
 /// `POST /runner/drill/{session}`

@@ -7,13 +7,10 @@ use serde::Deserialize;
 
 use super::Parameter::{Number, Text};
 use super::users::ACCESS_MS;
-use super::{Database, DatabaseError};
+use super::{Database, DatabaseError, LARGEST};
 
 /// Sessions on one page of a list.
 pub const PAGE: i64 = 50;
-
-/// Later than every session, and still exact as a double.
-const END_OF_TIME: i64 = 1 << 52;
 
 /// What a session request with a client's identifier made.
 pub enum Reservation {
@@ -83,7 +80,7 @@ pub async fn list(
                     AND access.repository = sessions.repository AND access.checked_at >= ?)
              ORDER BY updated_at DESC, id LIMIT ?",
             &[
-                Number(cursor.map_or(END_OF_TIME, |cursor| cursor.0)),
+                Number(cursor.map_or(LARGEST, |cursor| cursor.0)),
                 Number(i64::from(only_mine)),
                 Number(user.0),
                 Number(user.0),

@@ -8,7 +8,6 @@ use serde::Deserialize;
 use super::Parameter::{Number, Text};
 use super::{Database, DatabaseError};
 use crate::error::Error;
-use crate::platform::crypto;
 
 /// How long GitHub's word on access is believed.
 pub const ACCESS_MS: i64 = 10 * 60_000;
@@ -24,7 +23,7 @@ pub async fn link(
     token: &str,
     now: Millis,
 ) -> Result<(), DatabaseError> {
-    let sealed = crypto::seal(&database.encryption_key, &place(person.id), token)?;
+    let sealed = database.keys.seal(&place(person.id), token)?;
     let user = database.prepare(
         "INSERT INTO users (id, login, name, avatar, seen_at) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET login = excluded.login, name = excluded.name,
@@ -56,28 +55,50 @@ pub async fn github_token(database: &Database, user: UserId) -> Result<Option<St
         .first("SELECT token FROM links WHERE user = ?", &[Number(user.0)])
         .await?;
     match row {
-        Some(row) => Ok(Some(
-            crypto::open(&database.encryption_key, &place(user), &row.token)
-                .map_err(DatabaseError::from)?,
-        )),
+        Some(row) => Ok(Some(open(database, user, &row.token).await?)),
         None => Ok(None),
     }
 }
 
-/// The default branch of a repository that the user was found to reach in the last ten minutes.
+/// What an older key sealed is sealed anew.
+async fn open(database: &Database, user: UserId, sealed: &str) -> Result<String, DatabaseError> {
+    let place = place(user);
+    let opened = database.keys.open(&place, sealed)?;
+    if opened.stale {
+        let again = database.keys.seal(&place, &opened.text)?;
+        database
+            .run(
+                // Unless it was linked meanwhile.
+                "UPDATE links SET token = ? WHERE user = ? AND token = ?",
+                &[Text(&again), Number(user.0), Text(sealed)],
+            )
+            .await?;
+    }
+    Ok(opened.text)
+}
+
+/// What GitHub lets a user do with a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    pub default_branch: String,
+    pub may_write: bool,
+}
+
+/// A repository that the user was found to reach in the last ten minutes.
 pub async fn known_access(
     database: &Database,
     user: UserId,
     repository: &Repository,
     now: Millis,
-) -> Result<Option<String>, DatabaseError> {
+) -> Result<Option<Reach>, DatabaseError> {
     #[derive(Deserialize)]
     struct Row {
         default_branch: String,
+        may_write: i64,
     }
     let row: Option<Row> = database
         .first(
-            "SELECT default_branch FROM access
+            "SELECT default_branch, may_write FROM access
              WHERE user = ? AND repository = ? AND checked_at >= ?",
             &[
                 Number(user.0),
@@ -86,7 +107,10 @@ pub async fn known_access(
             ],
         )
         .await?;
-    Ok(row.map(|row| row.default_branch))
+    Ok(row.map(|row| Reach {
+        default_branch: row.default_branch,
+        may_write: row.may_write != 0,
+    }))
 }
 
 /// Whether anything that GitHub said of this user is recent enough to make a list from.
@@ -104,7 +128,7 @@ pub async fn has_recent_access(
     Ok(row.is_some())
 }
 
-/// Writes down what GitHub said a user reaches: each repository and its default branch.
+/// Writes down what GitHub said a user reaches.
 pub async fn remember_access(
     database: &Database,
     user: UserId,
@@ -115,14 +139,16 @@ pub async fn remember_access(
         .iter()
         .map(|found| {
             database.prepare(
-                "INSERT INTO access (user, repository, default_branch, checked_at)
-                 VALUES (?, ?, ?, ?)
+                "INSERT INTO access (user, repository, default_branch, may_write, checked_at)
+                 VALUES (?, ?, ?, ?, ?)
                  ON CONFLICT (user, repository) DO UPDATE SET
-                    default_branch = excluded.default_branch, checked_at = excluded.checked_at",
+                    default_branch = excluded.default_branch, may_write = excluded.may_write,
+                    checked_at = excluded.checked_at",
                 &[
                     Number(user.0),
                     Text(&found.repository.to_string()),
                     Text(&found.default_branch),
+                    Number(i64::from(found.may_write)),
                     Number(now.0),
                 ],
             )

@@ -59,6 +59,7 @@ pub struct CreateSession {
     /// Without one, the session only warms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 32768)))]
     pub prompt: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
@@ -73,6 +74,7 @@ pub struct CreateSession {
     pub attachments: Vec<ArtifactId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 100)))]
     pub client_request_id: Option<String>,
 }
 
@@ -85,6 +87,7 @@ pub struct ForkSession {
     pub prompt: PromptId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 100)))]
     pub client_request_id: Option<String>,
 }
 
@@ -165,6 +168,7 @@ pub struct SessionList {
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreatePrompt {
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 32768)))]
     pub text: String,
     #[serde(default)]
     #[cfg_attr(test, ts(optional, as = "Option<Mode>"))]
@@ -175,6 +179,7 @@ pub struct CreatePrompt {
     pub attachments: Vec<ArtifactId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 100)))]
     pub client_request_id: Option<String>,
 }
 
@@ -200,6 +205,7 @@ pub struct ReorderQueue {
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EditPrompt {
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 32768)))]
     pub text: String,
 }
 
