@@ -15,6 +15,7 @@
 mod callbacks;
 mod drill;
 mod images;
+mod platform;
 mod refusals;
 mod stage;
 mod warm;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         ("warm", warm::group),
         ("images", images::group),
         ("drill", drill::group),
+        ("platform", platform::group),
         ("whole", whole::group),
     ] {
         group(&mut Group::new(name, &world, &mut trials));

@@ -21,6 +21,12 @@ pub const MODEL_KEY: &str = "sk-scripted-3f9c1e7a5b2d4860";
 /// What the forge's webhooks are signed with.
 pub const WEBHOOK_SECRET: &str = "It's a Secret to Everybody";
 
+/// Who administers every stack.
+pub const ADMINISTRATOR: &str = "alice";
+
+/// One person does in tests what many do elsewhere.
+const CHANGES_PER_MINUTE: u32 = 100_000;
+
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
     #[error("the forge failed")]
@@ -87,6 +93,9 @@ pub struct Stack {
     model_choice: ModelChoice,
     /// Another Worker than the one that wrangler.toml names.
     entry: Option<&'static str>,
+    encryption_key: String,
+    /// Variables of the Worker besides those that every stack has; the later one counts.
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Stack {
@@ -108,6 +117,30 @@ impl Stack {
     /// The same with a Worker that panics when it is asked to (`.ci/build-worker --drill`).
     pub async fn start_drill(name: &str, model_choice: ModelChoice) -> Result<Self, StackError> {
         Self::prepare(name, model_choice, Some("target/drill/index.js")).await
+    }
+
+    /// The same with other variables for the Worker.
+    pub async fn start_with_variables(
+        name: &str,
+        variables: &[(&'static str, &str)],
+    ) -> Result<Self, StackError> {
+        let mut stack = Self::prepare(name, ModelChoice::Scripted, None).await?;
+        stack.restart_with_variables(variables).await?;
+        Ok(stack)
+    }
+
+    /// Restarts the Worker with more variables.
+    pub async fn restart_with_variables(
+        &mut self,
+        variables: &[(&'static str, &str)],
+    ) -> Result<(), StackError> {
+        let added = variables
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        self.variables.extend(added);
+        self.write_worker_variables()?;
+        self.kill_worker().await;
+        self.start_worker().await
     }
 
     async fn prepare(
@@ -163,9 +196,12 @@ impl Stack {
             runner_keys: format!("whsec_{}", STANDARD.encode(key)),
             model_choice,
             entry,
+            encryption_key: String::new(),
+            variables: Vec::new(),
         };
         getrandom::fill(&mut key)?;
-        stack.write_worker_variables(&STANDARD.encode(key))?;
+        stack.encryption_key = STANDARD.encode(key);
+        stack.write_worker_variables()?;
         stack.start_worker().await?;
         Ok(stack)
     }
@@ -315,14 +351,15 @@ impl Stack {
         }
     }
 
-    fn write_worker_variables(&self, encryption_key: &str) -> Result<(), StackError> {
+    fn write_worker_variables(&self) -> Result<(), StackError> {
         let app = self.forge.app();
         let model = match &self.model_choice {
             ModelChoice::Scripted => "openai/scripted-1",
             ModelChoice::Real { name } => name,
         };
-        let text = format!(
+        let mut text = format!(
             "PUBLIC_URL={}\nRUNNER_KEYS={}\nENCRYPTION_KEY={encryption_key}\nMODEL={model}\n\
+             ADMINISTRATORS={ADMINISTRATOR}\nCHANGES_PER_MINUTE={CHANGES_PER_MINUTE}\n\
              GITHUB_URL={url}\nGITHUB_API_URL={url}\nGITHUB_CLIENT_ID={}\n\
              GITHUB_CLIENT_SECRET={}\nGITHUB_APP_ID={}\nGITHUB_APP_PRIVATE_KEY=\"{}\"\n\
              GITHUB_WEBHOOK_SECRET=\"{WEBHOOK_SECRET}\"\n",
@@ -333,7 +370,11 @@ impl Stack {
             app.app_id,
             app.private_key_pem.trim().replace('\n', "\\n"),
             url = self.forge.url(),
+            encryption_key = self.encryption_key,
         );
+        for (name, value) in &self.variables {
+            text.push_str(&format!("{name}=\"{value}\"\n"));
+        }
         let path = self.directory.join("worker.env");
         std::fs::write(&path, text).map_err(|source| StackError::Directory { path, source })
     }
