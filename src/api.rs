@@ -1,7 +1,10 @@
 //! The HTTP surface: each handler parses, authorises, asks one thing, answers.
 
+pub mod blame;
 pub mod environments;
 pub mod images;
+pub mod me;
+pub mod pull_requests;
 pub mod repositories;
 pub mod runner;
 pub mod sessions;
@@ -10,11 +13,9 @@ pub mod webhooks;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use protocol::SessionId;
-use protocol::api::Me;
 use protocol::event::{Person, Repository};
 use protocol::image::EnvironmentName;
 use serde::de::DeserializeOwned;
@@ -100,17 +101,6 @@ impl Caller {
 pub async fn health() -> Response {
     let body = serde_json::json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") });
     Json(body).into_response()
-}
-
-/// `GET /api/me`
-#[worker::send]
-pub async fn me(State(env): State<Env>, request: Request) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::of(env, &parts).await?;
-    Ok(Json(Me {
-        person: caller.person,
-    })
-    .into_response())
 }
 
 /// Everything else under `/api`.

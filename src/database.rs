@@ -1,6 +1,7 @@
 //! D1: who may come in, and what lists show. Nothing of a session is decided here.
 
 pub mod bases;
+pub mod commit_emails;
 pub mod deliveries;
 pub mod environments;
 pub mod image_logs;
@@ -12,6 +13,7 @@ pub mod pull_requests;
 pub mod repositories;
 pub mod sessions;
 pub mod statistics;
+pub mod threads;
 pub mod users;
 
 use serde::Serialize;

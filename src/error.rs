@@ -120,6 +120,7 @@ impl Error {
             Self::Refused(Refusal::NothingRuns) => "nothing_runs",
             Self::Refused(Refusal::Gap { .. }) => "gap",
             Self::Refused(Refusal::Void) => "void",
+            Self::Refused(Refusal::NoRepair(_)) => "no_repair",
             Self::Signature(SignatureError::Missing) => "missing_signature",
             Self::Signature(SignatureError::Timestamp) => "stale_timestamp",
             Self::Signature(SignatureError::Mismatch) => "bad_signature",

@@ -5,12 +5,20 @@
 //! by a stateful peer in the end-to-end tests. Base URLs are configuration.
 
 pub mod app;
+pub mod blame;
 pub mod branch;
 pub mod check;
+pub mod checks;
+pub mod comment;
 pub mod event;
+mod graphql;
 pub mod hook;
+pub mod identity;
+pub mod independence;
 pub mod oauth;
 pub mod pull_request;
+pub mod review;
+pub mod wake;
 pub mod webhook;
 
 use std::time::Duration;
@@ -165,6 +173,20 @@ impl Github {
         })
     }
 
+    /// The addresses of a user that GitHub has verified.
+    pub async fn verified_emails(&self, token: &str) -> Result<Vec<String>, GithubError> {
+        #[derive(Deserialize)]
+        struct Email {
+            email: String,
+            #[serde(default)]
+            verified: bool,
+        }
+        let path = "/user/emails?per_page=100";
+        let emails: Vec<Email> = self.call(Method::GET, path, token, None::<&()>).await?;
+        let verified = emails.into_iter().filter(|email| email.verified);
+        Ok(verified.map(|email| email.email).collect())
+    }
+
     /// Repositories that a user reaches, the most recently pushed first, at most 100.
     pub async fn repositories(&self, token: &str) -> Result<Vec<RepositorySummary>, GithubError> {
         let path = "/user/repos?per_page=100&sort=pushed";
@@ -212,10 +234,34 @@ impl Github {
         token: &str,
         body: Option<&impl serde::Serialize>,
     ) -> Result<(T, HeaderMap), GithubError> {
+        let url = format!("{}{path}", self.config.api_url);
+        self.exchange_json(method, &url, token, body).await
+    }
+
+    /// For what is beside the REST API.
+    async fn call_at<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        url: &str,
+        token: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<T, GithubError> {
+        let answer = self.exchange_json(method, url, token, Some(body)).await?;
+        Ok(answer.0)
+    }
+
+    async fn exchange_json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        url: &str,
+        token: &str,
+        body: Option<&impl serde::Serialize>,
+    ) -> Result<(T, HeaderMap), GithubError> {
+        let path = url.strip_prefix(&self.config.api_url).unwrap_or(url);
         let what = format!("{method} {path}");
         let mut request = self
             .client
-            .request(method, format!("{}{path}", self.config.api_url))
+            .request(method, url)
             .header("authorization", format!("Bearer {token}"))
             .header("accept", "application/vnd.github+json")
             .header("x-github-api-version", "2022-11-28")

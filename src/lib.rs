@@ -7,7 +7,8 @@
 //! - [`fleet`]: the object that knows the runners. [`user`]: one for each user, with their link to
 //!   GitHub. [`tokens`]: one for each repository, with what the App acts by.
 //! - [`images`]: the registry of images.
-//! - [`deliveries`]: what GitHub told, and who acts on it; [`work`]: the queue.
+//! - [`deliveries`]: what GitHub told, and who acts on it; [`work`]: the queue; [`wakes`]: what
+//!   calls a session to work.
 //! - [`database`]: D1. [`github`]: GitHub's API. [`config`], [`error`]: what the names say.
 //! - [`statistics`]: what sessions came to.
 //! - [`platform`]: the only place that knows JavaScript and the clock.
@@ -27,6 +28,7 @@ pub mod session;
 pub mod statistics;
 pub mod tokens;
 pub mod user;
+pub mod wakes;
 pub mod work;
 
 use axum::body::Body;

@@ -7,7 +7,8 @@ use axum::routing::{delete, get, patch, post, put};
 use worker::Env;
 
 use crate::api::{
-    self, environments, images, repositories, runner, sessions, statistics, webhooks,
+    self, blame, environments, images, me, pull_requests, repositories, runner, sessions,
+    statistics, webhooks,
 };
 use crate::auth::sign_in;
 
@@ -22,7 +23,7 @@ pub fn router(env: Env) -> Router {
         .route("/auth/github/callback", get(sign_in::callback))
         .route("/auth/logout", post(sign_in::logout))
         // Clients work.
-        .route("/api/me", get(api::me))
+        .route("/api/me", get(me::show).put(me::set))
         .route("/api/repositories", get(repositories::list))
         .route("/api/repositories/{owner}/{name}", get(repositories::show))
         .route(
@@ -49,6 +50,7 @@ pub fn router(env: Env) -> Router {
             "/api/repositories/{owner}/{name}/environments/{environment}",
             get(environments::show).delete(environments::remove),
         )
+        .route("/api/repositories/{owner}/{name}/blame", get(blame::show))
         .route("/api/sessions", get(sessions::list).post(sessions::create))
         .route(
             "/api/sessions/{id}",
@@ -58,6 +60,14 @@ pub fn router(env: Env) -> Router {
         .route(
             "/api/sessions/{id}/prompts/{prompt}",
             patch(sessions::edit_prompt).merge(delete(sessions::cancel_prompt)),
+        )
+        .route(
+            "/api/sessions/{id}/pull-requests",
+            post(pull_requests::wish),
+        )
+        .route(
+            "/api/sessions/{id}/pull-requests/{number}",
+            patch(pull_requests::change),
         )
         .route("/api/sessions/{id}/stop", post(sessions::stop))
         .route("/api/sessions/{id}/events", get(sessions::events))

@@ -3,8 +3,10 @@
 //!
 //! Nothing is kept in memory that is not in SQLite, so the object can be evicted at any statement.
 
+mod attribution;
 pub mod effects;
 pub mod figures;
+pub mod forge;
 pub mod hub;
 pub mod machine;
 pub mod request;
@@ -207,6 +209,7 @@ impl Core {
                 store.issue_ticket(&ticket, &TicketHolder { person, origin }, clock::now())?;
                 Ok(Response::from_json(&protocol::api::Ticket { ticket })?.with_status(201))
             }
+            Request::Forge(request) => self.forge(request),
             Request::Recheck { .. } => {
                 self.session()?;
                 Ok(Response::empty()?.with_status(202))

@@ -1,5 +1,6 @@
 /** What the agent server calls of a plugin, as far as it is used here. */
 export type Plugin = (place: { directory: string }) => Promise<{
+  tool: Record<string, Tool>
   event(input: { event: Event }): Promise<void>
   "chat.message"(input: { sessionID: string }, output: { parts: Part[] }): Promise<void>
   "shell.env"(input: { sessionID?: string }, output: { env: Record<string, string> }): Promise<void>
@@ -8,6 +9,13 @@ export type Plugin = (place: { directory: string }) => Promise<{
   "tool.execute.after"(call: Call & { args: Record<string, unknown> }, output: { output?: unknown }): Promise<void>
   "experimental.chat.system.transform"(input: unknown, output: { system: string[] }): Promise<void>
 }>
+
+export interface Tool {
+  description: string
+  /** JSON schemas of the arguments. */
+  args: Record<string, { type: string; description: string }>
+  execute(args: Record<string, unknown>): Promise<string>
+}
 
 interface Call {
   tool: string

@@ -2,6 +2,7 @@
 // with none: what it tells the runner is parsed there like anything else from inside.
 //
 // - Commits which the agent makes itself are authored by whoever prompted, as the runner's own are.
+// - The agent can say how its pull requests are to be: see session/pull-request.js.
 // - Hooks of the deployment and of the repository are called: see README.md.
 // - Writes wait until the workspace is up to date: see session/gate.js. All of an agent's tools come
 //   by here, sub-agents' too. The server's shell endpoint does not, and the runner does not use it.
@@ -10,6 +11,7 @@
 import { Conversations } from "./session/conversations.js"
 import { Gate } from "./session/gate.js"
 import { Hooks } from "./session/hooks.js"
+import { pullRequest } from "./session/pull-request.js"
 import { places, writes } from "./session/writes.js"
 
 /** How long writes are gathered before the runner is told of them. */
@@ -72,6 +74,7 @@ export const Session = async ({ directory: workspace }) => {
   }
 
   return {
+    tool: { pull_request: pullRequest((body) => gate.ask("pull-request", body)) },
     event: async ({ event }) => {
       if (event.type === "session.created" || event.type === "session.updated") conversations.known(event.properties.info)
       if (event.type !== "session.idle") return

@@ -54,7 +54,7 @@ use egress::{Egress, Way};
 use forward::refuse;
 use ledger::{ContactKind, Ledger};
 use names::Names;
-pub use workspace::{Gate, Wait};
+pub use workspace::{Gate, Wait, Wish};
 
 /// What one sandbox may do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::Delivery;
 use crate::database::Database;
 use crate::error::Error;
 use crate::github::event::Subject;
-use crate::images;
+use crate::{images, wakes};
 
 /// Has everybody act on a delivery. One who fails is in the way of no other; the first failure is
 /// the outcome.
@@ -24,6 +24,7 @@ pub async fn see_to(env: &Env, database: &Database, delivery: &Delivery) -> Resu
     outcomes.add("installations", outcome);
     outcomes.add("access", access::drop(env, database, delivery).await);
     outcomes.add("images", images(database, delivery).await);
+    outcomes.add("wakes", wakes::see_to(env, database, delivery).await);
     let outcome = pull_requests::follow(env, database, delivery).await;
     outcomes.add("pull requests", outcome);
     outcomes.first_failure.map_or(Ok(()), Err)

@@ -7,9 +7,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use protocol::command::{Command, GitIdentity, SendPrompt, Start};
-use protocol::event::{FileChange, Mode, Person, Step, StepName};
-use protocol::{Epoch, Millis, PromptId, SandboxId};
+use protocol::command::{Command, SendPrompt, Start};
+use protocol::event::{Mode, Step, StepName};
+use protocol::{Epoch, Millis, SandboxId};
 
 use super::machine::{Effect, Input, State};
 use super::store::Due;
@@ -18,7 +18,6 @@ use crate::config;
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::fleet::{self, Wish};
-use crate::github::{Github, pull_request};
 use crate::platform::clock;
 use crate::platform::http::{self, HttpError};
 
@@ -31,7 +30,7 @@ const COMMAND_DEADLINE: Duration = Duration::from_secs(10);
 const MAX_ATTEMPTS: i64 = 10;
 
 /// Why a piece of work is not done.
-enum Failure {
+pub(super) enum Failure {
     /// Another try may succeed; the sentence is for people, should none.
     Passing(String),
     /// No try will.
@@ -125,6 +124,7 @@ impl Core {
                 let Some(known) = self.store().and_then(|store| Ok(store.prompt(prompt)?))? else {
                     return Err(Failure::Final("the prompt is not stored".to_owned()));
                 };
+                let (author, co_authors) = self.identities(author, co_authors).await?;
                 self.command(&state, *epoch, |sandbox| {
                     Command::Prompt(SendPrompt {
                         sandbox,
@@ -132,8 +132,8 @@ impl Core {
                         text: known.text.clone(),
                         mode: if *insert { Mode::Insert } else { Mode::Queue },
                         sent_at: *sent_at,
-                        author: identity(author),
-                        co_authors: co_authors.iter().map(identity).collect(),
+                        author,
+                        co_authors,
                         attachments: Vec::new(),
                         resumed: false,
                     })
@@ -168,16 +168,10 @@ impl Core {
                 .await?;
                 Ok(None)
             }
-            Effect::OpenPullRequest {
-                prompt,
-                author,
-                branch,
-                files,
-                summary,
-            } => {
-                self.open_pull_request(&state, prompt, author, branch, files, summary)
-                    .await
-            }
+            Effect::OpenPullRequest { .. }
+            | Effect::AdjustPullRequest { .. }
+            | Effect::CheckReviews { .. }
+            | Effect::TellThread { .. } => self.perform_at_forge(effect).await,
             Effect::CountPrompt { prompt, figure } => {
                 self.count_prompt(&state, prompt, figure).await?;
                 Ok(None)
@@ -293,62 +287,6 @@ impl Core {
             }
         }
     }
-
-    async fn open_pull_request(
-        &self,
-        state: &State,
-        prompt: &PromptId,
-        author: &Person,
-        branch: &str,
-        files: &[FileChange],
-        summary: &str,
-    ) -> Result<Option<Input>, Failure> {
-        let started_at = clock::now();
-        let github = Github::new(&self.env).map_err(Error::from)?;
-        let public_url = config::public_url(&self.env).map_err(Error::from)?;
-        let steps = self.store().and_then(|store| Ok(store.steps()?))?;
-        let content = pull_request::Content {
-            title: &state.title,
-            summary,
-            files,
-            author,
-            session_url: &format!("{public_url}/sessions/{}", state.session),
-            steps: &steps,
-        };
-        let open = async |token: &str| {
-            let branches = pull_request::Branches {
-                head: branch,
-                base: &state.branch,
-            };
-            let repository = &state.repository;
-            pull_request::open_or_update(&github, token, repository, branches, &content).await
-        };
-        let opened = match github.as_user(author.id, open).await {
-            Ok(opened) => opened,
-            Err(Error::LinkBroken) => {
-                let message = format!("{} has no link to GitHub: sign in again", author.login);
-                return Ok(Some(Input::PullRequestFailed { message }));
-            }
-            Err(Error::Github(error)) if !error.is_passing() => {
-                return Err(Failure::Final(error.to_string()));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let step = Step {
-            name: StepName::PullRequest,
-            started_at,
-            ms: clock::now().since(started_at),
-            detail: None,
-        };
-        self.note_opened(state, prompt, opened.number, branch)
-            .await?;
-        Ok(Some(Input::PullRequestOpened {
-            prompt: prompt.clone(),
-            pull_request: opened,
-            by: author.clone(),
-            step,
-        }))
-    }
 }
 
 /// What the session has to know when a piece of work is given up.
@@ -361,13 +299,23 @@ fn after_failure(effect: &Effect, reason: String) -> Option<Input> {
             epoch: *epoch,
             reason,
         }),
-        Effect::OpenPullRequest { branch, .. } => Some(Input::PullRequestFailed {
-            message: format!("the pull request for {branch} could not be opened: {reason}"),
+        Effect::OpenPullRequest { push, .. } => Some(Input::PullRequestFailed {
+            message: format!(
+                "the pull request for {} could not be opened: {reason}",
+                push.branch
+            ),
+        }),
+        Effect::AdjustPullRequest { branch, .. } => Some(Input::PullRequestFailed {
+            message: format!("the pull request for {branch} could not be changed: {reason}"),
+        }),
+        Effect::CheckReviews { number } => Some(Input::PullRequestFailed {
+            message: format!("it could not be said on #{number} who approved it: {reason}"),
         }),
         // A runner that is gone took the sandbox with it, and the index is rewritten at the next
         // change.
         Effect::EndSandbox { .. }
         | Effect::NoteReady { .. }
+        | Effect::TellThread { .. }
         | Effect::CountPrompt { .. }
         | Effect::UpdateIndex
         | Effect::Expire(_) => {
@@ -381,16 +329,4 @@ fn after_failure(effect: &Effect, reason: String) -> Option<Input> {
 fn backoff(attempts: i64) -> i64 {
     let doublings = u32::try_from(attempts.clamp(0, 6)).unwrap_or(0);
     (250_i64 << doublings).min(10_000)
-}
-
-fn identity(person: &Person) -> GitIdentity {
-    GitIdentity {
-        name: if person.name.is_empty() {
-            person.login.clone()
-        } else {
-            person.name.clone()
-        },
-        // GitHub attributes this address to the account, whatever its e-mail settings are.
-        email: format!("{}+{}@users.noreply.github.com", person.id, person.login),
-    }
 }

@@ -13,6 +13,7 @@
 //! - deltas of a part meet without gap or overlap until the part is finished.
 
 pub mod figures;
+pub mod forge;
 mod prompts;
 pub mod pull_requests;
 mod reports;
@@ -24,15 +25,16 @@ mod tests;
 use std::collections::BTreeMap;
 
 use protocol::api::{PullRequest, SessionState};
-use protocol::callback::Batch;
+use protocol::callback::{Batch, PullRequestWish};
 use protocol::command::Model;
-use protocol::event::{FileChange, Person, Prompt, Repository, Source, Step};
+use protocol::event::{Opener, Person, Prompt, Repository, Source, Step};
 use protocol::image::{Base, EnvironmentName};
 use protocol::ledger::Contact;
 use protocol::{Epoch, Fact, Millis, PartId, PromptId, RunnerId, SandboxId, SessionId, SnapshotId};
 use serde::{Deserialize, Serialize};
 
 use self::figures::Figure;
+use self::forge::{Forge, Push};
 use self::pull_requests::PullRequestNews;
 
 /// Everything that decides, small enough to be one row. Texts of prompts and parts are not here.
@@ -72,6 +74,8 @@ pub struct State {
     /// Somebody types, and has not sent it yet.
     #[serde(default)]
     pub typing: Option<Typing>,
+    #[serde(default)]
+    pub forge: Forge,
 }
 
 /// A snapshot, and the runner that has it.
@@ -190,11 +194,33 @@ pub enum Input {
     PullRequestOpened {
         prompt: PromptId,
         pull_request: PullRequest,
-        by: Person,
+        by: Opener,
         step: Step,
+        /// What people should know of it.
+        notice: Option<String>,
     },
     PullRequestFailed {
         message: String,
+    },
+    /// Somebody says how a branch's pull request is to be.
+    PullRequestWished {
+        branch: String,
+        wish: PullRequestWish,
+        by: Person,
+    },
+    /// Somebody approved or asked for changes, or took that back.
+    ReviewsChanged {
+        number: u64,
+    },
+    /// A check failed on a commit of this session.
+    Repair {
+        prompt: Prompt,
+        branch: String,
+        commit: String,
+    },
+    /// Somebody called this session on an issue or a pull request.
+    Called {
+        number: u64,
     },
     /// The forge tells of a pull request of this session.
     PullRequest(PullRequestNews),
@@ -251,11 +277,21 @@ pub enum Effect {
         ms: u64,
     },
     OpenPullRequest {
-        prompt: PromptId,
+        author: Person,
+        push: Push,
+    },
+    /// Makes an open pull request as it was wished, in the name of a person.
+    AdjustPullRequest {
         author: Person,
         branch: String,
-        files: Vec<FileChange>,
-        summary: String,
+    },
+    /// Says on a pull request whether somebody who did not prompt has approved it.
+    CheckReviews {
+        number: u64,
+    },
+    /// Says on an issue or a pull request how the session goes.
+    TellThread {
+        number: u64,
     },
     /// Writes down a figure of a prompt.
     CountPrompt {
@@ -277,7 +313,12 @@ impl Effect {
             Self::SleepSandbox { epoch } => format!("sleep:{epoch}"),
             Self::EndSandbox { sandbox, .. } => format!("end:{sandbox}"),
             Self::NoteReady { sandbox, .. } => format!("ready:{sandbox}"),
-            Self::OpenPullRequest { prompt, .. } => format!("pull-request:{prompt}"),
+            Self::OpenPullRequest { push, .. } => {
+                format!("pull-request:{}:{}", push.branch, push.commit)
+            }
+            Self::AdjustPullRequest { branch, .. } => format!("adjust:{branch}"),
+            Self::CheckReviews { number } => format!("reviews:{number}"),
+            Self::TellThread { number } => format!("thread:{number}"),
             Self::CountPrompt { prompt, figure } => format!("count:{}:{prompt}", figure.key()),
             Self::UpdateIndex => "index".to_owned(),
             Self::Expire(deadline) => deadline.key(),
@@ -344,6 +385,8 @@ pub enum Refusal {
     Gap { received: u64 },
     #[error("this sandbox is not this session's any more: end it")]
     Void,
+    #[error("a failed check is not worked on: {0}")]
+    NoRepair(&'static str),
 }
 
 /// What a step leads to, all of it persisted at once.
@@ -430,6 +473,7 @@ pub fn create(create: Create, context: Context) -> (State, Transition) {
         told: Vec::new(),
         snapshot: None,
         typing: None,
+        forge: Forge::default(),
     };
     (state, transition)
 }
@@ -438,13 +482,18 @@ impl State {
     /// Takes one input. On a refusal the state is as it was.
     pub fn step(&mut self, input: Input, context: Context) -> Result<Transition, Refusal> {
         let mut transition = Transition::default();
-        let before = self.summary_key();
+        let (before, activity) = (self.summary_key(), self.activity());
         let resting = self.resting();
         let running = self.running.as_ref();
         let running = running.map(|running| running.prompt.clone());
         match input {
             Input::Typing => self.typing(context, &mut transition)?,
-            Input::Prompt(prompt) => self.prompt(prompt, context, &mut transition)?,
+            Input::Prompt(prompt) => {
+                let author = prompt.author.clone();
+                self.prompt(prompt, context, &mut transition)?;
+                self.forge.last_prompter = Some(author);
+                self.forge.repairs.clear();
+            }
             Input::Edit { prompt, text, by } => self.edit(prompt, text, by, &mut transition)?,
             Input::Cancel { prompt, by } => self.cancel(prompt, by, &mut transition)?,
             Input::Stop { by } => self.stop(by, context, &mut transition)?,
@@ -468,15 +517,32 @@ impl State {
                 pull_request,
                 by,
                 step,
+                notice,
             } => {
-                self.pull_request_opened(prompt, pull_request, by, step, &mut transition);
+                self.pull_request_opened(prompt, pull_request, by, step, context, &mut transition);
+                if let Some(message) = notice {
+                    transition.fact(Fact::Notice { message });
+                }
             }
             Input::PullRequestFailed { message } => transition.fact(Fact::Notice { message }),
+            Input::PullRequestWished { branch, wish, by } => {
+                self.wished(branch, wish, Some(by), context, &mut transition);
+            }
+            Input::ReviewsChanged { number } => {
+                transition.soon(context, Effect::CheckReviews { number });
+            }
+            Input::Repair {
+                prompt,
+                branch,
+                commit,
+            } => self.repair(prompt, &branch, &commit, context, &mut transition)?,
+            Input::Called { number } => self.called(number, context, &mut transition),
             Input::PullRequest(news) => self.pull_request_news(news, &mut transition),
             Input::Expired(deadline) => self.expired(deadline, context, &mut transition),
         }
         self.settle(resting, context, &mut transition);
         self.count_prompts(running, context, &mut transition);
+        self.tell_forge(activity, context, &mut transition);
         if transition
             .outputs
             .iter()

@@ -4,6 +4,7 @@ use protocol::event::{Mode, Person, Source};
 use protocol::{PromptId, Seq, UserId};
 use serde::{Deserialize, Serialize};
 
+use crate::session::forge::ForgeRequest;
 use crate::session::machine::Create;
 use crate::session::machine::pull_requests::PullRequestNews;
 
@@ -50,6 +51,7 @@ pub enum Request {
         person: Person,
         origin: String,
     },
+    Forge(ForgeRequest),
     /// Asks GitHub now whether `user`, or everybody, may still follow this session; whoever may
     /// not is cut off. For whoever hears that access has changed.
     Recheck {

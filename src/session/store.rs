@@ -3,6 +3,7 @@
 //! [`Store::commit`] writes all that a transition leads to in one transaction. Whoever reads after
 //! it, in this life of the object or the next, sees all of it or nothing.
 
+mod account;
 mod admission;
 mod contacts;
 #[cfg(test)]

@@ -19,6 +19,8 @@ mod refusals;
 mod stage;
 mod warm;
 mod whole;
+#[path = "loop.rs"]
+mod whole_loop;
 mod world;
 
 use std::process::ExitCode;
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         ("callbacks", callbacks::group),
         ("warm", warm::group),
         ("images", images::group),
+        ("loop", whole_loop::group),
         ("drill", drill::group),
         ("whole", whole::group),
     ] {

@@ -1,9 +1,11 @@
 //! Bodies of the HTTP surface that clients use.
 
+mod forge;
 mod registry;
 mod secret;
 mod statistics;
 
+pub use forge::*;
 pub use registry::*;
 pub use secret::*;
 pub use statistics::*;

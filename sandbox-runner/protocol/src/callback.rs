@@ -83,6 +83,13 @@ pub enum Report {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base: Option<String>,
     },
+    /// How the agent wants the pull request of a branch to be; opened once there are commits on it.
+    PullRequestWished {
+        prompt: PromptId,
+        #[serde(deserialize_with = "crate::branch::deserialize")]
+        branch: String,
+        wish: PullRequestWish,
+    },
     PromptFinished {
         prompt: PromptId,
         result: PromptResult,
@@ -115,6 +122,18 @@ pub enum Report {
     Lost {
         reason: String,
     },
+}
+
+/// What is absent is left to the platform.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullRequestWish {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What changed and why, in place of the agent's last words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft: Option<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -46,6 +46,7 @@ fn the_browser_types_are_generated_from_these_ones() {
         api::Settings, api::RepositoryDetail, api::RequestImage, api::RequestedImage, api::Image,
         api::ImageState, api::ImageList, api::ImageLog, api::CreateEnvironment, api::Environment,
         api::EnvironmentStatus, api::EnvironmentList,
+        api::WishPullRequest, api::ChangePullRequest, api::Blame, api::SetMe,
         api::SetSecret, api::SecretScope, api::SecretList, api::SecretSummary,
         api::Statistics, api::DayFigures, api::RepositoryFigures, api::PersonFigures, api::SourceFigures,
         api::Totals,

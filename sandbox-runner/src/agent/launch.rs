@@ -49,6 +49,10 @@ const PLUGIN: &[(&str, &str)] = &[
         include_str!("../../plugin/session/hooks.js"),
     ),
     (
+        "plugin/session/pull-request.js",
+        include_str!("../../plugin/session/pull-request.js"),
+    ),
+    (
         "plugin/session/writes.js",
         include_str!("../../plugin/session/writes.js"),
     ),

@@ -5,6 +5,7 @@
 //! | `GET /workspace/sync?seen=<tag>` | how far the sync is; held while that is unknown or has the tag |
 //! | `POST /workspace/waits` `{ms, tool, path}` | a write has waited |
 //! | `POST /workspace/wrote` | a tool has written |
+//! | `POST /workspace/pull-request` `{branch?, title?, body?, draft?}` | how the agent wants it to be |
 //!
 //! Any program in the sandbox can ask and tell this. So nothing of it is more than a hint, and a
 //! flood of it costs nothing: a request is short, waits are counted, writes are one flag.
@@ -22,6 +23,9 @@ use serde_json::json;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
+use protocol::branch::is_branch_name;
+use protocol::callback::PullRequestWish;
+
 use super::forward::{json_answer, refuse};
 use crate::clock;
 
@@ -29,12 +33,18 @@ use crate::clock;
 const HOLD: Duration = Duration::from_secs(55);
 /// Longest body that is read.
 const LONGEST_BODY: usize = 16 << 10;
+/// A body of a pull request is text for people.
+const LONGEST_WISH: usize = 64 << 10;
 /// Most waits of one sandbox that are told: its writes wait only once, at its start.
 const MOST_WAITS: usize = 256;
 /// Longest wait that is believed.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 const LONGEST_TOOL: usize = 64;
 const LONGEST_PATH: usize = 256;
+/// Most wishes of one sandbox: a pull request of a branch has one, which may change a few times.
+const MOST_WISHES: usize = 64;
+/// GitHub's own limit.
+const LONGEST_TITLE: usize = 256;
 /// More paths than this are not named: all writes wait then.
 const MOST_PATHS: usize = 10_000;
 
@@ -48,6 +58,15 @@ pub struct Wait {
     pub path: String,
 }
 
+/// How the agent wants a pull request to be; without a branch, that of the work branch.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Wish {
+    #[serde(default)]
+    pub branch: Option<String>,
+    #[serde(flatten)]
+    pub wish: PullRequestWish,
+}
+
 /// One sandbox's workspace, between the sync that brings it up to date and the plugin that holds
 /// writes until then.
 #[derive(Debug)]
@@ -55,13 +74,27 @@ pub struct Gate {
     sync: watch::Sender<Standing>,
     waits: Mutex<Waits>,
     waited: Notify,
+    wishes: Mutex<Bounded<Wish>>,
+    wished: Notify,
     wrote: Notify,
 }
 
-#[derive(Debug, Default)]
-struct Waits {
-    queue: VecDeque<Wait>,
+type Waits = Bounded<Wait>;
+
+/// What was told and not yet taken, and how often anything was.
+#[derive(Debug)]
+struct Bounded<T> {
+    queue: VecDeque<T>,
     count: usize,
+}
+
+impl<T> Default for Bounded<T> {
+    fn default() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            count: 0,
+        }
+    }
 }
 
 /// How far the sync is. `paths` and `conflict` are from the root of the workspace.
@@ -100,6 +133,8 @@ impl Default for Gate {
             sync: watch::Sender::new(sync),
             waits: Mutex::default(),
             waited: Notify::new(),
+            wishes: Mutex::default(),
+            wished: Notify::new(),
             wrote: Notify::new(),
         }
     }
@@ -160,6 +195,16 @@ impl Gate {
         }
     }
 
+    /// The next wish for a pull request.
+    pub async fn wished(&self) -> Wish {
+        loop {
+            if let Some(wish) = self.wishes().queue.pop_front() {
+                return wish;
+            }
+            self.wished.notified().await;
+        }
+    }
+
     /// Returns when a tool has written since this was last called.
     pub async fn wrote(&self) {
         self.wrote.notified().await;
@@ -178,6 +223,27 @@ impl Gate {
 
     fn waits(&self) -> std::sync::MutexGuard<'_, Waits> {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wishes(&self) -> std::sync::MutexGuard<'_, Bounded<Wish>> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there was room for it.
+    fn wish(&self, mut wish: Wish) -> bool {
+        let mut wishes = self.wishes();
+        if wishes.count >= MOST_WISHES {
+            return false;
+        }
+        let title = wish.wish.title.take();
+        wish.wish.title = title
+            .map(|title| plain(&title, LONGEST_TITLE).trim().to_owned())
+            .filter(|title| !title.is_empty());
+        wishes.count += 1;
+        wishes.queue.push_back(wish);
+        drop(wishes);
+        self.wished.notify_one();
+        true
     }
 
     /// Whether there was room for it.
@@ -234,6 +300,22 @@ pub(super) async fn answer(gate: &Gate, path: &str, request: Request) -> Respons
                     StatusCode::BAD_REQUEST,
                     "malformed",
                     "A wait is {ms, tool, path}.",
+                ),
+            }
+        }
+        (&Method::POST, "pull-request") => {
+            let body = to_bytes(request.into_body(), LONGEST_WISH).await;
+            let wish: Option<Wish> = body
+                .ok()
+                .and_then(|body| serde_json::from_slice(&body).ok())
+                .filter(|wish: &Wish| wish.branch.as_deref().is_none_or(is_branch_name));
+            match wish.map(|wish| gate.wish(wish)) {
+                Some(true) => StatusCode::ACCEPTED.into_response(),
+                Some(false) => json_answer(StatusCode::TOO_MANY_REQUESTS, &json!({})),
+                None => refuse(
+                    StatusCode::BAD_REQUEST,
+                    "malformed",
+                    "A wish is {branch?, title?, body?, draft?}.",
                 ),
             }
         }
@@ -323,6 +405,26 @@ mod tests {
             .filter(|_| gate.put(wait(1, "bash", "")))
             .count();
         assert_eq!(taken, MOST_WAITS - 1);
+    }
+
+    #[tokio::test]
+    async fn a_wish_is_one_line_of_title_and_wishes_are_bounded() {
+        let gate = Gate::default();
+        let wish = |title: &str| Wish {
+            branch: None,
+            wish: PullRequestWish {
+                title: Some(title.to_owned()),
+                ..PullRequestWish::default()
+            },
+        };
+        assert!(gate.wish(wish("Fix\n it")));
+        assert!(gate.wish(wish(" \n")));
+        assert_eq!(gate.wished().await.wish.title.as_deref(), Some("Fix it"));
+        assert_eq!(gate.wished().await.wish.title, None);
+        let taken = (0..MOST_WISHES * 2)
+            .filter(|_| gate.wish(wish("again")))
+            .count();
+        assert_eq!(taken, MOST_WISHES - 2);
     }
 
     #[tokio::test]

@@ -165,6 +165,9 @@ impl Machine {
             Input::LimitReached { limit, message } => {
                 self.report(Report::LimitReached { limit, message }, now, &mut effects);
             }
+            Input::PullRequestWished { branch, wish } => {
+                self.wished(branch, wish, now, &mut effects);
+            }
             Input::Step(step) => self.report(Report::Step { step }, now, &mut effects),
             Input::Opened => {
                 self.synchronising = true;

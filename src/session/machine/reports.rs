@@ -1,9 +1,10 @@
 //! Reports of the runner, taken in order and once.
 
 use protocol::callback::{Batch, PromptResult, Report};
-use protocol::event::{Outcome, PartOutcome};
+use protocol::event::{Limit, Outcome, PartOutcome};
 use protocol::{Fact, PartId, PromptId};
 
+use super::forge::Push;
 use super::{Context, Deadline, Effect, Kept, OpenPart, Output, Refusal, State, Transition};
 
 impl State {
@@ -94,26 +95,20 @@ impl State {
                 commit,
                 files,
                 summary,
-                base: _,
+                base,
             } => {
-                let author = self.running.as_ref().map(|running| running.author.clone());
-                transition.fact(Fact::Pushed {
-                    prompt: prompt.clone(),
-                    branch: branch.clone(),
+                let push = Push {
+                    prompt,
+                    branch,
                     commit,
-                    files: files.clone(),
-                });
-                self.uncredited.clear();
-                if let Some(author) = author {
-                    let effect = Effect::OpenPullRequest {
-                        prompt,
-                        author,
-                        branch,
-                        files,
-                        summary,
-                    };
-                    transition.now(context, effect);
-                }
+                    base,
+                    files,
+                    summary,
+                };
+                self.pushed(push, context, transition);
+            }
+            Report::PullRequestWished { branch, wish, .. } => {
+                self.wished(branch, wish, None, context, transition);
             }
             Report::PromptFinished { prompt, result } => {
                 self.prompt_finished(&prompt, result, context, transition);
@@ -129,6 +124,7 @@ impl State {
             }
             Report::Slept { snapshot } => self.slept(snapshot, context, transition),
             Report::LimitReached { limit, message } => {
+                self.forge.is_spent |= limit == Limit::Money;
                 transition.fact(Fact::LimitReached { limit, message });
             }
             Report::Contacts { contacts } => {

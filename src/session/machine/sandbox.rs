@@ -1,8 +1,7 @@
 //! The session's sandbox: asked for, placed, lost, ended.
 
-use protocol::api::PullRequest;
-use protocol::event::{Opener, Outcome, PartOutcome, Person, Step};
-use protocol::{Epoch, Fact, PromptId, RunnerId, SandboxId};
+use protocol::event::{Outcome, PartOutcome, Person, Step};
+use protocol::{Epoch, Fact, RunnerId, SandboxId};
 
 use super::{
     Context, Deadline, Effect, SILENCE_LIMIT_MS, START_LIMIT_MS, Sandbox, State, Transition,
@@ -147,33 +146,6 @@ impl State {
                     runner_url,
                 },
             );
-        }
-    }
-
-    pub(super) fn pull_request_opened(
-        &mut self,
-        prompt: PromptId,
-        pull_request: PullRequest,
-        by: Person,
-        step: Step,
-        transition: &mut Transition,
-    ) {
-        transition.fact(Fact::Step { step });
-        let known = self
-            .pull_requests
-            .iter_mut()
-            .find(|known| known.number == pull_request.number);
-        if let Some(known) = known {
-            *known = pull_request;
-        } else {
-            transition.fact(Fact::PullRequestOpened {
-                prompt,
-                number: pull_request.number,
-                url: pull_request.url.clone(),
-                title: pull_request.title.clone(),
-                by: Opener::User { person: by },
-            });
-            self.pull_requests.push(pull_request);
         }
     }
 

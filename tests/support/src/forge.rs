@@ -23,7 +23,9 @@ mod app;
 mod emulator;
 mod error;
 mod git;
+mod graphql;
 mod history;
+mod hook;
 mod json;
 mod listing;
 mod mirror;
@@ -137,6 +139,7 @@ impl Forge {
             tokens: TokenLedger::default(),
             sign_ins: sign_in::SignIns::default(),
             repositories: repository::Repositories::default(),
+            listener: hook::Listener::default(),
         });
         let router = Router::new()
             .fallback(site::answer)
@@ -303,6 +306,61 @@ impl Forge {
         )
         .await?;
         Ok(text(&body, "/sha"))
+    }
+
+    /// Says yes to a pull request, or asks for changes, as a user would, through the API.
+    pub async fn review(
+        &self,
+        owner: &str,
+        name: &str,
+        number: u64,
+        login: &str,
+        event: &str,
+        body: &str,
+    ) -> Result<(), ForgeError> {
+        let path = format!("/repos/{owner}/{name}/pulls/{number}/reviews");
+        let review = json!({"event": event, "body": body});
+        self.act(Method::POST, &path, login, &review).await?;
+        Ok(())
+    }
+
+    /// Any call of the API as a user; answers what it answered.
+    pub async fn act(
+        &self,
+        method: Method,
+        path: &str,
+        login: &str,
+        body: &Value,
+    ) -> Result<Value, ForgeError> {
+        let token = self.sign_in(login).await?;
+        Ok(visit::api(&self.site.url, method, path, &token.access_token, body).await?)
+    }
+
+    /// What is said of a commit by a check: conclusion and title.
+    pub async fn check(
+        &self,
+        owner: &str,
+        name: &str,
+        commit: &str,
+        check: &str,
+    ) -> Result<Option<(String, String)>, ForgeError> {
+        let repository = self.find(owner, name)?;
+        let token = self.site.emulator.acting(repository.administrator());
+        let path = format!("{}/commits/{commit}/check-runs", repository.api_path());
+        let runs = self
+            .site
+            .emulator
+            .demand(Method::GET, &path, token, None)
+            .await?;
+        let runs = runs.get("check_runs").and_then(Value::as_array).cloned();
+        let found = runs.unwrap_or_default();
+        let found = found.iter().find(|run| text(run, "/name") == check);
+        Ok(found.map(|run| (text(run, "/conclusion"), text(run, "/output/title"))))
+    }
+
+    /// Sends what happens from now on to `url`, signed with `secret`.
+    pub fn deliver_to(&self, url: &str, secret: &str) {
+        self.site.listener.set(url, secret);
     }
 
     /// Goes through the sign-in page at `authorize_url` as a browser would, picks `login`, and

@@ -175,6 +175,12 @@ impl Stack {
         format!("http://127.0.0.1:{}", self.worker_port)
     }
 
+    /// Has the forge tell the Worker what happens from now on.
+    pub fn deliver_webhooks(&self) {
+        let hooks = format!("{}/github/webhooks", self.url());
+        self.forge.deliver_to(&hooks, WEBHOOK_SECRET);
+    }
+
     pub fn runner_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.runner_port)
     }

@@ -535,6 +535,64 @@ export type EnvironmentStatus = "building" | "ready" | "failed";
 export type EnvironmentList = { environments: Array<Environment>, };
 
 /**
+ * `POST /api/sessions/{id}/pull-requests`: opens the pull request of a branch, or makes the open
+ * one as it is wanted. One is opened by itself for every branch with commits.
+ */
+export type WishPullRequest = { 
+/**
+ * The session's work branch when absent.
+ */
+branch?: string, title?: string, draft?: boolean, };
+
+/**
+ * `PATCH /api/sessions/{id}/pull-requests/{number}`: what is absent stays.
+ */
+export type ChangePullRequest = { title?: string, 
+/**
+ * The branch that it asks to be merged into.
+ */
+base?: string, draft?: boolean, };
+
+/**
+ * `GET /api/repositories/{owner}/{name}/blame?path=&line=&ref=`: who asked for a line, and why.
+ */
+export type Blame = { commit: string, 
+/**
+ * As git has it: `Name <address>`.
+ */
+author: string, 
+/**
+ * The session that the commit comes from; absent when a person made it.
+ */
+session: SessionId | null, prompt: PromptId | null, 
+/**
+ * What was asked for.
+ */
+prompt_text: string | null, 
+/**
+ * `provider/name`.
+ */
+model: string | null, 
+/**
+ * As git has them.
+ */
+co_authors: Array<string>, 
+/**
+ * The pull request by which it came.
+ */
+pull_request: number | null, };
+
+/**
+ * `PUT /api/me`.
+ */
+export type SetMe = { 
+/**
+ * The address that one's commits have, of those that GitHub has verified; GitHub's own for
+ * the account when absent.
+ */
+commit_email?: string, };
+
+/**
  * `PUT /api/repositories/{owner}/{name}/secrets/{secret}`.
  */
 export type SetSecret = { value: string, scope: SecretScope, };

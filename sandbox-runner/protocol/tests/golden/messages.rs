@@ -8,6 +8,8 @@ mod callbacks;
 mod commands;
 #[path = "messages/events.rs"]
 mod events;
+#[path = "messages/forge.rs"]
+mod forge;
 #[path = "messages/frames.rs"]
 mod frames;
 #[path = "messages/registry.rs"]
@@ -32,7 +34,7 @@ variants! {
     Command { Start, Prompt, Stop, Sleep, End, BuildImage }
     Provider { Anthropic, Openai }
     Report {
-        Step, Ready, PartStarted, Delta, PartFinished, Pushed, PromptFinished, Notice, Contacts,
+        Step, Ready, PartStarted, Delta, PartFinished, Pushed, PullRequestWished, PromptFinished, Notice, Contacts,
         Snapshotted, Slept, LimitReached, Lost
     }
     ContactKind { Model, Git, Https, Http, Name }
@@ -75,6 +77,7 @@ pub fn all() -> Vec<Example> {
         commands::commands(),
         callbacks::callbacks(),
         events::events(),
+        forge::forge(),
         frames::frames(),
         bodies::bodies(),
         registry::registry(),

@@ -35,7 +35,7 @@ impl Actor {
                 self.tasks.spawn(async move {
                     let published = publication::publish(&machinery, &start, &place, &work).await;
                     let is_pushed = |input: &Input| {
-                        matches!(input, Input::Published { outcome, .. } if matches!(outcome, Ok(Some(_))))
+                        matches!(input, Input::Published { outcome, .. } if outcome.as_ref().is_ok_and(|pushed| !pushed.is_empty()))
                     };
                     if is_pushed(&published) {
                         progress.forget().await;

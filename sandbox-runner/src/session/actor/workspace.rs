@@ -8,7 +8,7 @@ use protocol::event::{Step, StepName};
 
 use super::{Actor, Ending, Outcome};
 use crate::clock;
-use crate::gateway::{Serving, Wait};
+use crate::gateway::{Serving, Wait, Wish};
 use crate::session::machine::Input;
 use crate::session::progress::Site;
 use crate::session::provision::{Footing, synchronise};
@@ -22,7 +22,10 @@ impl Actor {
         self.serving = Some(serving);
         self.tasks.spawn(async move {
             loop {
-                let input = Input::Step(write_wait(gate.waited().await));
+                let input = tokio::select! {
+                    wait = gate.waited() => Input::Step(write_wait(wait)),
+                    Wish { branch, wish } = gate.wished() => Input::PullRequestWished { branch, wish },
+                };
                 if told.send(input).await.is_err() {
                     return Outcome::Nothing;
                 }

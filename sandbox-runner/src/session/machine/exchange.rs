@@ -1,8 +1,9 @@
 //! What a machine is told, and what it wants.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-use protocol::callback::Report;
+use protocol::callback::{PullRequestWish, Report};
 use protocol::command::SendPrompt;
 use protocol::event::{Limit, Step};
 use protocol::{ImageId, Millis, PromptId, SnapshotId};
@@ -36,6 +37,11 @@ pub(in crate::session) enum Input {
         limit: Limit,
         message: String,
     },
+    /// The agent says how a pull request is to be; without a branch, that of the work branch.
+    PullRequestWished {
+        branch: Option<String>,
+        wish: PullRequestWish,
+    },
     Agent(AgentEvent),
     Delivered(PromptId),
     /// The agent did not take a prompt; `fatal` when it never will.
@@ -47,7 +53,7 @@ pub(in crate::session) enum Input {
     /// What the stopped turn left running is gone.
     Cleared,
     Published {
-        outcome: Result<Option<Published>, String>,
+        outcome: Result<Vec<Published>, String>,
         started_at: Millis,
     },
     /// The files were kept after a turn, or could not be, which harms nothing.
@@ -128,6 +134,7 @@ pub(in crate::session) struct Work {
     pub(in crate::session) summary: String,
     pub(in crate::session) base: String,
     pub(in crate::session) pushed: Option<String>,
+    pub(in crate::session) beside: BTreeMap<String, String>,
     pub(in crate::session) behind: bool,
 }
 

@@ -30,9 +30,11 @@ impl Machine {
             let message = conflict(paths, &synchronised);
             self.report(Report::Notice { message }, now, effects);
         }
+        let before = self.state.standing.take();
         self.state.standing = Some(Standing {
             base: synchronised.base,
             pushed: synchronised.pushed,
+            beside: before.map(|before| before.beside).unwrap_or_default(),
             behind: synchronised.behind,
         });
         if self.is_publishing() {

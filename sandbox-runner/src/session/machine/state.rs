@@ -1,6 +1,6 @@
 //! What is recorded of a machine. Every change to it is in the transaction of its reports.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use protocol::command::SendPrompt;
 use protocol::ledger::Contact;
@@ -56,6 +56,9 @@ pub(super) struct Standing {
     pub(super) base: String,
     /// The work branch at the forge.
     pub(super) pushed: Option<String>,
+    /// The branches beside it that this sandbox has pushed.
+    #[serde(default)]
+    pub(super) beside: BTreeMap<String, String>,
     /// Whether what is pushed may be missing in the workspace.
     pub(super) behind: bool,
 }

@@ -87,11 +87,13 @@ fn insert(mut prompt: SendPrompt) -> SendPrompt {
 
 fn push(commit: &str) -> Input {
     let published = Published {
+        branch: "agent/1".into(),
         commit: commit.into(),
         files: Vec::new(),
+        base: None,
     };
     Input::Published {
-        outcome: Ok(Some(published)),
+        outcome: Ok(vec![published]),
         started_at: Millis(0),
     }
 }

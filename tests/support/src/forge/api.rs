@@ -15,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::emulator::Answer;
+use super::graphql;
 use super::listing;
 use super::people::ACCOUNTS_WITH_APP;
 use super::pull;
@@ -49,6 +50,7 @@ pub(super) async fn answer(site: &Site, mut call: Call) -> Result<Response, Refu
             StatusCode::UNAUTHORIZED,
             "A JSON web token could not be decoded",
         )),
+        (&Method::POST, ["graphql"]) => graphql::answer(site, &call, &grant).await,
         (_, ["user", ..]) if matches!(grant.holder, Holder::Installation { .. }) => {
             Err(Refusal::not_accessible())
         }

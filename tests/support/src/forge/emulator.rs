@@ -16,6 +16,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::app::{AppCredentials, CALLBACK_PATH};
+use super::hook;
 use super::people::{ACCOUNTS_WITH_APP, ORGANIZATION, Person};
 use crate::random;
 
@@ -288,6 +289,7 @@ fn seed_of(launch: &Launch<'_>, acting: &BTreeMap<&'static str, String>) -> Valu
                 "name": launch.app.name,
                 "private_key": launch.app.private_key_pem,
                 "permissions": {
+                    "actions": "read",
                     "checks": "write",
                     "contents": "write",
                     "issues": "write",
@@ -295,6 +297,8 @@ fn seed_of(launch: &Launch<'_>, acting: &BTreeMap<&'static str, String>) -> Valu
                     "pull_requests": "write",
                 },
                 "events": ["*"],
+                "webhook_url": format!("{}/{}", launch.public_url, hook::PATH),
+                "webhook_secret": launch.app.webhook_secret,
                 "installations": installations,
             }],
         },

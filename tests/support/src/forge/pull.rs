@@ -53,6 +53,9 @@ pub(super) async fn answer(
         (&Method::PUT, ["pulls", number, "merge"]) => {
             merge(site, call, grant, repository, number).await
         }
+        (&Method::POST, ["pulls", number, "reviews"]) => {
+            review(site, call, grant, repository, number).await
+        }
         (&Method::PUT, ["pulls", _, "update-branch"]) => Err(Refusal::not_supported()),
         (&Method::GET, ["pulls", number, "commits"]) => {
             let (base, head) = commits_of(site, call, repository, number).await?;
@@ -244,6 +247,44 @@ async fn open(
     let mut pull = answer.json();
     bring_up_to_date(repository, &mut pull).await?;
     Ok(json_response(answer.status, &pull))
+}
+
+/// A review is of the head as it is now, and nobody's of their own pull request.
+async fn review(
+    site: &Site,
+    call: &Call,
+    grant: &Grant,
+    repository: &Arc<Repository>,
+    number: &str,
+) -> Result<Response, Refusal> {
+    let mut body = body_of(call)?;
+    let path = format!("{}/pulls/{number}", repository.api_path());
+    let token = site.emulator.acting(repository.administrator());
+    let mut pull = site
+        .emulator
+        .demand(Method::GET, &path, token, None)
+        .await?;
+    bring_up_to_date(repository, &mut pull).await?;
+    let decides = matches!(
+        text(&body, "/event").as_str(),
+        "APPROVE" | "REQUEST_CHANGES"
+    );
+    if let Holder::User { login } = &grant.holder
+        && decides
+        && *login == text(&pull, "/user/login")
+    {
+        let message = "Can not approve your own pull request";
+        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, message));
+    }
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("commit_id".to_owned(), json!(text(&pull, "/head/sha")));
+    }
+    let path = format!("{path}/reviews");
+    let answer = site
+        .emulator
+        .call(Method::POST, &path, &grant.upstream, Some(&body))
+        .await?;
+    Ok(respond(site, &answer))
 }
 
 async fn is_open(

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use super::api;
 use super::app::AppCredentials;
 use super::emulator::{Answer, Emulator};
+use super::hook::{self, Listener};
 use super::page;
 use super::reply::Refusal;
 use super::repository::{self, Repositories};
@@ -33,6 +34,7 @@ pub(super) struct Site {
     pub(super) tokens: TokenLedger,
     pub(super) sign_ins: SignIns,
     pub(super) repositories: Repositories,
+    pub(super) listener: Listener,
 }
 
 /// A request to the API, read whole.
@@ -102,6 +104,7 @@ async fn route(site: Arc<Site>, request: Request) -> Result<Response, Refusal> {
                 .forward(method, &path, call.headers, call.body);
             Ok(respond(&site, &answer.await?))
         }
+        (&Method::POST, ["_forge", "webhook"]) => hook::relay(&site, &call).await,
         (&Method::GET, [owner, name, "pull", number]) => {
             page::pull_request(&site, owner, name, number).await
         }
