@@ -6,6 +6,10 @@ use protocol::command::{Model, Provider};
 use protocol::signature::{KeyError, Keys};
 use worker::Env;
 
+use crate::auth::policy::People;
+use crate::limits;
+use crate::platform::sealing::KeyRing;
+
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("{name} is not set: add it to wrangler.toml or with `wrangler secret put {name}`")]
@@ -26,22 +30,51 @@ pub fn public_url(env: &Env) -> Result<String, ConfigError> {
         .to_owned())
 }
 
+/// Where links to files lead, if that is another host than the one that people sign in to.
+pub fn artifacts_url(env: &Env) -> Option<String> {
+    let url = optional(env, "ARTIFACTS_URL", "");
+    Some(url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty())
+}
+
 /// Keys shared with the runners, newest first.
 pub fn runner_keys(env: &Env) -> Result<Keys, ConfigError> {
     Ok(Keys::parse(&required(env, "RUNNER_KEYS")?)?)
 }
 
-/// 32 bytes that seal tokens at rest.
-pub fn encryption_key(env: &Env) -> Result<[u8; 32], ConfigError> {
-    use base64::Engine as _;
-    let text = required(env, "ENCRYPTION_KEY")?;
-    base64::engine::general_purpose::STANDARD
-        .decode(text)
-        .ok()
-        .and_then(|bytes| bytes.try_into().ok())
+/// What seals tokens and secrets at rest: the keys of `ENCRYPTION_KEYS`, then `ENCRYPTION_KEY`.
+pub fn encryption_keys(env: &Env) -> Result<KeyRing, ConfigError> {
+    let ring = optional(env, "ENCRYPTION_KEYS", "");
+    let single = optional(env, "ENCRYPTION_KEY", "");
+    if ring.is_empty() && single.is_empty() {
+        let name = "ENCRYPTION_KEYS";
+        return Err(ConfigError::Missing { name });
+    }
+    KeyRing::parse(&ring, &single).ok_or(ConfigError::Form {
+        name: "ENCRYPTION_KEYS",
+        expected: "`id:base64` of 32 random bytes each, ids different, separated by spaces; \
+                   ENCRYPTION_KEY the base64 alone",
+    })
+}
+
+/// Who administers this deployment.
+pub fn administrators(env: &Env) -> People {
+    People::parse(&optional(env, "ADMINISTRATORS", ""))
+}
+
+/// Who may come in at all; everybody with a GitHub account if nobody is named.
+pub fn allowed_users(env: &Env) -> Option<People> {
+    let people = People::parse(&optional(env, "ALLOWED_USERS", ""));
+    Some(people).filter(|people| !people.is_empty())
+}
+
+/// How often one user may change something.
+pub fn changes_per_minute(env: &Env) -> Result<u32, ConfigError> {
+    let default = limits::CHANGES_PER_MINUTE.to_string();
+    let rate = optional(env, "CHANGES_PER_MINUTE", &default).parse().ok();
+    rate.filter(|rate| (1..=1_000_000).contains(rate))
         .ok_or(ConfigError::Form {
-            name: "ENCRYPTION_KEY",
-            expected: "base64 of 32 random bytes",
+            name: "CHANGES_PER_MINUTE",
+            expected: "a whole number from 1 to 1000000",
         })
 }
 

@@ -1,21 +1,34 @@
 //! D1: who may come in, and what lists show. Nothing of a session is decided here.
 
+pub mod audit;
 pub mod bases;
+pub mod commit_emails;
 pub mod deliveries;
 pub mod environments;
 pub mod image_logs;
 pub mod images;
+pub mod installations;
 pub mod logins;
+pub mod prompts;
+pub mod pull_requests;
 pub mod repositories;
+pub mod secrets;
 pub mod sessions;
+pub mod statistics;
+pub mod threads;
+pub mod tokens;
 pub mod users;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
 use wasm_bindgen::JsValue;
 use worker::{D1Database, D1PreparedStatement, Env};
 
 use crate::config::{self, ConfigError};
 use crate::platform::crypto::CryptoError;
+use crate::platform::random::hex;
+use crate::platform::sealing::KeyRing;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -31,8 +44,11 @@ pub enum DatabaseError {
 
 pub struct Database {
     d1: D1Database,
-    encryption_key: [u8; 32],
+    keys: KeyRing,
 }
+
+/// Larger than every identifier and moment, and still exact as a double.
+const LARGEST: i64 = 1 << 52;
 
 /// A parameter. Numbers are bound as doubles: D1 refuses the `BigInt` of a 64-bit integer.
 pub enum Parameter<'a> {
@@ -45,7 +61,7 @@ impl Database {
     pub fn new(env: &Env) -> Result<Self, DatabaseError> {
         Ok(Self {
             d1: env.d1("DB")?,
-            encryption_key: config::encryption_key(env)?,
+            keys: config::encryption_keys(env)?,
         })
     }
 
@@ -75,6 +91,16 @@ impl Database {
         Ok(())
     }
 
+    /// All of them or none.
+    async fn batch(&self, statements: Vec<D1PreparedStatement>) -> Result<(), DatabaseError> {
+        for result in self.d1.batch(statements).await? {
+            if let Some(error) = result.error() {
+                return Err(worker::Error::RustError(error).into());
+            }
+        }
+        Ok(())
+    }
+
     async fn first<T: DeserializeOwned>(
         &self,
         statement: &str,
@@ -96,5 +122,23 @@ impl Database {
             .all()
             .await?
             .results()?)
+    }
+}
+
+/// The name that a value has on the wire, which is the one that it has in rows.
+fn name(value: impl Serialize) -> Result<String, serde_json::Error> {
+    serde_json::to_value(value).and_then(serde_json::from_value)
+}
+
+/// What is kept of a secret by which somebody is known.
+fn digest(secret: &str) -> String {
+    hex(&Sha256::digest(secret.as_bytes()))
+}
+
+/// A variant without fields as the word that stands for it everywhere.
+fn word(value: impl Serialize) -> Result<String, DatabaseError> {
+    match serde_json::to_value(value)? {
+        serde_json::Value::String(word) => Ok(word),
+        other => Ok(other.to_string()),
     }
 }

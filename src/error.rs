@@ -5,14 +5,17 @@
 //! causes are logged here, once, and never sent.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::api::{ErrorBody, ErrorDetail};
 use protocol::callback::Acknowledgement;
 use protocol::signature::SignatureError;
 
+use crate::artifacts::link::LinkError;
+use crate::auth::policy::Denied;
 use crate::database::DatabaseError;
 use crate::github::GithubError;
+use crate::limits::Wait;
 use crate::session::machine::Refusal;
 use crate::session::store::StoreError;
 
@@ -22,6 +25,18 @@ pub enum Error {
     NotSignedIn,
     #[error("this request did not come from our own pages: reload and try again")]
     CrossSite,
+    #[error("{0}")]
+    Denied(#[from] Denied),
+    #[error("this token is void: it was revoked, has expired or was never given out")]
+    BadToken,
+    #[error("this account may not use this deployment: ask an administrator")]
+    NotAllowed,
+    #[error("too many requests: wait {} s", .0.seconds)]
+    RateLimited(Wait),
+    #[error("this path does not take {0}")]
+    Method(String),
+    #[error("bodies are JSON: send `Content-Type: application/json`")]
+    NotJson,
     #[error("there is no {0} here, or you have no access to it")]
     NotFound(&'static str),
     #[error("{message}")]
@@ -34,16 +49,28 @@ pub enum Error {
     Refused(#[from] Refusal),
     #[error("{0}")]
     Signature(#[from] SignatureError),
+    #[error("{0}")]
+    ArtifactLink(#[from] LinkError),
     #[error("this message was received before")]
     Replayed,
     #[error("GitHub did not accept the link: sign in again")]
     LinkBroken,
     #[error("no runner is at hand: start one with `sandbox-runner` (see README)")]
     NoRunner,
+    #[error("somebody else is at it")]
+    Busy,
     #[error("the Worker is not set up")]
     Config(#[from] crate::config::ConfigError),
     #[error("GitHub could not be asked")]
     Github(#[from] GithubError),
+    #[error("a session could not be told")]
+    SessionAway,
+    #[error("GitHub could not be asked: try again")]
+    GithubAway,
+    #[error("a user's link could not be used")]
+    Link(#[from] crate::user::link::LinkError),
+    #[error("the tokens at hand could not be used")]
+    Shelf(#[from] crate::tokens::shelf::ShelfError),
     #[error("the session's tables could not be used")]
     Store(#[from] StoreError),
     #[error("the database could not be used")]
@@ -66,24 +93,46 @@ impl Error {
         }
     }
 
+    /// A client claims to know more of a log than there is.
+    pub fn unknown_seq(head: protocol::Seq) -> Self {
+        let message = format!("this session's log ends at {head}: go on from there");
+        Self::invalid("unknown_seq", message)
+    }
+
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NotSignedIn | Self::LinkBroken | Self::BadTicket | Self::Signature(_) => {
-                StatusCode::UNAUTHORIZED
-            }
-            Self::CrossSite => StatusCode::FORBIDDEN,
-            Self::NoRunner => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotSignedIn
+            | Self::LinkBroken
+            | Self::BadTicket
+            | Self::BadToken
+            | Self::Signature(_) => StatusCode::UNAUTHORIZED,
+            Self::CrossSite
+            | Self::Denied(_)
+            | Self::NotAllowed
+            | Self::ArtifactLink(LinkError::Forged) => StatusCode::FORBIDDEN,
+            Self::ArtifactLink(LinkError::Expired) => StatusCode::GONE,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NoRunner | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Invalid {
-                code: "body_too_large" | "prompt_too_long",
+                code: "body_too_large" | "prompt_too_long" | "artifact_too_large" | "artifacts_full",
                 ..
             } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Invalid {
+                code: "length_required",
+                ..
+            } => StatusCode::LENGTH_REQUIRED,
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::Refused(Refusal::Void) => StatusCode::GONE,
             Self::Refused(Refusal::QueueFull) => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(_) | Self::ConflictingRequest | Self::Replayed => StatusCode::CONFLICT,
-            Self::Github(_) => StatusCode::BAD_GATEWAY,
+            Self::Github(_) | Self::GithubAway => StatusCode::BAD_GATEWAY,
             Self::Config(_)
+            | Self::SessionAway
+            | Self::Link(_)
+            | Self::Shelf(_)
             | Self::Store(_)
             | Self::Database(_)
             | Self::Crypto(_)
@@ -97,6 +146,12 @@ impl Error {
         match self {
             Self::NotSignedIn => "not_signed_in",
             Self::CrossSite => "cross_site",
+            Self::Denied(_) => "forbidden",
+            Self::BadToken => "bad_token",
+            Self::NotAllowed => "not_allowed",
+            Self::RateLimited(_) => "rate_limited",
+            Self::Method(_) => "method_not_allowed",
+            Self::NotJson => "not_json",
             Self::NotFound(_) => "not_found",
             Self::Invalid { code, .. } => code,
             Self::ConflictingRequest => "conflicting_request",
@@ -105,16 +160,26 @@ impl Error {
             Self::Refused(Refusal::QueueFull) => "queue_full",
             Self::Refused(Refusal::NotWaiting) => "not_waiting",
             Self::Refused(Refusal::NothingRuns) => "nothing_runs",
+            Self::Refused(Refusal::QueueChanged) => "queue_changed",
+            Self::Refused(Refusal::NotFinished) => "not_finished",
+            Self::Refused(Refusal::NoSnapshot) => "no_snapshot",
             Self::Refused(Refusal::Gap { .. }) => "gap",
             Self::Refused(Refusal::Void) => "void",
+            Self::Refused(Refusal::NoRepair(_)) => "no_repair",
             Self::Signature(SignatureError::Missing) => "missing_signature",
             Self::Signature(SignatureError::Timestamp) => "stale_timestamp",
             Self::Signature(SignatureError::Mismatch) => "bad_signature",
+            Self::ArtifactLink(LinkError::Expired) => "link_expired",
+            Self::ArtifactLink(LinkError::Forged) => "link_invalid",
             Self::Replayed => "replayed",
             Self::LinkBroken => "link_broken",
             Self::NoRunner => "no_runner",
-            Self::Github(_) => "github_unavailable",
+            Self::Busy => "busy",
+            Self::Github(_) | Self::GithubAway => "github_unavailable",
             Self::Config(_)
+            | Self::SessionAway
+            | Self::Link(_)
+            | Self::Shelf(_)
             | Self::Store(_)
             | Self::Database(_)
             | Self::Crypto(_)
@@ -138,6 +203,14 @@ impl Error {
         }
     }
 
+    /// Seconds after which the same request may succeed, where that is known.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::RateLimited(wait) => Some(wait.seconds),
+            _ => None,
+        }
+    }
+
     /// Writes the whole chain of causes to the log if it is our failure rather than the client's.
     pub fn log(&self) {
         if self.status().is_server_error() {
@@ -156,7 +229,7 @@ impl Error {
     pub fn into_worker_response(self) -> worker::Result<worker::Response> {
         self.log();
         let status = self.status().as_u16();
-        let response = match &self {
+        let mut response = match &self {
             // The sender has to know where to go on from.
             Self::Refused(Refusal::Gap { received }) => {
                 worker::Response::from_json(&Acknowledgement {
@@ -165,6 +238,10 @@ impl Error {
             }
             _ => worker::Response::from_json(&self.body())?,
         };
+        if let Some(seconds) = self.retry_after() {
+            let headers = response.headers_mut();
+            headers.set(header::RETRY_AFTER.as_str(), &seconds.to_string())?;
+        }
         Ok(response.with_status(status))
     }
 }
@@ -172,6 +249,15 @@ impl Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         self.log();
-        (self.status(), Json(self.body())).into_response()
+        let mut response = (self.status(), Json(self.body())).into_response();
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status() == StatusCode::UNAUTHORIZED {
+            // Browsers sign in by a page of ours, and are not asked for a password.
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }

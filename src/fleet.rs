@@ -69,6 +69,10 @@ enum Request {
         sandbox: SandboxId,
         wish: Wish,
     },
+    /// Where a sandbox was placed.
+    Find {
+        sandbox: SandboxId,
+    },
     /// A placed sandbox was ready `ms` after it had been asked for.
     Ready {
         sandbox: SandboxId,
@@ -156,6 +160,7 @@ fn answer(sql: &impl Sql, request: Request, now: Millis) -> Result<serde_json::V
         Request::Place { sandbox, wish } => {
             serde_json::to_value(placement::place(sql, &sandbox, &wish, now)?)?
         }
+        Request::Find { sandbox } => serde_json::to_value(placement::find(sql, &sandbox)?)?,
         Request::Ready { sandbox, ms } => {
             pool::note_ready(sql, &sandbox, ms)?;
             serde_json::Value::Null
@@ -188,6 +193,12 @@ pub async fn register(env: &Env, register: Register) -> Result<Vec<PoolTarget>, 
 pub async fn place(env: &Env, sandbox: &SandboxId, wish: Wish) -> Result<Option<Placement>, Error> {
     let sandbox = sandbox.clone();
     ask(env, &Request::Place { sandbox, wish }).await
+}
+
+/// The address of the runner that a sandbox was placed on, whether or not it was started there.
+pub async fn find(env: &Env, sandbox: &SandboxId) -> Result<Option<String>, Error> {
+    let sandbox = sandbox.clone();
+    ask(env, &Request::Find { sandbox }).await
 }
 
 /// Notes how long a sandbox took until it was ready.

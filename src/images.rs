@@ -21,7 +21,7 @@ use self::decision::Piece;
 use crate::database::images::{Row, Wish};
 use crate::database::{self, Database, DatabaseError};
 use crate::error::Error;
-use crate::github::webhook::Push;
+use crate::github::event::Push;
 use crate::platform::{clock, http, random};
 use crate::session::machine::Refusal;
 use crate::{config, fleet};
@@ -227,6 +227,7 @@ pub async fn pushed(database: &Database, push: &Push) -> Result<(), Error> {
         repository,
         branch,
         head,
+        ..
     } = push;
     let bases = database::bases::of_branch(database, repository, branch).await?;
     if bases.is_empty() {

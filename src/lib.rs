@@ -1,29 +1,45 @@
-//! The edge Worker: a stateless front and two Durable Objects.
+//! The edge Worker: a stateless front and its Durable Objects.
 //!
 //! # Layout
 //!
 //! - [`router`]: every route; [`api`], [`auth`]: handlers and who may call them.
 //! - [`session`]: the object of one session; [`session::machine`] decides, purely.
-//! - [`fleet`]: the object that knows the runners.
-//! - [`images`]: the registry of images.
+//! - [`fleet`]: the object that knows the runners. [`user`]: one for each user, with their link to
+//!   GitHub. [`tokens`]: one for each repository, with what the App acts by.
+//! - [`images`]: the registry of images. [`artifacts`]: files beside sessions, in R2.
+//! - [`limits`]: how often somebody may ask.
+//! - [`deliveries`]: what GitHub told, and who acts on it; [`work`]: the queue; [`wakes`]: what
+//!   calls a session to work.
 //! - [`database`]: D1. [`github`]: GitHub's API. [`config`], [`error`]: what the names say.
+//! - [`statistics`]: what sessions came to.
 //! - [`platform`]: the only place that knows JavaScript and the clock.
 
 pub mod api;
+pub mod artifacts;
 pub mod auth;
 pub mod config;
 pub mod database;
+pub mod deliveries;
 pub mod error;
 pub mod fleet;
 pub mod github;
 pub mod images;
+pub mod limits;
 pub mod platform;
 pub mod router;
+pub mod secrets;
 pub mod session;
+pub mod statistics;
+pub mod tokens;
+pub mod user;
+pub mod wakes;
+pub mod work;
 
 use axum::body::Body;
 use tower_service::Service as _;
-use worker::{Context, Env, HttpRequest, ScheduleContext, ScheduledEvent, event};
+use worker::{Context, Env, HttpRequest, MessageBatch, ScheduleContext, ScheduledEvent, event};
+
+use self::work::Work;
 
 #[event(fetch)]
 async fn fetch(
@@ -31,6 +47,7 @@ async fn fetch(
     env: Env,
     _context: Context,
 ) -> worker::Result<axum::http::Response<Body>> {
+    let is_encrypted = config::public_url(&env).is_ok_and(|url| url.starts_with("https:"));
     let response = router::router(env).call(request).await;
     let response = match response {
         Ok(response) => response,
@@ -41,12 +58,42 @@ async fn fetch(
     if response.status() == axum::http::StatusCode::SWITCHING_PROTOCOLS {
         return Ok(response);
     }
-    Ok(router::secure(response))
+    Ok(router::secure(response, is_encrypted))
 }
 
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
-    if let Err(error) = images::refresh::refresh_all(&env).await {
+    for outcome in [
+        images::refresh::refresh_all(&env).await,
+        deliveries::sweep::sweep(&env).await,
+    ] {
+        if let Err(error) = outcome {
+            error.log();
+        }
+    }
+    let swept = match artifacts::Artifacts::new(&env) {
+        Ok(artifacts) => artifacts.sweep(platform::clock::now()).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = swept {
         error.log();
     }
+    if let Err(error) = forget(&env).await {
+        error.log();
+    }
+}
+
+/// Lets go of what has expired.
+async fn forget(env: &Env) -> Result<(), error::Error> {
+    let (database, now) = (database::Database::new(env)?, platform::clock::now());
+    database::logins::forget(&database, now).await?;
+    database::tokens::forget(&database, now).await?;
+    Ok(database::audit::forget(&database, now).await?)
+}
+
+#[event(queue)]
+async fn queue(batch: MessageBatch<Work>, env: Env, _context: Context) -> worker::Result<()> {
+    work::perform(&env, &batch).await;
+    // Messages that are to come again were marked; an error here would be a panic.
+    Ok(())
 }

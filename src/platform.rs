@@ -5,4 +5,5 @@ pub mod crypto;
 pub mod http;
 pub mod migration;
 pub mod random;
+pub mod sealing;
 pub mod sql;

@@ -3,13 +3,19 @@
 //!
 //! Nothing is kept in memory that is not in SQLite, so the object can be evicted at any statement.
 
+mod access;
+pub mod artifacts;
+mod attribution;
 pub mod effects;
+pub mod figures;
+pub mod forge;
 pub mod hub;
 pub mod machine;
 pub mod request;
 pub mod schema;
 pub mod socket;
 pub mod store;
+mod tail;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -25,9 +31,11 @@ use worker::{
 use self::hub::Hub;
 use self::machine::{Context, Input};
 use self::request::{NewPrompt, REQUEST_PATH, Request, SOCKET_PATH};
-use self::store::{Admission, Store, TicketHolder};
+use self::store::{Admission, Lease, Store, TicketHolder};
+use self::tail::Tail;
 use crate::config;
 use crate::error::Error;
+use crate::limits::{self, Bucket};
 use crate::platform::sql::DurableSql;
 use crate::platform::{clock, random};
 
@@ -47,6 +55,8 @@ pub(crate) struct Core {
     env: Env,
     store: Option<Store<DurableSql>>,
     idle_ms: i64,
+    tail: Tail,
+    prompts: Cell<Bucket>,
     /// When the alarm rings, as far as this life of the object knows.
     alarm_at: Cell<Option<Millis>>,
 }
@@ -75,6 +85,8 @@ impl DurableObject for Session {
                 env,
                 store,
                 idle_ms: idle_minutes * 60_000,
+                tail: Tail::default(),
+                prompts: Cell::default(),
                 alarm_at: Cell::new(None),
             }),
         }
@@ -175,6 +187,40 @@ impl Core {
                 self.apply(Input::Stop { by }, None)?;
                 Ok(Response::empty()?.with_status(202))
             }
+            Request::Insert { prompt, by } => {
+                self.apply(Input::Insert { prompt, by }, None)?;
+                Ok(Response::empty()?.with_status(204))
+            }
+            Request::Reorder { order, by } => {
+                self.apply(Input::Reorder { order, by }, None)?;
+                Ok(Response::empty()?.with_status(204))
+            }
+            Request::ResumeQueue { by } => {
+                self.apply(Input::ResumeQueue { by }, None)?;
+                Ok(Response::empty()?.with_status(204))
+            }
+            Request::ClearQueue { by } => {
+                self.apply(Input::ClearQueue { by }, None)?;
+                Ok(Response::empty()?.with_status(204))
+            }
+            Request::Fork {
+                prompt,
+                session,
+                by,
+            } => {
+                let state = self.session()?;
+                if store.prompt(&prompt)?.is_none() {
+                    return Err(Error::NotFound("prompt"));
+                }
+                let kept = store.kept(&prompt)?;
+                Ok(Response::from_json(
+                    &state.fork(prompt, kept, session, by)?,
+                )?)
+            }
+            Request::Forked { session, by } => {
+                self.apply(Input::Forked { session, by }, None)?;
+                Ok(Response::empty()?.with_status(204))
+            }
             Request::Archive { by } => {
                 self.apply(Input::Archive { by }, None)?;
                 Ok(Response::empty()?.with_status(204))
@@ -184,6 +230,11 @@ impl Core {
                 self.session()?;
                 Ok(Response::from_json(&store.events(since, limit)?)?)
             }
+            Request::EventsBefore { before, limit } => {
+                self.session()?;
+                Ok(Response::from_json(&store.events_before(before, limit)?)?)
+            }
+            Request::Stream { since, person } => self.stream(since, person),
             Request::Waterfall => {
                 self.session()?;
                 Ok(Response::from_json(&protocol::api::Waterfall {
@@ -196,13 +247,24 @@ impl Core {
                     contacts: store.contacts()?,
                 })?)
             }
+            Request::PullRequest { news } => {
+                self.apply(Input::PullRequest(news), None)?;
+                Ok(Response::empty()?.with_status(204))
+            }
             Request::IssueTicket { person, origin } => {
                 self.session()?;
                 let ticket = random::token()?;
                 store.issue_ticket(&ticket, &TicketHolder { person, origin }, clock::now())?;
                 Ok(Response::from_json(&protocol::api::Ticket { ticket })?.with_status(201))
             }
+            Request::Forge(request) => self.forge(request),
+            Request::Recheck { user } => {
+                self.session()?;
+                self.recheck(user)?;
+                Ok(Response::empty()?.with_status(202))
+            }
             Request::Callbacks { webhook_id, body } => self.callbacks(&webhook_id, &body),
+            Request::Artifact(request) => self.artifacts(request),
             #[cfg(feature = "fault-drill")]
             Request::Panic => {
                 store.drill()?;
@@ -235,7 +297,9 @@ impl Core {
     fn prompt(self: &Rc<Self>, prompt: NewPrompt) -> Result<PromptId, Error> {
         let store = self.store()?;
         let text = checked_prompt(&prompt.text)?;
-        let body = format!("{}:{:?}:{text}", prompt.author.id, prompt.mode);
+        let attachments = self.attachments(&prompt.attachments)?;
+        let body =
+            serde_json::to_string(&(prompt.author.id, prompt.mode, &prompt.attachments, &text))?;
         if let Some(id) = &prompt.client_request_id {
             if id.is_empty() || id.len() > 100 {
                 let message = "client_request_id is 1 to 100 characters";
@@ -247,6 +311,7 @@ impl Core {
                 Admission::Conflicting => return Err(Error::ConflictingRequest),
             }
         }
+        self.take_turn()?;
         let id = PromptId::from_random(random::bytes()?);
         let NewPrompt {
             author,
@@ -261,7 +326,7 @@ impl Core {
             text,
             source,
             mode,
-            attachments: Vec::new(),
+            attachments,
             client_request_id: client_request_id.clone(),
         });
         self.apply(input, None)?;
@@ -272,7 +337,15 @@ impl Core {
         Ok(id)
     }
 
-    fn apply(self: &Rc<Self>, input: Input, done: Option<&str>) -> Result<(), Error> {
+    /// Prompts come at most so fast. While the object is away its bucket fills anyway.
+    fn take_turn(&self) -> Result<(), Error> {
+        let mut bucket = self.prompts.get();
+        let taken = bucket.take(limits::PROMPTS, clock::now());
+        self.prompts.set(bucket);
+        taken.map_err(Error::RateLimited)
+    }
+
+    fn apply(self: &Rc<Self>, input: Input, done: Option<&Lease>) -> Result<(), Error> {
         self.step(self.session()?, input, done).map(|_| ())
     }
 
@@ -281,7 +354,7 @@ impl Core {
         self: &Rc<Self>,
         before: machine::State,
         input: Input,
-        done: Option<&str>,
+        done: Option<&Lease>,
     ) -> Result<machine::State, Error> {
         let mut state = before.clone();
         let context = self.context()?;
@@ -294,6 +367,7 @@ impl Core {
             .store()?
             .commit(&state, transition, done, context.now)?;
         self.hub().broadcast(committed);
+        self.tail.wake();
         self.perform_soon();
         Ok(state)
     }
@@ -360,8 +434,8 @@ fn summary_of(state: &machine::State) -> protocol::api::SessionSummary {
         created_at: state.created_at,
         updated_at: state.updated_at,
         pull_requests: state.pull_requests.clone(),
-        paused: false,
-        parent: None,
+        paused: state.paused,
+        parent: state.parent.clone(),
     }
 }
 

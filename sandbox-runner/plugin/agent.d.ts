@@ -1,5 +1,6 @@
 /** What the agent server calls of a plugin, as far as it is used here. */
 export type Plugin = (place: { directory: string }) => Promise<{
+  tool: Record<string, Tool>
   event(input: { event: Event }): Promise<void>
   "chat.message"(input: { sessionID: string }, output: { parts: Part[] }): Promise<void>
   "shell.env"(input: { sessionID?: string }, output: { env: Record<string, string> }): Promise<void>
@@ -8,6 +9,14 @@ export type Plugin = (place: { directory: string }) => Promise<{
   "tool.execute.after"(call: Call & { args: Record<string, unknown> }, output: { output?: unknown }): Promise<void>
   "experimental.chat.system.transform"(input: unknown, output: { system: string[] }): Promise<void>
 }>
+
+/** A tool of the plugin's own. The server requires all of its arguments of the model. */
+export interface Tool {
+  description: string
+  /** JSON schemas of the arguments. */
+  args: Record<string, { type: string; description: string }>
+  execute(args: Record<string, unknown>, context: { abort?: AbortSignal }): Promise<string>
+}
 
 interface Call {
   tool: string

@@ -1,15 +1,22 @@
-// Loaded into the agent server. It holds no secret, as nothing in the sandbox does, and is trusted
-// with none: what it tells the runner is parsed there like anything else from inside.
+// Loaded into the agent server. It holds no secret but those that the repository wants in its
+// sandboxes, and is trusted with no other: what it tells the runner is parsed there like anything else
+// from inside.
 //
 // - Commits which the agent makes itself are authored by whoever prompted, as the runner's own are.
+// - The agent can say how its pull requests are to be: see session/pull-request.js.
 // - Hooks of the deployment and of the repository are called: see README.md.
+// - Programs that the agent runs get the repository's variables: see session/variables.js.
 // - Writes wait until the workspace is up to date: see session/gate.js. All of an agent's tools come
 //   by here, sub-agents' too. The server's shell endpoint does not, and the runner does not use it.
+// - The agent has a tool more, which shows a file to whoever follows the session: see session/share.js.
 // - The runner is told after every tool that wrote, so that it can keep work in progress.
 
 import { Conversations } from "./session/conversations.js"
 import { Gate } from "./session/gate.js"
 import { Hooks } from "./session/hooks.js"
+import { pullRequest } from "./session/pull-request.js"
+import { shareFile } from "./session/share.js"
+import { Variables } from "./session/variables.js"
 import { places, writes } from "./session/writes.js"
 
 /** How long writes are gathered before the runner is told of them. */
@@ -38,6 +45,7 @@ export const Session = async ({ directory: workspace }) => {
   const conversations = new Conversations()
   const gate = new Gate({ gateway, workspace })
   void gate.follow()
+  const variables = new Variables({ gateway })
   // Not waited for: the first request need not be late for it.
   const loading = Hooks.load({ directory, workspace, commit })
 
@@ -72,6 +80,10 @@ export const Session = async ({ directory: workspace }) => {
   }
 
   return {
+    tool: {
+      pull_request: pullRequest((body) => gate.ask("pull-request", body)),
+      share_file: shareFile(gateway),
+    },
     event: async ({ event }) => {
       if (event.type === "session.created" || event.type === "session.updated") conversations.known(event.properties.info)
       if (event.type !== "session.idle") return
@@ -82,6 +94,7 @@ export const Session = async ({ directory: workspace }) => {
     },
     "chat.message": async ({ sessionID }, { parts }) => conversations.prompted(sessionID, parts),
     "shell.env": async ({ sessionID }, { env }) => {
+      Object.assign(env, await variables.get())
       // The user's folders, not the agent's own.
       const home = process.env.HOME
       env.XDG_CONFIG_HOME = `${home}/.config`

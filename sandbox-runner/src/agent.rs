@@ -18,6 +18,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use hyper::Method;
@@ -92,6 +94,22 @@ pub struct Agent {
     connections: Arc<Connections>,
 }
 
+/// What a prompt comes with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Enclosure {
+    /// Said to the agent besides the prompt's own text.
+    pub note: Option<String>,
+    pub pictures: Vec<Picture>,
+}
+
+/// A picture that the model sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    pub name: String,
+    pub media_type: String,
+    pub bytes: Vec<u8>,
+}
+
 /// Longest that a request may take. A request that was accepted while the agent was starting is
 /// never answered, so every one has an end.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -154,11 +172,27 @@ impl Agent {
         model: &Model,
         author: &GitIdentity,
     ) -> Result<(), AgentError> {
+        self.prompt_with(conversation, text, model, author, &Enclosure::default())
+            .await
+    }
+
+    /// The same, with files.
+    pub async fn prompt_with(
+        &self,
+        conversation: &ConversationId,
+        text: &str,
+        model: &Model,
+        author: &GitIdentity,
+        enclosure: &Enclosure,
+    ) -> Result<(), AgentError> {
         let path = format!("/session/{conversation}/prompt_async");
         let mut body = prompt_body(text, model.provider.as_str(), &model.name);
         if let Some(part) = body.pointer_mut("/parts/0") {
             // The plugin reads it, so that commits which the agent makes have their author.
             part["metadata"] = json!({ "author": author });
+        }
+        if let Some(parts) = body.pointer_mut("/parts").and_then(Value::as_array_mut) {
+            parts.extend(enclosure.parts());
         }
         self.call("prompt", Method::POST, &path, Some(&body))
             .await
@@ -280,6 +314,23 @@ impl Agent {
         self.connections
             .send(operation, request, REQUEST_TIMEOUT)
             .await
+    }
+}
+
+impl Enclosure {
+    fn parts(&self) -> impl Iterator<Item = Value> {
+        let note = self.note.iter();
+        let note = note.map(|note| json!({ "type": "text", "text": note, "synthetic": true }));
+        let pictures = self.pictures.iter().map(|picture| {
+            let bytes = STANDARD.encode(&picture.bytes);
+            json!({
+                "type": "file",
+                "mime": picture.media_type,
+                "filename": picture.name,
+                "url": format!("data:{};base64,{bytes}", picture.media_type),
+            })
+        });
+        note.chain(pictures)
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `/llm/{anthropic,openai}/v1/…` | the provider, with the runner's key |
 //! | `/llm/warmup/v1/chat/completions` | nobody: a fixed answer |
 //! | `/git/{owner}/{name}.git/…` | the forge, with a token for that repository |
+//! | `/workspace/variables` | nobody: secrets that are meant to be in this sandbox |
 //! | `/workspace/…` | nobody: the runner itself, see [`Gate`] |
 
 pub mod billing;
@@ -26,6 +27,8 @@ mod listener;
 mod model;
 mod names;
 mod push;
+mod secrets;
+mod share;
 mod usage;
 mod workspace;
 
@@ -54,7 +57,10 @@ use egress::{Egress, Way};
 use forward::refuse;
 use ledger::{ContactKind, Ledger};
 use names::Names;
-pub use workspace::{Gate, Wait};
+pub use secrets::SecretSource;
+use secrets::Vault;
+pub use share::{Offer, Offered, Offers};
+pub use workspace::{Gate, Wait, Wish};
 
 /// What one sandbox may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +104,7 @@ pub struct Gateway {
     outside: Arc<Outside>,
     egress: Arc<Egress>,
     billing: Arc<Billing>,
+    secrets: SecretSource,
 }
 
 /// One sandbox's gateway at work. Dropping it takes no new connections, and ends those to hosts.
@@ -141,6 +148,7 @@ struct Caller {
     model_memory: Arc<Semaphore>,
     ledger: Arc<Ledger>,
     gate: Arc<Gate>,
+    vault: Arc<Vault>,
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -169,6 +177,7 @@ impl Gateway {
             }),
             egress: Arc::new(Egress::system(BTreeSet::new())),
             billing: Arc::default(),
+            secrets: secrets::none(),
         })
     }
 
@@ -186,6 +195,11 @@ impl Gateway {
         }
     }
 
+    /// Without a source, no repository has secrets.
+    pub fn with_secrets(self, secrets: SecretSource) -> Self {
+        Self { secrets, ..self }
+    }
+
     /// Serves one sandbox until the result is dropped.
     pub fn serve(&self, policy: GatewayPolicy, ports: Ports) -> Serving {
         let Ports {
@@ -197,15 +211,23 @@ impl Gateway {
         let (ledger, gate) = (Arc::new(Ledger::default()), Arc::new(Gate::default()));
         let allowed = Arc::new(policy.egress.clone());
         let names = Arc::new(Names::new(Arc::clone(&allowed), Arc::clone(&ledger)));
+        let session = match &policy.access {
+            Access::Image | Access::Pool => None,
+            Access::Session { session, .. } => Some(session.clone()),
+        };
+        let vault = Arc::new(Vault::new(Arc::clone(&self.secrets), session));
         let way = Arc::new(Way::new(
             Arc::clone(&self.egress),
             allowed,
             Arc::clone(&names),
             Arc::clone(&ledger),
+            Arc::clone(&vault),
         ));
-        let router = self.router(policy, Arc::clone(&ledger), Arc::clone(&gate));
+        let (ahead, told) = (Arc::clone(&vault), Arc::clone(&gate));
+        let router = self.router(policy, Arc::clone(&ledger), told, vault);
         let (open, closed) = oneshot::channel();
         let mut tasks = JoinSet::new();
+        tasks.spawn(async move { ahead.prefetch().await });
         tasks.spawn(answer_all(listener::Bounded::new(gateway), router, closed));
         tasks.spawn(async move { names.serve(questions).await });
         tasks.spawn(Arc::clone(&way).serve_http(http));
@@ -218,7 +240,13 @@ impl Gateway {
         }
     }
 
-    fn router(&self, policy: GatewayPolicy, ledger: Arc<Ledger>, gate: Arc<Gate>) -> Router {
+    fn router(
+        &self,
+        policy: GatewayPolicy,
+        ledger: Arc<Ledger>,
+        gate: Arc<Gate>,
+        vault: Arc<Vault>,
+    ) -> Router {
         let purpose = match &policy.access {
             Access::Image | Access::Pool => Purpose::Image,
             Access::Session { session, .. } => Purpose::Session {
@@ -238,6 +266,7 @@ impl Gateway {
             model_memory: Arc::new(Semaphore::new(model::MEMORY as usize)),
             ledger,
             gate,
+            vault,
         };
         Router::new().fallback(answer).with_state(caller)
     }
@@ -334,6 +363,9 @@ async fn answer(State(caller): State<Caller>, request: Request) -> Response {
     }
     if let Some(path) = path.strip_prefix("/git/") {
         return forge::answer(&caller, path, request).await;
+    }
+    if path == "/workspace/variables" {
+        return workspace::variables(&caller.vault).await;
     }
     if let Some(path) = path.strip_prefix("/workspace/")
         && caller.policy.access != Access::Image

@@ -1,29 +1,36 @@
 //! Git for a session's work: bring the workspace up to date, commit, push, keep work in progress.
 //!
 //! Every git runs inside the sandbox, since a hostile repository's hooks, filters and settings
-//! are programs. Credentials are added by the gateway, which lets this sandbox push to one branch.
+//! are programs. Credentials are added by the gateway, which lets this sandbox push to the session's
+//! own branches.
 
+mod branches;
+mod marks;
 pub mod message;
 mod numstat;
 mod progress;
+mod publication;
 mod sync;
 
 use std::time::Duration;
 
 use protocol::SandboxId;
-use protocol::command::GitIdentity;
 use protocol::event::{FileChange, Repository};
 
 use crate::init::wire::{ExecSpec, Exit, GATEWAY_PORT};
 use crate::sandbox::channel::{ChannelError, Exec, ExecOutput};
 use crate::sandbox::{SandboxBackend, SandboxError};
+pub use marks::Marks;
 pub use progress::{BundleError, Restored};
+pub use publication::{Publication, Published};
 pub use sync::{Looked, Synchronised};
 
 /// Long enough to look through a large working tree on a busy machine.
 const LOCAL: Duration = Duration::from_secs(120);
 /// Long enough to move a large history.
 const REMOTE: Duration = Duration::from_secs(300);
+/// Where a workspace has the commit of another session that its own is a fork of.
+const FORKED: &str = "refs/agent/forked";
 /// Most of git's own words in an error.
 const MAX_COMPLAINT: usize = 600;
 
@@ -72,82 +79,18 @@ pub struct Workspace<'a> {
     pub repository: &'a Repository,
 }
 
-/// What [`Workspace::publish`] is to do.
-pub struct Publication<'a> {
-    pub message: &'a str,
-    pub author: &'a GitIdentity,
-    pub committer: &'a GitIdentity,
-    pub work_branch: &'a str,
-    /// What the work branch is known to be at the forge.
-    pub pushed: Option<&'a str>,
-    /// The newest commit of the branch that the work started from.
-    pub base: &'a str,
-    /// Whether what is pushed may be missing in the workspace: it must not be lost by this push.
-    pub behind: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Published {
-    pub commit: String,
-    /// Against the merge base with the branch that the work started from.
-    pub files: Vec<FileChange>,
-}
-
 impl Workspace<'_> {
-    /// Commits what changed and pushes it, with whatever the agent committed by itself.
-    /// `None` when there is nothing new.
-    pub async fn publish(&self, work: &Publication<'_>) -> Result<Option<Published>, GitError> {
-        self.git(&["add", "--all"]).text().await?;
-        let staged = self.git(&["diff", "--cached", "--quiet"]).exit().await?;
-        if staged == Exit::Code(1) {
-            self.git(&[
-                "commit",
-                "--quiet",
-                "--no-verify",
-                "--cleanup=whitespace",
-                "--file=-",
-            ])
-            .input(work.message)
-            .env("GIT_AUTHOR_NAME", &work.author.name)
-            .env("GIT_AUTHOR_EMAIL", &work.author.email)
-            .env("GIT_COMMITTER_NAME", &work.committer.name)
-            .env("GIT_COMMITTER_EMAIL", &work.committer.email)
-            .text()
-            .await?;
-        }
-        let commit = self.head().await?;
-        let known = if work.behind { None } else { work.pushed };
-        if commit == known.unwrap_or(work.base) {
-            return Ok(None);
-        }
-        if let Some(pushed) = work.pushed.filter(|_| work.behind)
-            && !self.is_ancestor(pushed, &commit).await?
-        {
-            return Err(GitError::Behind(pushed.to_owned()));
-        }
-        // The lease lets an agent amend its own commits, and nobody lose theirs.
-        let target = heads(work.work_branch);
-        let lease = format!(
-            "--force-with-lease={target}:{}",
-            work.pushed.unwrap_or_default()
-        );
-        let refspec = format!("{commit}:{target}");
-        self.git(&["push", "--no-verify", &lease, &self.remote(), &refspec])
-            .within(REMOTE)
-            .text()
-            .await?;
-        // What is pushed is pushed: a list that cannot be made is no failure of it.
-        let files = self
-            .changes(work.base, &commit)
-            .await
-            .unwrap_or_else(|error| {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a push has no list of files"
-                );
-                Vec::new()
-            });
-        Ok(Some(Published { commit, files }))
+    /// Notes that the work so far is another session's.
+    pub async fn fork(&self) -> Result<(), GitError> {
+        let noting = self.git(&["update-ref", FORKED, "HEAD"]);
+        noting.text().await.map(drop)
+    }
+
+    /// Whether a commit is the one with which another session's work ended. It is not this one's.
+    async fn is_forked(&self, commit: &str) -> Result<bool, GitError> {
+        let forked = self.git(&["rev-parse", "--verify", "--quiet", FORKED]);
+        let output = forked.run().await?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim() == commit)
     }
 
     async fn changes(&self, base: &str, commit: &str) -> Result<Vec<FileChange>, GitError> {

@@ -5,6 +5,7 @@
 //! - `order`: images that the Worker asks for, and `delivery`: how it is told of them.
 //! - `build`: the making of one, in sandboxes of its own (`site`); `ground`: what it is made of.
 //! - `recipe`: what is run in it; `packages`, `runtime`: what else an environment is to hold.
+//! - `sharing`: images of other runners, from the depot.
 //! - `shelf`: which one is the newest; `log`: what was printed.
 //!
 //! An image is a clone, its set-up, and one run of its build and tests. A failed clone is a failed
@@ -30,6 +31,7 @@ use self::ground::RECIPE;
 use self::shelf::Shelf;
 use crate::clock;
 use crate::gateway::Gateway;
+use crate::layer::depot::Depot;
 use crate::layer::{LayerError, LayerId, LayerStore};
 use crate::metrics::METRICS;
 use crate::sandbox::channel::ChannelError;
@@ -47,6 +49,7 @@ pub(crate) mod order;
 mod packages;
 mod recipe;
 mod runtime;
+mod sharing;
 mod shelf;
 mod site;
 mod size;
@@ -162,6 +165,7 @@ struct Workshop {
     layers: LayerStore,
     gateway: Arc<Gateway>,
     system: System,
+    depot: Option<Arc<Depot>>,
     turns: Mutex<HashMap<Base, Turn>>,
     /// Orders that are carried out at a time. A session that waits for its image does not wait for
     /// these as well.
@@ -182,6 +186,7 @@ impl Images {
         layers: LayerStore,
         gateway: Arc<Gateway>,
         system: System,
+        depot: Option<Arc<Depot>>,
     ) -> Self {
         Self {
             workshop: Arc::new(Workshop {
@@ -190,6 +195,7 @@ impl Images {
                 layers,
                 gateway,
                 system,
+                depot,
                 turns: Mutex::default(),
                 places: Semaphore::new(PLACES),
             }),
@@ -226,7 +232,7 @@ impl Images {
         self.made.notified().await;
     }
 
-    /// Makes an image unless there is one by now. What an environment is to hold only its orders
+    /// Makes an image unless there is one by now, here or in the depot. What an environment is to hold only its orders
     /// say, so this is for the repository's own.
     pub async fn build(&self, base: &Base) -> Result<Image, ImageError> {
         let (workshop, base) = (Arc::clone(&self.workshop), base.clone());
@@ -257,6 +263,9 @@ impl Workshop {
         if let Some(image) = self.newest(base)? {
             return Ok(image);
         }
+        if let Some(image) = self.fetch(base).await? {
+            return Ok(image);
+        }
         if let Some(environment) = &base.environment {
             return Err(ImageError::NoEnvironment(environment.clone()));
         }
@@ -276,7 +285,10 @@ impl Workshop {
     async fn order(&self, order: &BuildImage, log: &Log) -> Result<Made, ImageError> {
         let turn = self.turn(&order.base);
         let _turn = turn.lock().await;
-        let known = self.newest(&order.base)?;
+        let known = match self.newest(&order.base)? {
+            Some(known) => Some(known),
+            None => self.fetch(&order.base).await?,
+        };
         if let Some(known) = &known
             && known.id == order.image
         {
@@ -311,7 +323,9 @@ impl Workshop {
             // The log first: an image that is found has one.
             Ok(Made::Ready(image)) => {
                 self.shelf.put_log(build.base, &text)?;
-                return self.shelf.put(image).and(made);
+                self.shelf.put(image)?;
+                self.share(image);
+                return made;
             }
             Ok(Made::Unchanged(_)) => Ok(()),
             Err(_) => self.shelf.put_failure(build.base, &text),

@@ -9,9 +9,11 @@
 //! - [`session`]: one task for each sandbox, from its start to its end.
 //! - [`pool`]: sandboxes that are ready before anybody asks.
 //! - [`image`] and [`layer`]: a repository at a commit with warm caches.
-//! - [`collector`]: removes what nothing starts from any more.
+//! - [`collector`]: removes what nothing starts from any more. [`courier`]: brings to the depot what
+//!   other runners go on from, and fetches it there.
 //! - [`sandbox`]: the isolated process tree; [`init`] is what runs as its first process.
 //! - [`agent`]: drives the agent server inside, and turns what it says into reports.
+//! - [`artifact`]: files that come with prompts, and files that the agent shares.
 //! - [`git`]: commits and pushes, inside the sandbox.
 //! - [`gateway`]: adds the credentials that no sandbox holds, outside of it.
 //! - [`callback`]: reports out, in order, until the session holds them. [`worker`] signs them.
@@ -19,11 +21,13 @@
 //! - [`register`]: offers this runner to the Worker, and asks it for git credentials.
 
 pub mod agent;
+pub mod artifact;
 pub mod callback;
 mod cause;
 mod clock;
 pub mod collector;
 pub mod config;
+pub mod courier;
 #[cfg(test)]
 mod fixture;
 pub mod gateway;

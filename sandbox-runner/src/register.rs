@@ -1,13 +1,13 @@
 //! Offers this runner to the Worker, again and again, so that the Worker knows it is there; and
-//! asks the Worker for git credentials.
+//! asks the Worker for git credentials and repositories' secrets.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::RunnerId;
-use protocol::callback::{Credentials, REGISTRATION_MS, Register, Registered};
+use protocol::callback::{Credentials, REGISTRATION_MS, Register, Registered, Secrets};
 
-use crate::gateway::{CredentialSource, CredentialsError};
+use crate::gateway::{CredentialSource, CredentialsError, SecretSource};
 use crate::image::Images;
 use crate::pool::Pool;
 use crate::session::Sessions;
@@ -24,6 +24,7 @@ pub struct Registration {
     pub sessions: Sessions,
     pub images: Arc<Images>,
     pub pool: Arc<Pool>,
+    pub depot: bool,
 }
 
 impl Registration {
@@ -41,6 +42,7 @@ impl Registration {
             version: protocol::VERSION.to_owned(),
             images,
             warm: self.pool.listed(),
+            depot: self.depot,
         }
     }
 }
@@ -86,6 +88,17 @@ pub fn credentials(worker: Worker) -> CredentialSource {
         Box::pin(async move {
             let credentials: Credentials = worker.call("/runner/credentials", &request).await?;
             Ok::<_, CredentialsError>(credentials)
+        })
+    })
+}
+
+/// What a session's repository keeps secret.
+pub fn secrets(worker: Worker) -> SecretSource {
+    Arc::new(move |request| {
+        let worker = worker.clone();
+        Box::pin(async move {
+            let secrets: Secrets = worker.call("/runner/secrets", &request).await?;
+            Ok::<_, CredentialsError>(secrets)
         })
     })
 }

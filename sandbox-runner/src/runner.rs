@@ -10,15 +10,17 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::agent::launch;
+use crate::artifact::parcel::{ParcelError, Parcels};
 use crate::clock;
 use crate::collector::Collector;
 use crate::config::Config;
+use crate::courier::Courier;
 use crate::gateway::egress::Egress;
 use crate::gateway::{Gateway, GatewayError};
 use crate::image::{self, Images, System};
 use crate::layer::depot::{Depot, DepotError};
 use crate::pool::Pool;
-use crate::register::{Registration, credentials, keep_registered};
+use crate::register::{Registration, credentials, keep_registered, secrets};
 use crate::sandbox::doctor::{self, DoctorError, Machine};
 use crate::sandbox::namespaces::{Namespaces, NamespacesConfig, SetupError, Tool};
 use crate::sandbox::{SandboxBackend as _, SandboxError};
@@ -72,6 +74,8 @@ pub enum RunnerError {
     },
     #[error("failed to prepare for work in progress")]
     Progress(#[source] KeepError),
+    #[error("failed to prepare for shared files")]
+    Parcels(#[source] ParcelError),
     #[error("failed to wait for signals")]
     Signals(#[source] io::Error),
     #[error("the server ended")]
@@ -102,25 +106,31 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
     let gateway = gateway
         .map_err(RunnerError::Gateway)?
         .with_egress(Egress::system(config.internal_hosts.clone()))
+        .with_secrets(secrets(worker.clone()))
         .with_billing(config.billing.clone());
     let gateway = Arc::new(gateway);
+    let depot = config.depot.as_ref().map(Depot::open);
+    let depot = depot.transpose().map_err(RunnerError::Depot)?.map(Arc::new);
     let images = Arc::new(Images::new(
         backend.images(),
         backend.clone(),
         backend.layers().clone(),
         Arc::clone(&gateway),
         System::read(),
+        depot.clone(),
     ));
-    let depot = config.depot.as_ref().map(Depot::open);
-    let depot = depot.transpose().map_err(RunnerError::Depot)?;
+    let courier = Courier::new(Arc::clone(&store), backend.layers().clone(), depot.clone());
+    let courier = Arc::new(courier);
     let collector = Collector {
         backend: backend.clone(),
         images: Arc::clone(&images),
         store: Arc::clone(&store),
         layers: backend.layers().clone(),
-        depot: depot.map(Arc::new),
+        depot,
     };
 
+    let parcels = Parcels::open(config.state_dir.join("artifacts"), worker.clone());
+    let parcels = Arc::new(parcels.map_err(RunnerError::Parcels)?);
     let progress = Drawer::open(config.state_dir.join("wip")).map_err(RunnerError::Progress)?;
 
     let (sessions, supervisor) = sessions();
@@ -145,6 +155,8 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         images,
         gateway,
         progress: Arc::new(progress),
+        courier: Arc::clone(&courier),
+        parcels: Arc::clone(&parcels),
         agent_binary: agent_binary(&config.opencode_bin),
         committer: config.committer.clone(),
     });
@@ -157,8 +169,11 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         sessions: sessions.clone(),
         images: Arc::clone(&machinery.images),
         pool: Arc::clone(&pool),
+        depot: courier.has_depot(),
     };
+    let carrying = tokio::spawn(courier.run());
     let collecting = tokio::spawn(collector.run());
+    let delivering = tokio::spawn(async move { parcels.run().await });
     let registering = tokio::spawn(keep_registered(worker, registration));
     let commands = Commands {
         keys: config.keys.clone(),
@@ -181,7 +196,9 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    carrying.abort();
     collecting.abort();
+    delivering.abort();
     registering.abort();
     tracing::info!("stopping; sandboxes live on");
     Ok(())

@@ -21,6 +21,7 @@ pub(crate) use self::identity::boot_id;
 use self::limits::Limits;
 use self::record::SandboxRecord;
 use crate::init::wire::{ExecSpec, Exit, Signal, SpawnSpec};
+use crate::layer::squash::SquashError;
 use crate::layer::{LayerError, LayerId};
 
 pub mod cgroup;
@@ -161,6 +162,8 @@ pub enum SandboxError {
     Channel(#[from] ChannelError),
     #[error(transparent)]
     Layer(#[from] LayerError),
+    #[error("failed to join the sandbox's layers")]
+    Join(#[from] SquashError),
     #[error("failed to move {path} to the trash")]
     Discard {
         path: PathBuf,

@@ -6,8 +6,11 @@
 //! - `actor`: the task that feeds the machine, records what it says, and does what it wants.
 //! - `provision`: from a start command to an agent that answers.
 //! - `driver`: calls to the agent that must not pass one another.
+//! - `resumption`: what an agent is told that goes on with an interrupted prompt.
 //! - `publication`: the work of a turn, committed and pushed.
+//! - `sharing`: files that the agent shows to its session.
 //! - `keeping`: the files, kept as a snapshot.
+//! - `line`: a session's sandboxes, one at a time.
 //! - `limits`: tells which limits a sandbox meets.
 //! - [`progress`]: work that is not pushed yet, kept outside of the sandbox.
 //! - `upkeep`: what is done to a sandbox besides.
@@ -19,10 +22,13 @@ mod actor;
 mod driver;
 mod keeping;
 mod limits;
+mod line;
 mod machine;
 pub mod progress;
 mod provision;
 mod publication;
+mod resumption;
+mod sharing;
 mod upkeep;
 
 use std::collections::{BTreeSet, HashMap};
@@ -34,6 +40,8 @@ use protocol::{RunnerId, SandboxId};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
+use crate::artifact::parcel::Parcels;
+use crate::courier::Courier;
 use crate::gateway::Gateway;
 use crate::image::Images;
 use crate::image::order::Orders;
@@ -43,6 +51,7 @@ use crate::sandbox::SandboxBackend;
 use crate::store::{Store, StoreError, StoredSandbox};
 use crate::worker::Worker;
 use actor::Actor;
+use line::{Line, Lines};
 use progress::Keep;
 pub(crate) use provision::{Begun, ProvisionError, begin_agent, connect, spec};
 
@@ -61,6 +70,10 @@ pub struct Machinery {
     pub gateway: Arc<Gateway>,
     /// Where work in progress is kept.
     pub progress: Arc<dyn Keep>,
+    /// Brings what is kept to the depot, and fetches it.
+    pub courier: Arc<Courier>,
+    /// Where files are kept that agents share.
+    pub parcels: Arc<Parcels>,
     /// The agent's executable inside a sandbox.
     pub agent_binary: String,
     pub committer: GitIdentity,
@@ -143,6 +156,7 @@ impl Supervisor {
     ) -> Result<(), StoreError> {
         let mut tasks = JoinSet::new();
         let mut wakers: HashMap<SandboxId, Arc<Notify>> = HashMap::new();
+        let mut lines = Lines::default();
         let images = Arc::new(Notify::new());
         let stored = machinery.store.sandboxes()?;
         sweep(&machinery, &stored).await?;
@@ -155,14 +169,21 @@ impl Supervisor {
         let builder = tokio::spawn(orders.run());
         let keeper = tokio::spawn(Arc::clone(&shop.pool).run());
         for sandbox in stored {
-            self.begin(&shop, sandbox, Origin::Recorded, &mut tasks, &mut wakers);
+            let line = lines.enter(&sandbox.start);
+            let begun = (sandbox, Origin::Recorded, line);
+            self.begin(&shop, begun, &mut tasks, &mut wakers);
         }
         loop {
             tokio::select! {
                 wake = self.wakes.recv() => match wake {
                     Some(Wake::Start(start)) => {
+                        // A start that comes again, or one that was read at the start-up.
+                        if wakers.contains_key(&start.sandbox) {
+                            continue;
+                        }
+                        let line = lines.enter(&start);
                         let stored = StoredSandbox { start: *start, state: None };
-                        self.begin(&shop, stored, Origin::New, &mut tasks, &mut wakers);
+                        self.begin(&shop, (stored, Origin::New, line), &mut tasks, &mut wakers);
                     }
                     Some(Wake::Sandbox(sandbox)) => {
                         if let Some(waker) = wakers.get(&sandbox) {
@@ -175,6 +196,7 @@ impl Supervisor {
                 Some(ended) = tasks.join_next() => match ended {
                     Ok(sandbox) => {
                         wakers.remove(&sandbox);
+                        lines.remove(&sandbox);
                         self.held().remove(&sandbox);
                         shop.pool.sessions_hold(wakers.len());
                     }
@@ -190,20 +212,16 @@ impl Supervisor {
     fn begin(
         &self,
         shop: &Shop,
-        stored: StoredSandbox,
-        origin: Origin,
+        (stored, origin, line): (StoredSandbox, Origin, Line),
         tasks: &mut JoinSet<SandboxId>,
         wakers: &mut HashMap<SandboxId, Arc<Notify>>,
     ) {
         let sandbox = stored.start.sandbox.clone();
-        // A start that comes again, or one that was read at the start-up and is told now.
-        if !self.held().insert(sandbox.clone()) {
-            return;
-        }
+        self.held().insert(sandbox.clone());
         let waker = Arc::new(Notify::new());
         wakers.insert(sandbox, Arc::clone(&waker));
         shop.pool.sessions_hold(wakers.len());
-        tasks.spawn(serve(shop.clone(), stored, origin, waker));
+        tasks.spawn(serve(shop.clone(), stored, origin, waker, line));
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, BTreeSet<SandboxId>> {
@@ -231,10 +249,18 @@ async fn serve(
     mut stored: StoredSandbox,
     mut origin: Origin,
     waker: Arc<Notify>,
+    line: Line,
 ) -> SandboxId {
     let sandbox = stored.start.sandbox.clone();
     loop {
-        let outcome = match Actor::new(&shop.machinery, &shop.pool, &stored, Arc::clone(&waker)) {
+        let actor = Actor::new(
+            &shop.machinery,
+            &shop.pool,
+            &stored,
+            Arc::clone(&waker),
+            line.clone(),
+        );
+        let outcome = match actor {
             Ok(actor) => actor.run(origin).await,
             Err(error) => Err(error),
         };

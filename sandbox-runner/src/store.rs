@@ -127,14 +127,15 @@ impl Store {
             .query_row("pragma user_version", [], |row| row.get(0))
             .map_err(StoreError::Open)?;
         let steps: &[&str] = match version {
-            0 => &[SCHEMA, warm::SCHEMA, snapshot::SCHEMA],
-            1 => &[warm::SCHEMA, snapshot::SCHEMA],
-            2 => &[],
+            0 => &[SCHEMA, warm::SCHEMA, snapshot::SCHEMA, snapshot::DETAILS],
+            1 => &[warm::SCHEMA, snapshot::SCHEMA, snapshot::DETAILS],
+            2 => &[snapshot::DETAILS],
+            3 => &[],
             _ => return Err(StoreError::Newer),
         };
         connection
             .execute_batch(&format!(
-                "begin;{}pragma user_version = 2;commit;",
+                "begin;{}pragma user_version = 3;commit;",
                 steps.concat()
             ))
             .map_err(StoreError::Open)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use protocol::signature::{Keys, Signed};
-use reqwest::{Client, Method, StatusCode, Url, header};
+use reqwest::{Client, Method, Response, StatusCode, Url, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -25,6 +25,8 @@ pub enum WorkerError {
     Transport(#[source] reqwest::Error),
     #[error("the Worker answered {status}: {body}")]
     Refused { status: StatusCode, body: String },
+    #[error("the Worker's answer is longer than {limit} bytes")]
+    TooLong { limit: usize },
     #[error("the Worker's answer cannot be read")]
     Decode(#[source] serde_json::Error),
 }
@@ -83,6 +85,41 @@ impl Worker {
 
     /// Posts to an absolute address with a new webhook id, whatever the answer.
     pub async fn post(&self, url: &str, body: Vec<u8>) -> Result<Answer, WorkerError> {
+        let response = self
+            .send(Method::POST, url, body, "application/json")
+            .await?;
+        Answer::read(response, usize::MAX).await
+    }
+
+    /// Posts a file to a path of the Worker, whatever the answer.
+    pub async fn deliver(&self, path: &str, file: Vec<u8>) -> Result<Answer, WorkerError> {
+        let url = format!("{}{path}", self.url);
+        let kind = "application/octet-stream";
+        let response = self.send(Method::POST, &url, file, kind).await?;
+        Answer::read(response, usize::MAX).await
+    }
+
+    /// Gets what is at an absolute address, if it has at most `limit` bytes. It has to be the Worker's:
+    /// the signature is for nobody else.
+    pub async fn get(&self, url: &str, limit: usize) -> Result<Answer, WorkerError> {
+        if !url
+            .strip_prefix(&self.url)
+            .is_some_and(|path| path.starts_with('/'))
+        {
+            return Err(WorkerError::Address);
+        }
+        let kind = "application/octet-stream";
+        let response = self.send(Method::GET, url, Vec::new(), kind).await?;
+        Answer::read(response, limit).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        body: Vec<u8>,
+        kind: &'static str,
+    ) -> Result<Response, WorkerError> {
         let url = Url::parse(url).map_err(|_| WorkerError::Address)?;
         let path = match url.query() {
             Some(query) => format!("{}?{query}", url.path()),
@@ -90,30 +127,20 @@ impl Worker {
         };
         let id = format!("msg_{:032x}", u128::from_be_bytes(clock::random()));
         let signed = Signed {
-            method: "POST",
+            method: method.as_str(),
             path: &path,
             body: &body,
         };
         let signature = self.keys.sign_request(&id, clock::now(), signed);
         let mut request = self
             .client
-            .request(Method::POST, url)
-            .header(header::CONTENT_TYPE, "application/json");
+            .request(method, url)
+            .header(header::CONTENT_TYPE, kind);
         for (name, value) in signature.headers() {
             request = request.header(name, value);
         }
-        let response = request
-            .body(body)
-            .send()
-            .await
-            .map_err(WorkerError::Transport)?;
-        let status = response.status();
-        let body = response
-            .bytes()
-            .await
-            .map_err(WorkerError::Transport)?
-            .to_vec();
-        Ok(Answer { status, body })
+        let sent = request.body(body).send().await;
+        sent.map_err(WorkerError::Transport)
     }
 
     async fn call_raw(&self, path: &str, body: &impl Serialize) -> Result<Vec<u8>, WorkerError> {
@@ -128,6 +155,19 @@ impl Worker {
 }
 
 impl Answer {
+    /// Reads a body to its end, however long its sender says it is.
+    async fn read(mut response: Response, limit: usize) -> Result<Self, WorkerError> {
+        let status = response.status();
+        let mut body = Vec::new();
+        while let Some(piece) = response.chunk().await.map_err(WorkerError::Transport)? {
+            if status.is_success() && body.len() + piece.len() > limit {
+                return Err(WorkerError::TooLong { limit });
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(Self { status, body })
+    }
+
     pub fn refusal(&self) -> WorkerError {
         let body: String = String::from_utf8_lossy(&self.body)
             .chars()

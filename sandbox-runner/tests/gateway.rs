@@ -83,7 +83,7 @@ async fn a_push_elsewhere_is_refused_with_words_that_git_shows() {
         &["push", "origin", ":refs/heads/main"],
     ] {
         let shown = git(&copy, arguments).await.unwrap_err();
-        let reason = format!("only {BRANCH} may be pushed from this sandbox");
+        let reason = format!("only {BRANCH} and {BRANCH}-<topic> may be pushed from this sandbox");
         assert!(shown.contains(&reason), "{arguments:?}: {shown}");
         assert_eq!(git(&site.bare, &["for-each-ref"]).await.unwrap(), before);
     }
@@ -344,6 +344,7 @@ async fn a_session_that_has_spent_its_budget_is_told_so_in_the_providers_way() {
     );
     let message = answer["error"]["message"].as_str().unwrap();
     assert!(message.contains("SESSION_BUDGET_USD"), "{message}");
+    assert_eq!(gateway.serving.ledger().exhausted().await, message);
 
     let (status, answer) = gateway
         .post("/llm/openai/v1/responses", &[], r#"{"model":"free"}"#)

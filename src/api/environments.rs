@@ -1,14 +1,14 @@
 //! Environments of a repository: asked for by specification, told about, deleted.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::api::{self, CreateEnvironment, EnvironmentList, EnvironmentStatus, ImageState};
 use protocol::image::{Base, EnvironmentName, Specification};
-use worker::Env;
 
-use super::{Caller, read_json};
+use super::Caller;
+use super::extract::{Input, Path};
+use crate::auth::policy::Action;
 use crate::database::environments::{Environment, Member};
 use crate::database::images::{Row, Wish};
 use crate::error::Error;
@@ -22,20 +22,20 @@ const MAX_MEMBERS: usize = 50;
 /// one that failed tried again; another specification is built.
 #[worker::send]
 pub async fn create(
-    State(env): State<Env>,
+    caller: Caller,
     Path((owner, name)): Path<(String, String)>,
-    request: Request,
+    Input(wanted): Input<CreateEnvironment>,
 ) -> Result<Response, Error> {
-    let (parts, body) = request.into_parts();
-    let caller = Caller::of(env, &parts).await?;
-    let (repository, branch) = caller.repository(&owner, &name).await?;
+    let (repository, branch) = caller
+        .repository(&owner, &name, Action::ManageImages)
+        .await?;
     let CreateEnvironment {
         name,
         runtime,
         packages,
         setup,
         members,
-    } = read_json(body).await?;
+    } = wanted;
     let specification = Specification {
         runtime,
         packages,
@@ -111,18 +111,15 @@ async fn find_members(caller: &Caller, logins: &[String]) -> Result<Vec<Member>,
     if logins.is_empty() {
         return Ok(Vec::new());
     }
-    let token = database::users::github_token(&caller.database, caller.person.id)
-        .await?
-        .ok_or(Error::LinkBroken)?;
+    let github = &caller.github;
     let mut members: Vec<Member> = Vec::new();
     for login in logins {
         let found = match is_login(login) {
-            true => caller.github.account(&token, login).await,
-            false => Ok(None),
-        };
-        let found = match found {
-            Err(error) if error.status() == Some(401) => return Err(Error::LinkBroken),
-            found => found?,
+            true => {
+                let ask = async |token: &str| github.account(token, login).await;
+                github.as_user(caller.person.id, ask).await?
+            }
+            false => None,
         };
         let Some((id, login)) = found else {
             let message = format!("there is no {login:?} on GitHub: members are GitHub logins");
@@ -175,13 +172,10 @@ async fn describe(caller: &Caller, environment: &Environment) -> Result<api::Env
 /// `GET /api/repositories/{owner}/{name}/environments`
 #[worker::send]
 pub async fn list(
-    State(env): State<Env>,
+    caller: Caller,
     Path((owner, name)): Path<(String, String)>,
-    request: Request,
 ) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::of(env, &parts).await?;
-    let (repository, _) = caller.repository(&owner, &name).await?;
+    let (repository, _) = caller.repository(&owner, &name, Action::View).await?;
     let mut environments = Vec::new();
     for environment in database::environments::list(&caller.database, &repository).await? {
         if environment.is_open_to(&caller.person) {
@@ -194,13 +188,10 @@ pub async fn list(
 /// `GET /api/repositories/{owner}/{name}/environments/{environment}`
 #[worker::send]
 pub async fn show(
-    State(env): State<Env>,
+    caller: Caller,
     Path((owner, name, environment)): Path<(String, String, String)>,
-    request: Request,
 ) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::of(env, &parts).await?;
-    let environment = find(&caller, &owner, &name, &environment).await?;
+    let environment = find(&caller, &owner, &name, &environment, Action::View).await?;
     Ok(Json(describe(&caller, &environment).await?).into_response())
 }
 
@@ -208,13 +199,11 @@ pub async fn show(
 /// it go on.
 #[worker::send]
 pub async fn remove(
-    State(env): State<Env>,
+    caller: Caller,
     Path((owner, name, environment)): Path<(String, String, String)>,
-    request: Request,
 ) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::of(env, &parts).await?;
-    let environment = find(&caller, &owner, &name, &environment).await?;
+    let action = Action::ManageImages;
+    let environment = find(&caller, &owner, &name, &environment, action).await?;
     let (database, repository) = (&caller.database, &environment.base.repository);
     database::bases::forget_environment(database, repository, &environment.name).await?;
     database::images::forget_environment(database, repository, &environment.name).await?;
@@ -227,8 +216,9 @@ async fn find(
     owner: &str,
     name: &str,
     environment: &str,
+    action: Action,
 ) -> Result<Environment, Error> {
-    let (repository, _) = caller.repository(owner, name).await?;
+    let (repository, _) = caller.repository(owner, name, action).await?;
     let name = EnvironmentName::parse(environment).map_err(|_| Error::NotFound("environment"))?;
     caller.environment(&repository, &name).await
 }

@@ -3,8 +3,6 @@
 //! Images of an environment are shown to those who may use it.
 
 use axum::Json;
-use axum::body::Body;
-use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use protocol::ImageId;
@@ -12,10 +10,11 @@ use protocol::api::{ImageList, ImageLog, RequestImage, RequestedImage};
 use protocol::event::Repository;
 use protocol::image::Base;
 use serde::Deserialize;
-use worker::Env;
 
+use super::Caller;
+use super::extract::{Count, OptionalInput, Path, Query};
 use super::sessions::checked_branch;
-use super::{Caller, MAX_BODY, parse_json, read_body};
+use crate::auth::policy::Action;
 use crate::database;
 use crate::database::image_logs::Piece;
 use crate::database::images::{Row, Wish};
@@ -26,18 +25,18 @@ use crate::platform::clock;
 /// `POST /api/repositories/{owner}/{name}/images`
 #[worker::send]
 pub async fn request(
-    State(env): State<Env>,
+    caller: Caller,
     Path((owner, name)): Path<(String, String)>,
-    request: Request,
+    OptionalInput(wanted): OptionalInput<RequestImage>,
 ) -> Result<Response, Error> {
-    let (parts, body) = request.into_parts();
-    let caller = Caller::of(env, &parts).await?;
-    let (repository, default_branch) = caller.repository(&owner, &name).await?;
+    let (repository, default_branch) = caller
+        .repository(&owner, &name, Action::ManageImages)
+        .await?;
     let RequestImage {
         branch,
         environment,
         force,
-    } = read_request(body).await?;
+    } = wanted;
     caller
         .authorize_environment(&repository, environment.as_ref())
         .await?;
@@ -63,25 +62,13 @@ pub async fn request(
     Ok((StatusCode::ACCEPTED, Json(RequestedImage { id, url })).into_response())
 }
 
-/// All fields can be left out, and then the body as well.
-async fn read_request(body: Body) -> Result<RequestImage, Error> {
-    let bytes = read_body(body, MAX_BODY).await?;
-    if bytes.is_empty() {
-        return Ok(RequestImage::default());
-    }
-    parse_json(&bytes)
-}
-
 /// `GET /api/repositories/{owner}/{name}/images`
 #[worker::send]
 pub async fn list(
-    State(env): State<Env>,
+    caller: Caller,
     Path((owner, name)): Path<(String, String)>,
-    request: Request,
 ) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::of(env, &parts).await?;
-    let (repository, _) = caller.repository(&owner, &name).await?;
+    let (repository, _) = caller.repository(&owner, &name, Action::View).await?;
     let rows = database::images::list(&caller.database, &repository).await?;
     let environments = database::environments::list(&caller.database, &repository).await?;
     let is_shown = |row: &&Row| {
@@ -101,13 +88,10 @@ pub async fn list(
 /// `GET /api/repositories/{owner}/{name}/images/{image}`
 #[worker::send]
 pub async fn show(
-    State(env): State<Env>,
+    caller: Caller,
     Path((owner, name, image)): Path<(String, String, String)>,
-    request: Request,
 ) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::of(env, &parts).await?;
-    let (repository, _) = caller.repository(&owner, &name).await?;
+    let (repository, _) = caller.repository(&owner, &name, Action::View).await?;
     let row = find(&caller, &repository, &image).await?;
     Ok(Json(row.image()?).into_response())
 }
@@ -132,20 +116,18 @@ async fn find(caller: &Caller, repository: &Repository, image: &str) -> Result<R
 #[derive(Deserialize)]
 pub struct LogQuery {
     #[serde(default)]
-    offset: u64,
+    offset: Count,
 }
 
 /// `GET /api/repositories/{owner}/{name}/images/{image}/log?offset=`
 #[worker::send]
 pub async fn log(
-    State(env): State<Env>,
+    caller: Caller,
     Path((owner, name, image)): Path<(String, String, String)>,
     Query(LogQuery { offset }): Query<LogQuery>,
-    request: Request,
 ) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::of(env, &parts).await?;
-    let (repository, _) = caller.repository(&owner, &name).await?;
+    let (repository, _) = caller.repository(&owner, &name, Action::View).await?;
+    let offset = offset.into();
     // The state is read first: what is written in between is seen the next time.
     let row = find(&caller, &repository, &image).await?;
     let length = u64::try_from(row.log_bytes).unwrap_or(0);

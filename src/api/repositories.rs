@@ -1,13 +1,13 @@
 //! Repositories that a user reaches, and what each is set to.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use protocol::api::{RepositoryDetail, RepositoryList, RepositorySummary, Settings};
+use protocol::api::{Deed, RepositoryDetail, RepositoryList, RepositorySummary, Settings};
 use protocol::image::Base;
-use worker::Env;
 
-use super::{Caller, read_json};
+use super::Caller;
+use super::extract::{Input, Path};
+use crate::auth::policy::{Action, Subject};
 use crate::database::images::Wish;
 use crate::error::Error;
 use crate::images::checks;
@@ -16,9 +16,8 @@ use crate::{database, images};
 
 /// `GET /api/repositories`
 #[worker::send]
-pub async fn list(State(env): State<Env>, request: Request) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::of(env, &parts).await?;
+pub async fn list(caller: Caller) -> Result<Response, Error> {
+    caller.may(Action::View, Subject::Deployment, "").await?;
     Ok(Json(RepositoryList {
         repositories: refresh(&caller).await?,
     })
@@ -27,15 +26,11 @@ pub async fn list(State(env): State<Env>, request: Request) -> Result<Response, 
 
 /// Asks GitHub what the caller reaches, with their own token, and writes it down.
 pub async fn refresh(caller: &Caller) -> Result<Vec<RepositorySummary>, Error> {
-    let token = database::users::github_token(&caller.database, caller.person.id)
-        .await?
-        .ok_or(Error::LinkBroken)?;
-    let repositories = match caller.github.repositories(&token).await {
-        Ok(repositories) => repositories,
-        Err(error) if error.status() == Some(401) => return Err(Error::LinkBroken),
-        Err(error) => return Err(error.into()),
-    };
     let user = caller.person.id;
+    let github = &caller.github;
+    let repositories = github
+        .as_user(user, async |token| github.repositories(token).await)
+        .await?;
     database::users::remember_access(&caller.database, user, &repositories, clock::now()).await?;
     Ok(repositories)
 }
@@ -43,13 +38,10 @@ pub async fn refresh(caller: &Caller) -> Result<Vec<RepositorySummary>, Error> {
 /// `GET /api/repositories/{owner}/{name}`
 #[worker::send]
 pub async fn show(
-    State(env): State<Env>,
+    caller: Caller,
     Path((owner, name)): Path<(String, String)>,
-    request: Request,
 ) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::of(env, &parts).await?;
-    let (repository, default_branch) = caller.repository(&owner, &name).await?;
+    let (repository, default_branch) = caller.repository(&owner, &name, Action::View).await?;
     let settings = database::repositories::settings(&caller.database, &repository).await?;
     let base = Base {
         repository,
@@ -69,19 +61,21 @@ pub async fn show(
 /// `PUT /api/repositories/{owner}/{name}/settings`: another specification is built at once.
 #[worker::send]
 pub async fn set(
-    State(env): State<Env>,
+    caller: Caller,
     Path((owner, name)): Path<(String, String)>,
-    request: Request,
+    Input(settings): Input<Settings>,
 ) -> Result<Response, Error> {
-    let (parts, body) = request.into_parts();
-    let caller = Caller::of(env, &parts).await?;
-    let (repository, branch) = caller.repository(&owner, &name).await?;
-    let settings: Settings = read_json(body).await?;
+    let (repository, branch) = caller
+        .repository(&owner, &name, Action::ManageSettings)
+        .await?;
     checks::check_settings(&settings)?;
     let (database, now) = (&caller.database, clock::now());
     let login = &caller.person.login;
     let before = database::repositories::settings(database, &repository).await?;
     database::repositories::set(database, &repository, &settings, login, now).await?;
+    caller
+        .note(Deed::SettingsChanged, &repository.to_string())
+        .await?;
     if before.specification != settings.specification {
         let base = Base {
             repository,

@@ -1,22 +1,26 @@
 //! What runners tell us and ask for, each message signed and taken once.
 
+pub mod artifacts;
+
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use protocol::callback::{
     Acknowledgement, Credentials, CredentialsRequest, ImageReport, Purpose, Register, Registered,
+    Secrets, SecretsRequest,
 };
 use protocol::signature::{Signature, Signed};
 use protocol::{ImageId, SessionId};
 use serde::de::DeserializeOwned;
 use worker::Env;
 
+use super::extract::Path;
 use super::{ask_session, parse_json, read_body};
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::github::Github;
-use crate::github::app::Contents;
+use crate::github::app::{Level, Permissions};
 use crate::images::{self, Taken};
 use crate::platform::clock;
 use crate::session::request::Request as Ask;
@@ -85,18 +89,18 @@ pub async fn credentials(State(env): State<Env>, request: Request) -> Result<Res
         purpose,
     } = message(&env, request).await?;
     let contents = match purpose {
-        Purpose::Image => Contents::Read,
+        Purpose::Image => Level::Read,
         Purpose::Session { session } => {
             let database = Database::new(&env)?;
             let known = database::sessions::repository_of(&database, &session).await?;
             if known.as_ref() != Some(&repository) {
                 return Err(Error::NotFound("session of this repository"));
             }
-            Contents::Write
+            Level::Write
         }
     };
     let token = Github::new(&env)?
-        .installation_token(&repository, contents)
+        .installation_token(&repository, Permissions::default().contents(contents))
         .await?;
     Ok(Json(Credentials {
         // What GitHub documents for git over HTTPS with an installation token.
@@ -105,6 +109,19 @@ pub async fn credentials(State(env): State<Env>, request: Request) -> Result<Res
         expires_at: token.expires_at,
     })
     .into_response())
+}
+
+/// `POST /runner/secrets`: for the gateway, which lets none of them into a sandbox but those that
+/// are meant to be there.
+#[worker::send]
+pub async fn secrets(State(env): State<Env>, request: Request) -> Result<Response, Error> {
+    let SecretsRequest { session } = message(&env, request).await?;
+    let database = Database::new(&env)?;
+    let repository = database::sessions::repository_of(&database, &session)
+        .await?
+        .ok_or(Error::NotFound("session"))?;
+    let secrets = database::secrets::reveal(&database, &repository).await?;
+    Ok(Json(Secrets { secrets }).into_response())
 }
 
 /// `POST /runner/drill/{session}`

@@ -1,46 +1,47 @@
 //! Sessions: made, listed, prompted, stopped, followed.
 
 use axum::Json;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use protocol::api::{CreatePrompt, CreateSession, CreatedSession, EditPrompt, SessionList};
+use protocol::api::{
+    CreatePrompt, CreateSession, CreatedSession, Deed, EditPrompt, SessionList, SessionSummary,
+};
 use protocol::branch::is_branch_name;
-use protocol::event::{Mode, Source};
+use protocol::event::Mode;
 use protocol::image::Base;
-use protocol::{Millis, PromptId, Seq, SessionId};
+use protocol::{Millis, PromptId, SessionId};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use worker::Env;
 
-use super::{Caller, ask_session, into_axum, read_json};
+use super::artifacts::{adopt_uploads, check_uploads};
+use super::extract::{Count, Input, Path, Query};
+use super::{Caller, ask_session, into_axum};
+use crate::auth::policy::{Action, Subject};
 use crate::database::sessions::Reservation;
 use crate::error::Error;
 use crate::platform::{clock, random};
 use crate::session::checked_prompt;
 use crate::session::machine::Create;
 use crate::session::request::{NewPrompt, Request as Ask, SOCKET_PATH};
-use crate::session::store::MAX_PAGE;
-use crate::{auth, config, database};
+use crate::{config, database};
 
 /// `POST /api/sessions`
 #[worker::send]
-pub async fn create(State(env): State<Env>, request: Request) -> Result<Response, Error> {
-    let (parts, body) = request.into_parts();
-    let caller = Caller::of(env, &parts).await?;
-    let wanted: CreateSession = read_json(body).await?;
+pub async fn create(
+    caller: Caller,
+    Input(wanted): Input<CreateSession>,
+) -> Result<Response, Error> {
     let prompt = wanted.prompt.as_deref().map(checked_prompt).transpose()?;
-    let default_branch = auth::authorize_repository(
-        &caller.database,
-        &caller.github,
-        &caller.person,
-        &wanted.repository,
-    )
-    .await?;
+    check_uploads(&caller, &wanted.attachments).await?;
+    let default_branch = caller.reach(&wanted.repository, Action::Prompt).await?;
     let environment = wanted.environment.as_ref();
     caller
         .authorize_environment(&wanted.repository, environment)
         .await?;
-    let session = reserve(&caller, &wanted).await?;
+    let request_id = wanted.client_request_id.as_deref();
+    let session = reserve(&caller, request_id, &serde_json::to_string(&wanted)?).await?;
     let base = Base {
         repository: wanted.repository,
         branch: checked_branch(wanted.branch.unwrap_or(default_branch))?,
@@ -56,23 +57,21 @@ pub async fn create(State(env): State<Env>, request: Request) -> Result<Response
         },
         environment: base.environment.clone(),
         by: caller.person.clone(),
+        title: String::new(),
+        parent: None,
+        snapshot: None,
     };
-    let created = ask_session(&caller.env, &session, &Ask::Create { create }).await?;
-    let summary = axum::body::to_bytes(created.into_body(), usize::MAX).await;
-    let summary = summary
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let summary = summary.ok_or(Error::NotFound("session"))?;
-    // Before the answer: whoever has the identifier can open the session at once.
-    database::sessions::update(&caller.database, &summary).await?;
+    make(&caller, &session, create).await?;
     database::bases::used(&caller.database, &base, clock::now()).await?;
+    adopt_uploads(&caller, &session, &wanted.attachments).await?;
     let started = match prompt {
         Some(text) => {
             let prompt = NewPrompt {
                 author: caller.person.clone(),
                 text,
-                source: Source::Web,
+                source: caller.source(),
                 mode: Mode::Queue,
+                attachments: wanted.attachments,
                 // A repetition that died between the two steps still asks once.
                 client_request_id: Some("first".to_owned()),
             };
@@ -83,17 +82,42 @@ pub async fn create(State(env): State<Env>, request: Request) -> Result<Response
     if !started.status().is_success() {
         return Ok(started);
     }
-    let url = format!("{}/sessions/{session}", caller.public_url);
-    Ok((
-        StatusCode::CREATED,
-        Json(CreatedSession { id: session, url }),
-    )
-        .into_response())
+    Ok(created(&caller, session))
 }
 
-async fn reserve(caller: &Caller, wanted: &CreateSession) -> Result<SessionId, Error> {
+/// Makes the session unless it is there, and puts it into the index before anybody is told of it:
+/// whoever has the identifier can open it at once.
+pub(super) async fn make(
+    caller: &Caller,
+    session: &SessionId,
+    create: Create,
+) -> Result<(), Error> {
+    let made = ask_session(&caller.env, session, &Ask::Create { create }).await?;
+    let summary = read_answer(made).await?.ok_or(Error::NotFound("session"))?;
+    Ok(database::sessions::update(&caller.database, &summary).await?)
+}
+
+pub(super) fn created(caller: &Caller, id: SessionId) -> Response {
+    let url = format!("{}/sessions/{id}", caller.public_url);
+    (StatusCode::CREATED, Json(CreatedSession { id, url })).into_response()
+}
+
+/// What a session's object answered; `None` if that is of another form.
+pub(super) async fn read_answer<T: DeserializeOwned>(answer: Response) -> Result<Option<T>, Error> {
+    let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await;
+    Ok(bytes
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+/// The session that a request of the caller's makes, now or by an earlier try.
+pub(super) async fn reserve(
+    caller: &Caller,
+    client_request_id: Option<&str>,
+    body: &str,
+) -> Result<SessionId, Error> {
     let fresh = SessionId::from_random(random::bytes()?);
-    let Some(id) = &wanted.client_request_id else {
+    let Some(id) = client_request_id else {
         return Ok(fresh);
     };
     if id.is_empty() || id.len() > 100 {
@@ -102,9 +126,8 @@ async fn reserve(caller: &Caller, wanted: &CreateSession) -> Result<SessionId, E
             "client_request_id is 1 to 100 characters",
         ));
     }
-    let body = serde_json::to_string(wanted)?;
     let user = caller.person.id;
-    match database::sessions::reserve(&caller.database, user, id, &body, fresh).await? {
+    match database::sessions::reserve(&caller.database, user, id, body, fresh).await? {
         Reservation::Session(session) => Ok(session),
         Reservation::Conflicting => Err(Error::ConflictingRequest),
     }
@@ -121,19 +144,14 @@ pub(super) fn checked_branch(branch: String) -> Result<String, Error> {
 #[derive(Deserialize)]
 pub struct ListQuery {
     #[serde(default)]
-    mine: Option<String>,
-    cursor: Option<i64>,
+    mine: bool,
+    cursor: Option<Count>,
 }
 
 /// `GET /api/sessions`
 #[worker::send]
-pub async fn list(
-    State(env): State<Env>,
-    Query(query): Query<ListQuery>,
-    request: Request,
-) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::of(env, &parts).await?;
+pub async fn list(caller: Caller, Query(query): Query<ListQuery>) -> Result<Response, Error> {
+    caller.may(Action::View, Subject::Deployment, "").await?;
     let now = clock::now();
     if !database::users::has_recent_access(&caller.database, caller.person.id, now).await? {
         super::repositories::refresh(&caller).await?;
@@ -141,197 +159,130 @@ pub async fn list(
     let sessions = database::sessions::list(
         &caller.database,
         caller.person.id,
-        query.mine.is_some_and(|mine| mine == "true"),
-        query.cursor.map(Millis),
+        query.mine,
+        query.cursor.map(|cursor| Millis(cursor.into())),
         now,
     )
     .await?;
-    let full = i64::try_from(sessions.len()).is_ok_and(|count| count == database::sessions::PAGE);
-    let cursor = sessions
-        .last()
-        .filter(|_| full)
-        .map(|last| last.updated_at.to_string());
+    let cursor = next_cursor(&sessions);
     Ok(Json(SessionList { sessions, cursor }).into_response())
 }
 
-/// Authorises, then asks the session.
-async fn asked(
-    env: Env,
-    id: &str,
-    parts: &axum::http::request::Parts,
-    ask: impl FnOnce(&Caller) -> Ask,
-) -> Result<Response, Error> {
-    let caller = Caller::of(env, parts).await?;
-    let session = caller.session(id).await?;
-    ask_session(&caller.env, &session, &ask(&caller)).await
+/// Where a list goes on, if the page is full.
+pub(super) fn next_cursor(sessions: &[SessionSummary]) -> Option<String> {
+    let full = i64::try_from(sessions.len()).is_ok_and(|count| count == database::sessions::PAGE);
+    let last = sessions.last().filter(|_| full);
+    last.map(|last| last.updated_at.to_string())
 }
 
-/// `GET /api/sessions/{id}`
+/// `GET /api/sessions/{session}`
 #[worker::send]
-pub async fn show(
-    State(env): State<Env>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    asked(env, &id, &parts, |_| Ask::Summary).await
+pub async fn show(caller: Caller, Path(id): Path<String>) -> Result<Response, Error> {
+    let session = caller.session(&id, Action::View).await?;
+    ask_session(&caller.env, &session, &Ask::Summary).await
 }
 
-/// `DELETE /api/sessions/{id}`
+/// `DELETE /api/sessions/{session}`
 #[worker::send]
-pub async fn archive(
-    State(env): State<Env>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    asked(env, &id, &parts, |caller| Ask::Archive {
-        by: caller.person.clone(),
-    })
-    .await
+pub async fn archive(caller: Caller, Path(id): Path<String>) -> Result<Response, Error> {
+    let session = caller.session(&id, Action::Archive).await?;
+    let by = caller.person.clone();
+    let answer = ask_session(&caller.env, &session, &Ask::Archive { by }).await?;
+    noted(&caller, answer, Deed::SessionArchived, &session).await
 }
 
-/// `POST /api/sessions/{id}/prompts`
+/// `POST /api/sessions/{session}/prompts`
 #[worker::send]
 pub async fn prompt(
-    State(env): State<Env>,
+    caller: Caller,
     Path(id): Path<String>,
-    request: Request,
+    Input(wanted): Input<CreatePrompt>,
 ) -> Result<Response, Error> {
-    let (parts, body) = request.into_parts();
-    let caller = Caller::of(env, &parts).await?;
-    let session = caller.session(&id).await?;
-    let CreatePrompt {
-        text,
-        mode,
-        attachments: _,
-        client_request_id,
-    } = read_json(body).await?;
-    let author = caller.person.clone();
-    let source = Source::Api;
+    let session = caller.session(&id, Action::Prompt).await?;
     let prompt = NewPrompt {
-        author,
-        text,
-        source,
-        mode,
-        client_request_id,
+        author: caller.person.clone(),
+        text: wanted.text,
+        source: caller.source(),
+        mode: wanted.mode,
+        attachments: wanted.attachments,
+        client_request_id: wanted.client_request_id,
     };
     ask_session(&caller.env, &session, &Ask::Prompt(prompt)).await
 }
 
-/// `PATCH /api/sessions/{id}/prompts/{prompt}`
+/// `PATCH /api/sessions/{session}/prompts/{prompt}`
 #[worker::send]
 pub async fn edit_prompt(
-    State(env): State<Env>,
+    caller: Caller,
     Path((id, prompt)): Path<(String, String)>,
-    request: Request,
+    Input(EditPrompt { text }): Input<EditPrompt>,
 ) -> Result<Response, Error> {
-    let (parts, body) = request.into_parts();
+    let session = caller.session(&id, Action::Prompt).await?;
     let prompt = PromptId::parse(&prompt).map_err(|_| Error::NotFound("prompt"))?;
-    let caller = Caller::of(env, &parts).await?;
-    let session = caller.session(&id).await?;
-    let EditPrompt { text } = read_json(body).await?;
     let by = caller.person.clone();
     ask_session(&caller.env, &session, &Ask::Edit { prompt, text, by }).await
 }
 
-/// `DELETE /api/sessions/{id}/prompts/{prompt}`
+/// `DELETE /api/sessions/{session}/prompts/{prompt}`
 #[worker::send]
 pub async fn cancel_prompt(
-    State(env): State<Env>,
+    caller: Caller,
     Path((id, prompt)): Path<(String, String)>,
-    request: Request,
 ) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
+    let session = caller.session(&id, Action::Prompt).await?;
     let prompt = PromptId::parse(&prompt).map_err(|_| Error::NotFound("prompt"))?;
-    asked(env, &id, &parts, |caller| Ask::Cancel {
-        prompt,
-        by: caller.person.clone(),
-    })
-    .await
+    let by = caller.person.clone();
+    ask_session(&caller.env, &session, &Ask::Cancel { prompt, by }).await
 }
 
-/// `POST /api/sessions/{id}/stop`
+/// `POST /api/sessions/{session}/stop`
 #[worker::send]
-pub async fn stop(
-    State(env): State<Env>,
-    Path(id): Path<String>,
-    request: Request,
+pub async fn stop(caller: Caller, Path(id): Path<String>) -> Result<Response, Error> {
+    let session = caller.session(&id, Action::Stop).await?;
+    let by = caller.person.clone();
+    let answer = ask_session(&caller.env, &session, &Ask::Stop { by }).await?;
+    noted(&caller, answer, Deed::PromptStopped, &session).await
+}
+
+/// Writes down what the session has done.
+async fn noted(
+    caller: &Caller,
+    answer: Response,
+    deed: Deed,
+    session: &SessionId,
 ) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    asked(env, &id, &parts, |caller| Ask::Stop {
-        by: caller.person.clone(),
-    })
-    .await
+    if answer.status().is_success() {
+        caller.note(deed, session.as_str()).await?;
+    }
+    Ok(answer)
 }
 
-#[derive(Deserialize)]
-pub struct EventsQuery {
-    #[serde(default)]
-    since: u64,
-    #[serde(default = "whole_page")]
-    limit: i64,
-}
-
-fn whole_page() -> i64 {
-    MAX_PAGE
-}
-
-/// `GET /api/sessions/{id}/events?since=&limit=`
+/// `GET /api/sessions/{session}/waterfall`
 #[worker::send]
-pub async fn events(
-    State(env): State<Env>,
-    Path(id): Path<String>,
-    Query(query): Query<EventsQuery>,
-    request: Request,
-) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    let EventsQuery { since, limit } = query;
-    asked(env, &id, &parts, |_| Ask::Events {
-        since: Seq(since),
-        limit,
-    })
-    .await
+pub async fn waterfall(caller: Caller, Path(id): Path<String>) -> Result<Response, Error> {
+    let session = caller.session(&id, Action::View).await?;
+    ask_session(&caller.env, &session, &Ask::Waterfall).await
 }
 
-/// `GET /api/sessions/{id}/waterfall`
+/// `GET /api/sessions/{session}/contacts`
 #[worker::send]
-pub async fn waterfall(
-    State(env): State<Env>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    asked(env, &id, &parts, |_| Ask::Waterfall).await
+pub async fn contacts(caller: Caller, Path(id): Path<String>) -> Result<Response, Error> {
+    let session = caller.session(&id, Action::View).await?;
+    ask_session(&caller.env, &session, &Ask::Contacts).await
 }
 
-/// `GET /api/sessions/{id}/contacts`
+/// `POST /api/sessions/{session}/ws-ticket`
 #[worker::send]
-pub async fn contacts(
-    State(env): State<Env>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    asked(env, &id, &parts, |_| Ask::Contacts).await
-}
-
-/// `POST /api/sessions/{id}/ws-ticket`
-#[worker::send]
-pub async fn ticket(
-    State(env): State<Env>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    asked(env, &id, &parts, |caller| Ask::IssueTicket {
+pub async fn ticket(caller: Caller, Path(id): Path<String>) -> Result<Response, Error> {
+    let session = caller.session(&id, Action::Join).await?;
+    let ask = Ask::IssueTicket {
         person: caller.person.clone(),
         origin: caller.public_url.clone(),
-    })
-    .await
+    };
+    ask_session(&caller.env, &session, &ask).await
 }
 
-/// `GET /api/sessions/{id}/ws`: the ticket says who it is, so there is no cookie to misuse.
+/// `GET /api/sessions/{session}/ws`: the ticket says who it is, so there is no cookie to misuse.
 #[worker::send]
 pub async fn socket(
     State(env): State<Env>,

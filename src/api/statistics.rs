@@ -1,18 +1,63 @@
-//! Figures of the whole deployment. They name no repository.
+//! Figures: of what sessions came to in repositories that the caller reaches, and of the whole
+//! deployment's pools, which name no repository.
 
 use axum::Json;
-use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use worker::Env;
+use protocol::api::WINDOWS;
+use protocol::event::Repository;
+use serde::Deserialize;
 
-use super::Caller;
+use super::extract::Query;
+use super::{Caller, repositories};
+use crate::auth::policy::{Action, Subject};
 use crate::error::Error;
-use crate::fleet;
+use crate::platform::clock;
+use crate::{database, fleet, statistics};
+
+#[derive(Deserialize)]
+pub struct StatisticsQuery {
+    #[serde(default = "shortest")]
+    days: u32,
+    #[serde(default)]
+    repository: Option<Repository>,
+}
+
+fn shortest() -> u32 {
+    let [days, ..] = WINDOWS;
+    days
+}
+
+/// `GET /api/statistics?days=&repository=`
+#[worker::send]
+pub async fn show(caller: Caller, Query(query): Query<StatisticsQuery>) -> Result<Response, Error> {
+    caller.may(Action::View, Subject::Deployment, "").await?;
+    let StatisticsQuery { days, repository } = query;
+    if !WINDOWS.contains(&days) {
+        let message = "figures are of the last 7, 30 or 90 days";
+        return Err(Error::invalid("bad_window", message));
+    }
+    let user = caller.person.id;
+    match &repository {
+        Some(named) => {
+            caller.reach(named, Action::View).await?;
+        }
+        None => {
+            let now = clock::now();
+            if !database::users::has_recent_access(&caller.database, user, now).await? {
+                repositories::refresh(&caller).await?;
+            }
+        }
+    }
+    let now = clock::now();
+    let since = statistics::beginning(days, now);
+    let one = repository.as_ref();
+    let facts = database::statistics::facts(&caller.database, user, one, since, now).await?;
+    Ok(Json(statistics::figures(&facts, days, repository, now)).into_response())
+}
 
 /// `GET /api/statistics/pool`
 #[worker::send]
-pub async fn pool(State(env): State<Env>, request: Request) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
-    let caller = Caller::of(env, &parts).await?;
+pub async fn pool(caller: Caller) -> Result<Response, Error> {
+    caller.may(Action::View, Subject::Deployment, "").await?;
     Ok(Json(fleet::pool_figures(&caller.env).await?).into_response())
 }

@@ -9,16 +9,19 @@ use serde_json::json;
 use worker::Env;
 
 use super::{malformed, read_body};
-use crate::database::{self, Database};
+use crate::config;
+use crate::deliveries::{self, Receipt};
 use crate::error::Error;
-use crate::github::webhook::{self, DELIVERY_HEADER, EVENT_HEADER, Push, SIGNATURE_HEADER};
-use crate::platform::clock;
-use crate::{config, images};
+use crate::github::event::Event;
+use crate::github::webhook::{
+    self, DELIVERY_HEADER, EVENT_HEADER, SIGNATURE_HEADER, TARGET_HEADER,
+};
 
 /// GitHub sends no more.
 const MAX_PAYLOAD: usize = 25 * 1024 * 1024;
 
-/// `POST /github/webhooks`. Nothing is parsed before its signature is found to be right.
+/// `POST /github/webhooks`. Nothing is parsed before its signature is found to be right, and GitHub
+/// is answered as soon as the delivery is recorded.
 #[worker::send]
 pub async fn github(State(env): State<Env>, request: Request) -> Result<Response, Error> {
     let secret = config::github_webhook_secret(&env).ok_or(Error::NotFound("such endpoint"))?;
@@ -28,23 +31,27 @@ pub async fn github(State(env): State<Env>, request: Request) -> Result<Response
     if !webhook::is_signed(&secret, &body, signature) {
         return Err(SignatureError::Mismatch.into());
     }
+    if let Some(target) = header(&parts.headers, TARGET_HEADER)
+        && target != config::Github::from_env(&env)?.app_id
+    {
+        let message = "this is the webhook of something else than our App";
+        return Err(Error::invalid("wrong_app", message));
+    }
     let delivery = header(&parts.headers, DELIVERY_HEADER)
         .filter(|id| (1..=100).contains(&id.len()))
         .ok_or_else(|| Error::invalid("malformed", "the delivery has no identifier"))?;
-    match header(&parts.headers, EVENT_HEADER) {
+    let name = match header(&parts.headers, EVENT_HEADER) {
         Some("ping") => return Ok(Json(json!({ "pong": true })).into_response()),
-        Some("push") => {}
+        Some(name) if Event::is_acted_on(name) => name,
         _ => return Ok(accepted("ignored")),
-    }
-    let database = Database::new(&env)?;
-    if database::deliveries::is_known(&database, delivery).await? {
-        return Ok(accepted("known"));
-    }
-    if let Some(push) = Push::parse(&body).map_err(malformed)? {
-        images::pushed(&database, &push).await?;
-    }
-    database::deliveries::remember(&database, delivery, clock::now()).await?;
-    Ok(accepted("taken"))
+    };
+    let body = std::str::from_utf8(&body).map_err(malformed)?;
+    Ok(accepted(
+        match deliveries::receive(&env, delivery, name, body).await? {
+            Receipt::Queued => "queued",
+            Receipt::Known => "known",
+        },
+    ))
 }
 
 fn accepted(status: &str) -> Response {

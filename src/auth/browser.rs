@@ -12,6 +12,8 @@ pub const LOGIN_COOKIE: &str = "__Host-login";
 /// A custom header makes a browser ask first when another site sends the request.
 const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 pub fn session_cookie(parts: &Parts) -> Option<&str> {
     cookie(parts, SESSION_COOKIE)
 }
@@ -43,7 +45,9 @@ pub fn check_origin(parts: &Parts, public_url: &str) -> Result<(), Error> {
             .and_then(|value| value.to_str().ok())
     };
     let same_origin = from(&header::ORIGIN).is_none_or(|origin| origin == public_url);
-    if from(&REQUESTED_WITH).is_some() && same_origin {
+    // Browsers tell this where they leave the origin out.
+    let same_site = from(&FETCH_SITE).is_none_or(|site| site == "same-origin");
+    if from(&REQUESTED_WITH).is_some() && same_origin && same_site {
         Ok(())
     } else {
         Err(Error::CrossSite)
@@ -82,6 +86,11 @@ mod tests {
             ],
         );
         assert!(check_origin(&theirs, URL).is_err());
+        let elsewhere = parts(
+            "POST",
+            &[("x-requested-with", "x"), ("sec-fetch-site", "same-site")],
+        );
+        assert!(check_origin(&elsewhere, URL).is_err());
         assert!(check_origin(&parts("DELETE", &[("origin", URL)]), URL).is_err());
         assert!(check_origin(&parts("GET", &[]), URL).is_ok());
     }

@@ -3,20 +3,24 @@
 //! What has to survive the way through GitHub travels in a sealed cookie, so nothing is stored for
 //! somebody who never comes back.
 
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::Millis;
+use protocol::api::{Deed, Means};
 use serde::{Deserialize, Serialize};
 use worker::Env;
 
 use super::browser::{self, LOGIN_COOKIE, SESSION_COOKIE};
-use crate::config;
+use crate::api::extract::Query;
+use crate::database::audit::Entry;
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::github::Github;
 use crate::github::oauth::Authorize;
-use crate::platform::{clock, crypto, random};
+use crate::platform::{clock, random};
+use crate::{config, limits, user};
 
 const LOGIN_SECONDS: i64 = 10 * 60;
 const SESSION_SECONDS: i64 = 14 * 24 * 3600;
@@ -45,7 +49,13 @@ pub struct Callback {
 
 /// `GET /auth/github/login`
 #[worker::send]
-pub async fn login(State(env): State<Env>, Query(start): Query<Start>) -> Result<Response, Error> {
+pub async fn login(
+    State(env): State<Env>,
+    Query(start): Query<Start>,
+    request: Request,
+) -> Result<Response, Error> {
+    let (parts, _) = request.into_parts();
+    take_turn(&env, &parts)?;
     let public_url = config::public_url(&env)?;
     let github = Github::new(&env)?;
     let login = Login {
@@ -59,8 +69,8 @@ pub async fn login(State(env): State<Env>, Query(start): Query<Start>) -> Result
         state: &login.state,
         verifier: &login.verifier,
     });
-    let key = config::encryption_key(&env)?;
-    let sealed = crypto::seal(&key, LOGIN_PLACE, &serde_json::to_string(&login)?)?;
+    let keys = config::encryption_keys(&env)?;
+    let sealed = keys.seal(LOGIN_PLACE, &serde_json::to_string(&login)?)?;
     Ok(redirect(
         &location,
         &[browser::set_cookie(LOGIN_COOKIE, &sealed, LOGIN_SECONDS)],
@@ -75,10 +85,11 @@ pub async fn callback(
     request: Request,
 ) -> Result<Response, Error> {
     let (parts, _) = request.into_parts();
-    let key = config::encryption_key(&env)?;
+    take_turn(&env, &parts)?;
+    let keys = config::encryption_keys(&env)?;
     let login = browser::cookie(&parts, LOGIN_COOKIE)
-        .and_then(|sealed| crypto::open(&key, LOGIN_PLACE, sealed).ok())
-        .and_then(|text| serde_json::from_str::<Login>(&text).ok())
+        .and_then(|sealed| keys.open(LOGIN_PLACE, sealed).ok())
+        .and_then(|opened| serde_json::from_str::<Login>(&opened.text).ok())
         .filter(|login| login.expires_at >= clock::now());
     let (Some(login), Some(code), Some(state)) = (login, callback.code, callback.state) else {
         let reason = if callback.error.is_some() {
@@ -94,15 +105,31 @@ pub async fn callback(
     let public_url = config::public_url(&env)?;
     let github = Github::new(&env)?;
     let redirect_uri = redirect_uri(&public_url);
-    let token = match github.exchange(&code, &redirect_uri, &login.verifier).await {
-        Ok(token) => token,
+    let tokens = match github.exchange(&code, &redirect_uri, &login.verifier).await {
+        Ok(tokens) => tokens,
         Err(error) if error.is_passing() => return Err(error.into()),
         Err(_) => return Ok(failed("refused")),
     };
-    let person = github.user(&token).await?;
+    let person = github.user(&tokens.access_token).await?;
+    if config::allowed_users(&env).is_some_and(|people| !people.contains(&person)) {
+        return Ok(failed("not_allowed"));
+    }
     let database = Database::new(&env)?;
     let now = clock::now();
-    database::users::link(&database, &person, &token, now).await?;
+    database::users::seen(&database, &person, now).await?;
+    user::link(&env, person.id, tokens).await?;
+    // Whoever signs in again in this browser has one cookie, and it is new.
+    if let Some(before) = browser::session_cookie(&parts) {
+        database::logins::end(&database, before).await?;
+    }
+    let entry = Entry {
+        person: &person,
+        means: Means::Browser,
+        deed: Deed::SignedIn,
+        subject: "",
+        detail: None,
+    };
+    database::audit::write(&database, entry, now).await?;
     let cookie = random::token()?;
     database::logins::create(&database, &cookie, person.id, now).await?;
     Ok(redirect(
@@ -124,6 +151,14 @@ pub async fn logout(State(env): State<Env>, request: Request) -> Result<Response
     }
     let gone = browser::set_cookie(SESSION_COOKIE, "", 0);
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, gone)]).into_response())
+}
+
+/// Nobody is known yet, so turns are counted by address.
+fn take_turn(env: &Env, parts: &Parts) -> Result<(), Error> {
+    let address = parts.headers.get("cf-connecting-ip");
+    let address = address.and_then(|value| value.to_str().ok()).unwrap_or("");
+    let rate = limits::changes(config::changes_per_minute(env)?);
+    limits::take_here(&format!("sign-in {address}"), rate, clock::now()).map_err(Error::RateLimited)
 }
 
 fn redirect_uri(public_url: &str) -> String {

@@ -3,11 +3,10 @@
 use protocol::event::Person;
 use protocol::{Millis, UserId};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use super::Parameter::{Number, Text};
-use super::{Database, DatabaseError};
-use crate::platform::random::hex;
+use super::audit::{self, Entry};
+use super::{Database, DatabaseError, digest};
 
 /// A browser that was not seen for this long signs in again.
 const IDLE_MS: i64 = 24 * 3_600_000;
@@ -17,10 +16,6 @@ const ABSOLUTE_MS: i64 = 14 * IDLE_MS;
 
 /// `seen_at` is written at most this often.
 const TOUCH_MS: i64 = 5 * 60_000;
-
-fn digest(cookie: &str) -> String {
-    hex(&Sha256::digest(cookie.as_bytes()))
-}
 
 pub async fn create(
     database: &Database,
@@ -99,6 +94,33 @@ pub async fn end(database: &Database, cookie: &str) -> Result<(), DatabaseError>
         .run(
             "DELETE FROM logins WHERE hash = ?",
             &[Text(&digest(cookie))],
+        )
+        .await
+}
+
+/// Signs a user out of every browser, and notes it.
+pub async fn end_all(
+    database: &Database,
+    entry: Entry<'_>,
+    now: Millis,
+) -> Result<(), DatabaseError> {
+    let delete = database.prepare(
+        "DELETE FROM logins WHERE user = ?",
+        &[Number(entry.person.id.0)],
+    )?;
+    let entry = audit::statement(database, entry, now)?;
+    database.batch(vec![delete, entry]).await
+}
+
+/// Lets go of those that have expired.
+pub async fn forget(database: &Database, now: Millis) -> Result<(), DatabaseError> {
+    database
+        .run(
+            "DELETE FROM logins WHERE seen_at < ? OR created_at < ?",
+            &[
+                Number(now.plus(-IDLE_MS).0),
+                Number(now.plus(-ABSOLUTE_MS).0),
+            ],
         )
         .await
 }

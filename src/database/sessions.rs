@@ -5,15 +5,12 @@ use protocol::event::Repository;
 use protocol::{Millis, SessionId, UserId};
 use serde::Deserialize;
 
-use super::Parameter::{Number, Text};
+use super::Parameter::{Number, Optional, Text};
 use super::users::ACCESS_MS;
-use super::{Database, DatabaseError};
+use super::{Database, DatabaseError, LARGEST};
 
 /// Sessions on one page of a list.
 pub const PAGE: i64 = 50;
-
-/// Later than every session, and still exact as a double.
-const END_OF_TIME: i64 = 1 << 52;
 
 /// What a session request with a client's identifier made.
 pub enum Reservation {
@@ -28,8 +25,8 @@ pub async fn update(database: &Database, summary: &SessionSummary) -> Result<(),
     let archived = i64::from(summary.state == SessionState::Archived);
     database
         .run(
-            "INSERT INTO sessions (id, repository, created_by, updated_at, archived, summary)
-             VALUES (?, ?, ?, ?, ?, ?)
+            "INSERT INTO sessions (id, repository, created_by, updated_at, archived, summary, parent)
+             VALUES (?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at,
                 archived = excluded.archived, summary = excluded.summary
              WHERE excluded.updated_at >= sessions.updated_at",
@@ -40,9 +37,46 @@ pub async fn update(database: &Database, summary: &SessionSummary) -> Result<(),
                 Number(summary.updated_at.0),
                 Number(archived),
                 Text(&serde_json::to_string(summary)?),
+                Optional(
+                    summary
+                        .parent
+                        .as_ref()
+                        .map(|parent| parent.session.as_str()),
+                ),
             ],
         )
         .await
+}
+
+/// Forks of a session, archived ones too, newest first, before `cursor`.
+pub async fn children(
+    database: &Database,
+    session: &SessionId,
+    cursor: Option<Millis>,
+) -> Result<Vec<SessionSummary>, DatabaseError> {
+    let rows: Vec<Summary> = database
+        .all(
+            "SELECT summary FROM sessions WHERE parent = ? AND updated_at < ?
+             ORDER BY updated_at DESC, id LIMIT ?",
+            &[
+                Text(session.as_str()),
+                Number(cursor.map_or(LARGEST, |cursor| cursor.0)),
+                Number(PAGE),
+            ],
+        )
+        .await?;
+    summaries(&rows)
+}
+
+#[derive(Deserialize)]
+struct Summary {
+    summary: String,
+}
+
+fn summaries(rows: &[Summary]) -> Result<Vec<SessionSummary>, DatabaseError> {
+    rows.iter()
+        .map(|row| Ok(serde_json::from_str(&row.summary)?))
+        .collect()
 }
 
 pub async fn repository_of(
@@ -71,11 +105,7 @@ pub async fn list(
     cursor: Option<Millis>,
     now: Millis,
 ) -> Result<Vec<SessionSummary>, DatabaseError> {
-    #[derive(Deserialize)]
-    struct Row {
-        summary: String,
-    }
-    let rows: Vec<Row> = database
+    let rows: Vec<Summary> = database
         .all(
             "SELECT summary FROM sessions
              WHERE archived = 0 AND json_extract(summary, '$.title') <> '' AND updated_at < ? AND (? = 0 OR created_by = ?)
@@ -83,7 +113,7 @@ pub async fn list(
                     AND access.repository = sessions.repository AND access.checked_at >= ?)
              ORDER BY updated_at DESC, id LIMIT ?",
             &[
-                Number(cursor.map_or(END_OF_TIME, |cursor| cursor.0)),
+                Number(cursor.map_or(LARGEST, |cursor| cursor.0)),
                 Number(i64::from(only_mine)),
                 Number(user.0),
                 Number(user.0),
@@ -92,9 +122,7 @@ pub async fn list(
             ],
         )
         .await?;
-    rows.iter()
-        .map(|row| Ok(serde_json::from_str(&row.summary)?))
-        .collect()
+    summaries(&rows)
 }
 
 /// Ties a client's identifier to a session, so that a repeated request finds the first one's.
@@ -132,4 +160,64 @@ pub async fn reserve(
         Some(row) if row.body == body => Reservation::Session(row.session),
         _ => Reservation::Conflicting,
     })
+}
+
+/// Sessions in which something happened since a time, at most `limit`, the newest first.
+pub async fn recent(
+    database: &Database,
+    since: Millis,
+    limit: i64,
+) -> Result<Vec<SessionId>, DatabaseError> {
+    let rows: Vec<Id> = database
+        .all(
+            "SELECT id FROM sessions WHERE archived = 0 AND updated_at >= ?
+             ORDER BY updated_at DESC LIMIT ?",
+            &[Number(since.0), Number(limit)],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// The same of some repositories.
+pub async fn recent_of(
+    database: &Database,
+    repositories: &[Repository],
+    since: Millis,
+    limit: i64,
+) -> Result<Vec<SessionId>, DatabaseError> {
+    let rows: Vec<Id> = database
+        .all(
+            "SELECT id FROM sessions WHERE repository IN (SELECT value FROM json_each(?))
+               AND archived = 0 AND updated_at >= ? ORDER BY updated_at DESC LIMIT ?",
+            &[
+                Text(&serde_json::to_string(repositories)?),
+                Number(since.0),
+                Number(limit),
+            ],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// The same of all repositories of an owner.
+pub async fn recent_of_owner(
+    database: &Database,
+    owner: &str,
+    since: Millis,
+    limit: i64,
+) -> Result<Vec<SessionId>, DatabaseError> {
+    let rows: Vec<Id> = database
+        .all(
+            "SELECT id FROM sessions
+             WHERE lower(substr(repository, 1, instr(repository, '/') - 1)) = lower(?)
+               AND archived = 0 AND updated_at >= ? ORDER BY updated_at DESC LIMIT ?",
+            &[Text(owner), Number(since.0), Number(limit)],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+#[derive(Deserialize)]
+struct Id {
+    id: SessionId,
 }

@@ -1,4 +1,4 @@
-//! Users, their links to GitHub and what GitHub lets them see.
+//! Users, and what GitHub lets them see. Their links to GitHub are with [`user`](crate::user).
 
 use protocol::api::RepositorySummary;
 use protocol::event::{Person, Repository};
@@ -7,8 +7,6 @@ use serde::Deserialize;
 
 use super::Parameter::{Number, Text};
 use super::{Database, DatabaseError};
-use crate::error::Error;
-use crate::platform::crypto;
 
 /// How long GitHub's word on access is believed.
 pub const ACCESS_MS: i64 = 10 * 60_000;
@@ -17,37 +15,29 @@ fn place(user: UserId) -> String {
     format!("links|{user}|token")
 }
 
-/// Writes down who signed in, and the token that they are to be acted for with.
-pub async fn link(
-    database: &Database,
-    person: &Person,
-    token: &str,
-    now: Millis,
-) -> Result<(), DatabaseError> {
-    let sealed = crypto::seal(&database.encryption_key, &place(person.id), token)?;
-    let user = database.prepare(
-        "INSERT INTO users (id, login, name, avatar, seen_at) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET login = excluded.login, name = excluded.name,
-            avatar = excluded.avatar, seen_at = excluded.seen_at",
-        &[
-            Number(person.id.0),
-            Text(&person.login),
-            Text(&person.name),
-            Text(&person.avatar),
-            Number(now.0),
-        ],
-    )?;
-    let link = database.prepare(
-        "INSERT INTO links (user, token, linked_at) VALUES (?, ?, ?)
-         ON CONFLICT (user) DO UPDATE SET token = excluded.token, linked_at = excluded.linked_at",
-        &[Number(person.id.0), Text(&sealed), Number(now.0)],
-    )?;
-    database.d1.batch(vec![user, link]).await?;
-    Ok(())
+/// Writes down who signed in.
+pub async fn seen(database: &Database, person: &Person, now: Millis) -> Result<(), DatabaseError> {
+    database
+        .run(
+            "INSERT INTO users (id, login, name, avatar, seen_at) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET login = excluded.login, name = excluded.name,
+                avatar = excluded.avatar, seen_at = excluded.seen_at",
+            &[
+                Number(person.id.0),
+                Text(&person.login),
+                Text(&person.name),
+                Text(&person.avatar),
+                Number(now.0),
+            ],
+        )
+        .await
 }
 
-/// The user's own GitHub token, if they are linked.
-pub async fn github_token(database: &Database, user: UserId) -> Result<Option<String>, Error> {
+/// A token from before links were kept in an object of their user.
+pub async fn former_token(
+    database: &Database,
+    user: UserId,
+) -> Result<Option<String>, DatabaseError> {
     #[derive(Deserialize)]
     struct Row {
         token: String,
@@ -56,28 +46,98 @@ pub async fn github_token(database: &Database, user: UserId) -> Result<Option<St
         .first("SELECT token FROM links WHERE user = ?", &[Number(user.0)])
         .await?;
     match row {
-        Some(row) => Ok(Some(
-            crypto::open(&database.encryption_key, &place(user), &row.token)
-                .map_err(DatabaseError::from)?,
-        )),
+        Some(row) => Ok(Some(open(database, user, &row.token).await?)),
         None => Ok(None),
     }
 }
 
-/// The default branch of a repository that the user was found to reach in the last ten minutes.
+/// Signs a user out everywhere and forgets what they reach.
+pub async fn revoked(database: &Database, user: UserId) -> Result<(), DatabaseError> {
+    let statements = [
+        "DELETE FROM logins WHERE user = ?",
+        "DELETE FROM access WHERE user = ?",
+        "DELETE FROM links WHERE user = ?",
+    ]
+    .into_iter()
+    .map(|statement| database.prepare(statement, &[Number(user.0)]))
+    .collect::<Result<Vec<_>, _>>()?;
+    database.d1.batch(statements).await?;
+    Ok(())
+}
+
+/// Has GitHub asked again who reaches these repositories, or what one user reaches of them.
+pub async fn forget_repositories(
+    database: &Database,
+    repositories: &[Repository],
+    user: Option<UserId>,
+) -> Result<(), DatabaseError> {
+    let names: Vec<String> = repositories.iter().map(ToString::to_string).collect();
+    database
+        .run(
+            "DELETE FROM access WHERE repository IN (SELECT value FROM json_each(?1))
+               AND (?2 = 0 OR user = ?2)",
+            &[
+                Text(&serde_json::to_string(&names)?),
+                Number(user.map_or(0, |user| user.0)),
+            ],
+        )
+        .await
+}
+
+/// The same for all repositories of an owner.
+pub async fn forget_owner(
+    database: &Database,
+    owner: &str,
+    user: Option<UserId>,
+) -> Result<(), DatabaseError> {
+    database
+        .run(
+            "DELETE FROM access WHERE lower(substr(repository, 1, instr(repository, '/') - 1))
+                = lower(?1) AND (?2 = 0 OR user = ?2)",
+            &[Text(owner), Number(user.map_or(0, |user| user.0))],
+        )
+        .await
+}
+
+/// What an older key sealed is sealed anew.
+async fn open(database: &Database, user: UserId, sealed: &str) -> Result<String, DatabaseError> {
+    let place = place(user);
+    let opened = database.keys.open(&place, sealed)?;
+    if opened.stale {
+        let again = database.keys.seal(&place, &opened.text)?;
+        database
+            .run(
+                // Unless it was linked meanwhile.
+                "UPDATE links SET token = ? WHERE user = ? AND token = ?",
+                &[Text(&again), Number(user.0), Text(sealed)],
+            )
+            .await?;
+    }
+    Ok(opened.text)
+}
+
+/// What GitHub lets a user do with a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    pub default_branch: String,
+    pub may_write: bool,
+}
+
+/// A repository that the user was found to reach in the last ten minutes.
 pub async fn known_access(
     database: &Database,
     user: UserId,
     repository: &Repository,
     now: Millis,
-) -> Result<Option<String>, DatabaseError> {
+) -> Result<Option<Reach>, DatabaseError> {
     #[derive(Deserialize)]
     struct Row {
         default_branch: String,
+        may_write: i64,
     }
     let row: Option<Row> = database
         .first(
-            "SELECT default_branch FROM access
+            "SELECT default_branch, may_write FROM access
              WHERE user = ? AND repository = ? AND checked_at >= ?",
             &[
                 Number(user.0),
@@ -86,7 +146,24 @@ pub async fn known_access(
             ],
         )
         .await?;
-    Ok(row.map(|row| row.default_branch))
+    Ok(row.map(|row| Reach {
+        default_branch: row.default_branch,
+        may_write: row.may_write != 0,
+    }))
+}
+
+/// Forgets that a user was found to reach a repository.
+pub async fn forget_access(
+    database: &Database,
+    user: UserId,
+    repository: &Repository,
+) -> Result<(), DatabaseError> {
+    database
+        .run(
+            "DELETE FROM access WHERE user = ? AND repository = ?",
+            &[Number(user.0), Text(&repository.to_string())],
+        )
+        .await
 }
 
 /// Whether anything that GitHub said of this user is recent enough to make a list from.
@@ -104,7 +181,7 @@ pub async fn has_recent_access(
     Ok(row.is_some())
 }
 
-/// Writes down what GitHub said a user reaches: each repository and its default branch.
+/// Writes down what GitHub said a user reaches.
 pub async fn remember_access(
     database: &Database,
     user: UserId,
@@ -115,14 +192,16 @@ pub async fn remember_access(
         .iter()
         .map(|found| {
             database.prepare(
-                "INSERT INTO access (user, repository, default_branch, checked_at)
-                 VALUES (?, ?, ?, ?)
+                "INSERT INTO access (user, repository, default_branch, may_write, checked_at)
+                 VALUES (?, ?, ?, ?, ?)
                  ON CONFLICT (user, repository) DO UPDATE SET
-                    default_branch = excluded.default_branch, checked_at = excluded.checked_at",
+                    default_branch = excluded.default_branch, may_write = excluded.may_write,
+                    checked_at = excluded.checked_at",
                 &[
                     Number(user.0),
                     Text(&found.repository.to_string()),
                     Text(&found.default_branch),
+                    Number(i64::from(found.may_write)),
                     Number(now.0),
                 ],
             )

@@ -1,5 +1,6 @@
-//! Where a sandbox goes: to its snapshot, else to a warm one, else to its image, else to the most
-//! room. A sandbox stays where it was placed, so that asking twice never starts it twice.
+//! Where a sandbox goes: to its snapshot, or to a runner that can get it from the depot; without one
+//! to a warm one, else to its image, else to the most room. A sandbox stays where it was placed, so
+//! that asking twice never starts it twice.
 
 use std::cmp::Reverse;
 
@@ -137,6 +138,20 @@ pub fn place(
     }))
 }
 
+/// The address of the runner that has `sandbox`, if it was placed.
+pub fn find(sql: &impl Sql, sandbox: &SandboxId) -> Result<Option<String>, StoreError> {
+    let rows = sql.run(
+        "SELECT runners.json FROM placements JOIN runners ON runners.id = placements.runner
+         WHERE placements.sandbox = ?",
+        &[sandbox.as_str().into()],
+    )?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let register: Register = serde_json::from_str(row.text(0)?)?;
+    Ok(Some(register.url))
+}
+
 fn choose(
     present: &[Register],
     candidates: &[Candidate],
@@ -146,20 +161,18 @@ fn choose(
 ) -> Result<Option<Choice>, serde_json::Error> {
     let newest = runners::newest_image(present, &wish.base);
     let image = newest.map(|held| &held.image);
-    let holds = |candidate: &&Candidate| {
+    let holds = |candidate: &Candidate| {
         let images = &candidate.register.images;
         image.is_some() && images.iter().any(|held| Some(&held.image) == image)
     };
-    let roomiest = candidates
+    let best = candidates
         .iter()
-        .filter(holds)
-        .max_by_key(|candidate| candidate.room)
-        .or_else(|| candidates.iter().max_by_key(|candidate| candidate.room));
-    let Some(roomiest) = roomiest else {
+        .max_by_key(|candidate| (holds(candidate), candidate.room));
+    let Some(best) = best else {
         return Ok(None);
     };
     let cold = |kind, reason| Choice {
-        runner: roomiest.register.runner.clone(),
+        runner: best.register.runner.clone(),
         warm: None,
         kind,
         reason,
@@ -178,9 +191,25 @@ fn choose(
             },
             None => {
                 let there = present.iter().any(|known| is_its(&known.runner));
-                let trouble = if there { "full" } else { "away" };
-                let reason = format!("the runner that has its snapshot is {trouble}");
-                cold(Kind::SnapshotAway, reason)
+                let trouble = if there { "full" } else { "gone" };
+                let shared = candidates
+                    .iter()
+                    .filter(|candidate| candidate.register.depot)
+                    .max_by_key(|candidate| (holds(candidate), candidate.room));
+                match shared {
+                    Some(candidate) => Choice {
+                        runner: candidate.register.runner.clone(),
+                        warm: None,
+                        kind: Kind::SnapshotAway,
+                        reason: format!("its runner is {trouble}: from the depot"),
+                    },
+                    None => {
+                        let reason = format!(
+                            "its runner, which has its snapshot, is {trouble}, and there is no depot"
+                        );
+                        cold(Kind::SnapshotAway, reason)
+                    }
+                }
             }
         }));
     }

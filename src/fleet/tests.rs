@@ -77,6 +77,7 @@ fn offer(number: u8, capacity: u32) -> Register {
         version: "1.0".to_owned(),
         images: Vec::new(),
         warm: Vec::new(),
+        depot: false,
     }
 }
 
@@ -125,6 +126,15 @@ fn a_sandbox_is_placed_once_however_often_it_is_asked_for() {
     fleet.place(2, &wish("main"), 1).unwrap();
     let again = fleet.place(1, &wish("main"), 2).unwrap();
     assert_eq!(first, again);
+}
+
+#[test]
+fn where_a_sandbox_was_placed_is_known_also_when_its_runner_is_silent() {
+    let fleet = Played::new(&[offer(1, 1)]);
+    assert_eq!(placement::find(&fleet.sql, &sandbox(1)).unwrap(), None);
+    let placed = fleet.place(1, &wish("main"), 1).unwrap();
+    let found = placement::find(&fleet.sql, &sandbox(1)).unwrap();
+    assert_eq!(found, Some(placed.url));
 }
 
 #[test]
@@ -284,7 +294,33 @@ fn a_session_goes_on_where_its_snapshot_is_and_never_from_the_pool() {
     // Now it is full.
     let placed = fleet.place(2, &kept, 2).unwrap();
     assert_eq!((&placed.runner, &placed.warm), (&runner(1), &None));
-    assert_eq!(placed.reason, "the runner that has its snapshot is full");
+    let reason = "its runner, which has its snapshot, is full, and there is no depot";
+    assert_eq!(placed.reason, reason);
+}
+
+#[test]
+fn a_session_whose_runner_is_gone_goes_on_where_there_is_a_depot() {
+    let shared = Register {
+        depot: true,
+        ..offer(3, 1)
+    };
+    // The first has its image, and more room.
+    let fleet = Played::new(&[stocked(1), shared]);
+    let kept = Wish {
+        snapshot: Some(Kept {
+            id: SnapshotId::from_random([1; 16]),
+            runner: Some(runner(2)),
+        }),
+        ..wish("main")
+    };
+    let placed = fleet.place(1, &kept, 1).unwrap();
+    assert_eq!((&placed.runner, &placed.warm), (&runner(3), &None));
+    assert_eq!(placed.reason, "its runner is gone: from the depot");
+    // Now that one is full.
+    let placed = fleet.place(2, &kept, 2).unwrap();
+    assert_eq!(placed.runner, runner(1));
+    let reason = "its runner, which has its snapshot, is gone, and there is no depot";
+    assert_eq!(placed.reason, reason);
 }
 
 #[test]
@@ -422,6 +458,7 @@ fn a_build_goes_to_a_holder_of_its_base_with_room_then_to_the_least_busy() {
         version: "1.0".to_owned(),
         images,
         warm: Vec::new(),
+        depot: false,
     };
     let chosen = |images: Vec<HeldImage>, builds: &[(u8, u32)]| {
         let running = builds

@@ -5,9 +5,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use protocol::Millis;
 use protocol::event::Repository;
 use reqwest::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::event::{InstallationId, time};
 use super::{Github, GithubError};
 use crate::platform::{clock, crypto};
 
@@ -17,57 +18,141 @@ const JWT_SECONDS: i64 = 540;
 /// GitHub refuses a JWT from the future, so it is dated back for clocks that differ.
 const BACKDATED_SECONDS: i64 = 60;
 
-/// Installation tokens are good for an hour; one less than that is what we count on.
-const TOKEN_MS: i64 = 55 * 60_000;
-
-/// What a token lets its holder do with the repository's contents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Contents {
+/// How much a token lets its holder do with something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
     Read,
     Write,
 }
 
+/// What a token lets its holder do with its repository: nothing but what is named.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permissions {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    contents: Option<Level>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pull_requests: Option<Level>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checks: Option<Level>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    issues: Option<Level>,
+    /// Never more than read: logs of what failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    actions: Option<Level>,
+}
+
+impl Permissions {
+    #[must_use]
+    pub fn contents(mut self, level: Level) -> Self {
+        self.contents = Some(level);
+        self
+    }
+
+    #[must_use]
+    pub fn pull_requests(mut self, level: Level) -> Self {
+        self.pull_requests = Some(level);
+        self
+    }
+
+    #[must_use]
+    pub fn checks(mut self, level: Level) -> Self {
+        self.checks = Some(level);
+        self
+    }
+
+    #[must_use]
+    pub fn issues(mut self, level: Level) -> Self {
+        self.issues = Some(level);
+        self
+    }
+
+    #[must_use]
+    pub fn read_actions(mut self) -> Self {
+        self.actions = Some(Level::Read);
+        self
+    }
+}
+
+/// The same for the same permissions, so that a token is found again by it.
+impl std::fmt::Display for Permissions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let named = [
+            ("contents", self.contents),
+            ("pull_requests", self.pull_requests),
+            ("checks", self.checks),
+            ("issues", self.issues),
+            ("actions", self.actions),
+        ];
+        for (name, level) in named {
+            match level {
+                Some(Level::Read) => write!(formatter, "{name}:read ")?,
+                Some(Level::Write) => write!(formatter, "{name}:write ")?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstallationToken {
     pub token: String,
     pub expires_at: Millis,
 }
 
+impl std::fmt::Debug for InstallationToken {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("InstallationToken")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
 #[derive(Deserialize)]
 struct InstallationAnswer {
-    id: i64,
+    id: InstallationId,
 }
 
 #[derive(Deserialize)]
 struct TokenAnswer {
     token: String,
+    #[serde(deserialize_with = "time")]
+    expires_at: Millis,
 }
 
 impl Github {
-    /// A token for one repository and nothing else.
-    pub async fn installation_token(
+    /// The installation that reaches a repository.
+    pub async fn installation(
         &self,
         repository: &Repository,
-        contents: Contents,
-    ) -> Result<InstallationToken, GithubError> {
+    ) -> Result<InstallationId, GithubError> {
         let jwt = self.jwt().await?;
         let path = format!("/repos/{repository}/installation");
-        let installation: InstallationAnswer =
-            self.call(Method::GET, &path, &jwt, None::<&()>).await?;
-        let body = json!({
-            "repositories": [repository.name()],
-            "permissions": {
-                "contents": match contents { Contents::Read => "read", Contents::Write => "write" },
-            },
-        });
-        let path = format!("/app/installations/{}/access_tokens", installation.id);
+        let answer: InstallationAnswer = self.call(Method::GET, &path, &jwt, None::<&()>).await?;
+        Ok(answer.id)
+    }
+
+    /// A new token for one repository and nothing else. Those at hand are with
+    /// [`tokens`](crate::tokens).
+    pub async fn mint(
+        &self,
+        installation: InstallationId,
+        repository: &Repository,
+        permissions: Permissions,
+    ) -> Result<InstallationToken, GithubError> {
+        let jwt = self.jwt().await?;
+        let body = json!({ "repositories": [repository.name()], "permissions": permissions });
+        let path = format!("/app/installations/{}/access_tokens", installation.0);
         let answer: TokenAnswer = self.call(Method::POST, &path, &jwt, Some(&body)).await?;
         Ok(InstallationToken {
             token: answer.token,
-            expires_at: clock::now().plus(TOKEN_MS),
+            expires_at: answer.expires_at,
         })
     }
 
-    async fn jwt(&self) -> Result<String, GithubError> {
+    pub(super) async fn jwt(&self) -> Result<String, GithubError> {
         let text = unsigned_jwt(&self.config.app_id, clock::now());
         let signature = crypto::sign_rs256(&self.config.private_key, &text).await?;
         Ok(format!("{text}.{signature}"))

@@ -1,184 +1,202 @@
-//! Pull requests, opened with the prompting user's token, once per branch.
+//! Pull requests: found by their branch, opened, changed, made drafts or ready.
 
-use std::fmt::Write as _;
+pub mod body;
 
 use protocol::api::PullRequest;
-use protocol::event::{FileChange, Person, PullRequestState, Repository, Step};
+use protocol::event::{PullRequestState, Repository};
+use protocol::{SessionId, UserId};
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::oauth::encode_component;
 use super::{Github, GithubError};
 
-/// Most files that the body lists.
-const MAX_FILES: usize = 50;
-
-pub struct Branches<'a> {
-    pub head: &'a str,
-    pub base: &'a str,
-}
-
-/// What a pull request says. The platform writes it, so that every one says it.
-pub struct Content<'a> {
-    pub title: &'a str,
-    /// The agent's words: what changed and why.
-    pub summary: &'a str,
-    pub files: &'a [FileChange],
-    pub author: &'a Person,
-    pub session_url: &'a str,
-    pub steps: &'a [Step],
-}
-
-#[derive(Deserialize)]
-struct PullAnswer {
-    number: u64,
-    html_url: String,
-    title: String,
-    head: Head,
+/// A pull request as GitHub has it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Found {
+    pub number: u64,
+    pub html_url: String,
+    pub title: String,
     #[serde(default)]
-    draft: bool,
+    pub body: Option<String>,
+    /// `open` or `closed`.
+    pub state: String,
+    #[serde(default)]
+    pub draft: bool,
+    #[serde(default)]
+    pub merged_at: Option<String>,
+    #[serde(default)]
+    pub node_id: String,
+    pub head: End,
+    pub base: End,
+    #[serde(default)]
+    pub user: Option<Author>,
 }
 
-#[derive(Deserialize)]
-struct Head {
-    r#ref: String,
+#[derive(Debug, Clone, Deserialize)]
+pub struct End {
+    #[serde(rename = "ref")]
+    pub branch: String,
+    pub sha: String,
+    #[serde(default)]
+    pub repo: Option<Place>,
 }
 
-impl From<PullAnswer> for PullRequest {
-    fn from(answer: PullAnswer) -> Self {
-        Self {
-            number: answer.number,
-            url: answer.html_url,
-            title: answer.title,
-            branch: answer.head.r#ref,
-            state: match answer.draft {
-                true => PullRequestState::Draft,
-                false => PullRequestState::Open,
+#[derive(Debug, Clone, Deserialize)]
+pub struct Place {
+    pub full_name: Repository,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Author {
+    pub id: UserId,
+    pub login: String,
+}
+
+impl Found {
+    pub fn is_open(&self) -> bool {
+        self.state == "open"
+    }
+
+    /// Whether its branch is in the repository itself. Of a fork that is gone it is not.
+    pub fn is_within(&self, repository: &Repository) -> bool {
+        let head = self.head.repo.as_ref();
+        head.is_some_and(|head| head.full_name == *repository)
+    }
+
+    pub fn summary(&self) -> PullRequest {
+        PullRequest {
+            number: self.number,
+            url: self.html_url.clone(),
+            title: self.title.clone(),
+            branch: self.head.branch.clone(),
+            state: match (self.is_open(), self.draft, &self.merged_at) {
+                (true, true, _) => PullRequestState::Draft,
+                (true, false, _) => PullRequestState::Open,
+                (false, _, Some(_)) => PullRequestState::Merged,
+                (false, _, None) => PullRequestState::Closed,
             },
         }
     }
 }
 
-/// Opens the branch's pull request, or brings the open one's text up to date.
-pub async fn open_or_update(
-    github: &Github,
-    token: &str,
-    repository: &Repository,
-    branches: Branches<'_>,
-    content: &Content<'_>,
-) -> Result<PullRequest, GithubError> {
-    let body = body(content);
-    if let Some(open) = find(github, token, repository, branches.head).await? {
-        let path = format!("/repos/{repository}/pulls/{}", open.number);
-        let change = json!({ "body": body });
-        let answer: PullAnswer = github
-            .call(Method::PATCH, &path, token, Some(&change))
-            .await?;
-        return Ok(answer.into());
-    }
-    let path = format!("/repos/{repository}/pulls");
-    let request = json!({
-        "title": content.title, "head": branches.head, "base": branches.base, "body": body,
-    });
-    let answer: PullAnswer = github
-        .call(Method::POST, &path, token, Some(&request))
-        .await?;
-    Ok(answer.into())
+/// The session that owns a branch, by its name.
+pub fn session_of(branch: &str) -> Option<SessionId> {
+    let rest = branch.strip_prefix("agent/")?;
+    let id = rest.split_once('-').map_or(rest, |(id, _)| id);
+    SessionId::parse(id).ok()
 }
 
-async fn find(
-    github: &Github,
-    token: &str,
-    repository: &Repository,
-    head: &str,
-) -> Result<Option<PullAnswer>, GithubError> {
-    let filter = encode_component(&format!("{}:{head}", repository.owner()));
-    let path = format!("/repos/{repository}/pulls?state=open&head={filter}");
-    let open: Vec<PullAnswer> = github.call(Method::GET, &path, token, None::<&()>).await?;
-    // An API that does not know the filter must not make us change somebody else's.
-    Ok(open.into_iter().find(|pull| pull.head.r#ref == head))
+/// What a new pull request is.
+pub struct New<'a> {
+    pub title: &'a str,
+    pub head: &'a str,
+    pub base: &'a str,
+    pub body: &'a str,
+    pub draft: bool,
 }
 
-/// What changed and why, who asked, where to see all of it, where the time went.
-fn body(content: &Content<'_>) -> String {
-    let mut text = String::new();
-    let summary = content.summary.trim();
-    if !summary.is_empty() {
-        let _ = writeln!(text, "{summary}\n");
+impl Github {
+    pub async fn pull_request(
+        &self,
+        token: &str,
+        repository: &Repository,
+        number: u64,
+    ) -> Result<Found, GithubError> {
+        let path = format!("/repos/{repository}/pulls/{number}");
+        self.call(Method::GET, &path, token, None::<&()>).await
     }
-    let _ = writeln!(text, "### Changed files\n");
-    for file in content.files.iter().take(MAX_FILES) {
-        // A back-tick would end the code span, and the path is the repository's to choose.
-        let path = file.path.replace('`', "'");
-        let _ = match (file.additions, file.deletions) {
-            (Some(added), Some(removed)) => writeln!(text, "- `{path}` (+{added} −{removed})"),
-            _ => writeln!(text, "- `{path}` (binary)"),
+
+    /// The open pull request of a branch.
+    pub async fn pull_request_of(
+        &self,
+        token: &str,
+        repository: &Repository,
+        branch: &str,
+    ) -> Result<Option<Found>, GithubError> {
+        let filter = encode_component(&format!("{}:{branch}", repository.owner()));
+        let path = format!("/repos/{repository}/pulls?state=open&head={filter}");
+        let open: Vec<Found> = self.call(Method::GET, &path, token, None::<&()>).await?;
+        // An API that does not know the filter must not make us change somebody else's.
+        let is_it = |pull: &Found| pull.head.branch == branch && pull.is_within(repository);
+        Ok(open.into_iter().find(is_it))
+    }
+
+    /// The newest hundred that are open.
+    pub async fn open_pull_requests(
+        &self,
+        token: &str,
+        repository: &Repository,
+    ) -> Result<Vec<Found>, GithubError> {
+        let path = format!("/repos/{repository}/pulls?state=open&per_page=100");
+        self.call(Method::GET, &path, token, None::<&()>).await
+    }
+
+    pub async fn open_pull_request(
+        &self,
+        token: &str,
+        repository: &Repository,
+        new: &New<'_>,
+    ) -> Result<Found, GithubError> {
+        let path = format!("/repos/{repository}/pulls");
+        let request = json!({
+            "title": new.title, "head": new.head, "base": new.base, "body": new.body,
+            "draft": new.draft,
+        });
+        self.call(Method::POST, &path, token, Some(&request)).await
+    }
+
+    /// `change` has the fields of GitHub's "Update a pull request".
+    pub async fn change_pull_request(
+        &self,
+        token: &str,
+        repository: &Repository,
+        number: u64,
+        change: &Value,
+    ) -> Result<Found, GithubError> {
+        let path = format!("/repos/{repository}/pulls/{number}");
+        self.call(Method::PATCH, &path, token, Some(change)).await
+    }
+
+    /// Makes it a draft, or ready for review. REST cannot.
+    pub async fn set_draft(
+        &self,
+        token: &str,
+        found: &Found,
+        draft: bool,
+    ) -> Result<(), GithubError> {
+        let (what, mutation) = match draft {
+            true => ("convert to draft", "convertPullRequestToDraft"),
+            false => ("mark ready for review", "markPullRequestReadyForReview"),
         };
+        let query = format!(
+            "mutation($id: ID!) {{ {mutation}(input: {{ pullRequestId: $id }}) {{ \
+             pullRequest {{ isDraft }} }} }}"
+        );
+        let variables = json!({ "id": found.node_id });
+        let _: Value = self.graphql(token, what, &query, variables).await?;
+        Ok(())
     }
-    if content.files.len() > MAX_FILES {
-        let _ = writeln!(text, "- and {} more", content.files.len() - MAX_FILES);
-    }
-    let _ = writeln!(
-        text,
-        "\n---\nAsked for by @{} in [this session]({}).",
-        content.author.login, content.session_url
-    );
-    let waterfall = content
-        .steps
-        .iter()
-        .map(|step| format!("{} {} ms", step.name.label(), step.ms));
-    let waterfall = waterfall.collect::<Vec<_>>().join(" · ");
-    if !waterfall.is_empty() {
-        let _ = writeln!(text, "\n<sub>{waterfall}</sub>");
-    }
-    text
 }
 
 #[cfg(test)]
 mod tests {
-    use protocol::event::StepName;
-    use protocol::{Millis, UserId};
-
-    use super::*;
+    use super::session_of;
 
     #[test]
-    fn the_body_says_what_why_who_and_where() {
-        let author = Person {
-            id: UserId(7),
-            login: "alice".to_owned(),
-            name: "Alice".to_owned(),
-            avatar: String::new(),
-        };
-        let text = body(&Content {
-            title: "Fix it",
-            summary: "The bound was off by one.",
-            files: &[
-                FileChange {
-                    path: "src/a`b.rs".to_owned(),
-                    additions: Some(1),
-                    deletions: Some(2),
-                },
-                FileChange {
-                    path: "logo.png".to_owned(),
-                    additions: None,
-                    deletions: None,
-                },
-            ],
-            author: &author,
-            session_url: "https://agents.example/sessions/ses_1",
-            steps: &[Step {
-                name: StepName::Claim,
-                started_at: Millis(0),
-                ms: 3,
-                detail: None,
-            }],
-        });
-        assert_eq!(
-            text,
-            "The bound was off by one.\n\n### Changed files\n\n- `src/a'b.rs` (+1 −2)\n\
-             - `logo.png` (binary)\n\n---\nAsked for by @alice in \
-             [this session](https://agents.example/sessions/ses_1).\n\n<sub>claim 3 ms</sub>\n"
-        );
+    fn a_branch_names_its_session() {
+        let named = |branch| session_of(branch).map(|id| id.to_string());
+        assert_eq!(named("agent/ses_1"), Some("ses_1".to_owned()));
+        assert_eq!(named("agent/ses_1-docs-more"), Some("ses_1".to_owned()));
+        for other in [
+            "main",
+            "agent/x",
+            "agent/ses_",
+            "my/agent/ses_1",
+            "agent/ses_1/x",
+        ] {
+            assert_eq!(named(other), None, "{other}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::{dispatch, fail, take_back, want};
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::fleet;
-use crate::github::app::Contents;
+use crate::github::app::{Level, Permissions};
 use crate::github::{Github, GithubError};
 use crate::platform::clock;
 
@@ -30,16 +30,12 @@ const UNUSED_MS: i64 = 14 * DAY_MS;
 /// What is no base's current image is kept so long.
 const IMAGE_MS: i64 = 7 * DAY_MS;
 
-/// GitHub can deliver again what is three days old.
-const DELIVERY_MS: i64 = 8 * DAY_MS;
-
 pub async fn refresh_all(env: &Env) -> Result<(), Error> {
     let database = Database::new(env)?;
     sweep(env, &database).await?;
     let now = clock::now();
     database::bases::expire(&database, now.plus(-UNUSED_MS)).await?;
     database::images::expire(&database, now.plus(-IMAGE_MS)).await?;
-    database::deliveries::expire(&database, now.plus(-DELIVERY_MS)).await?;
     let bases = database::bases::least_recently_checked(&database, BASES_AT_ONCE).await?;
     let github = Github::new(env)?;
     for (repository, bases) in by_repository(bases) {
@@ -88,7 +84,8 @@ async fn refresh(
     bases: &[Base],
     now: Millis,
 ) -> Result<(), Error> {
-    let token = github.installation_token(repository, Contents::Read).await;
+    let permissions = Permissions::default().contents(Level::Read);
+    let token = github.installation_token(repository, permissions).await;
     let token = match token {
         Ok(token) => token.token,
         Err(error) => {
@@ -97,7 +94,7 @@ async fn refresh(
                 let branch = &base.branch;
                 database::bases::checked(database, repository, branch, None, now).await?;
             }
-            return Err(error.into());
+            return Err(error);
         }
     };
     for bases in bases.chunk_by(|one, other| one.branch == other.branch) {

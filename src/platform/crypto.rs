@@ -1,17 +1,11 @@
-//! RS256 by the runtime's WebCrypto, and sealing of secrets at rest.
-//!
-//! WebCrypto signs because RSA in Rust is larger and slower and carries an open timing advisory.
-//! AES-GCM is RustCrypto's: it is synchronous and the tests run it natively.
+//! RS256 by the runtime's WebCrypto, which signs because RSA in Rust is larger and slower and carries
+//! an open timing advisory.
 
-use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
-use aes_gcm::{Aes256Gcm, Key, Nonce};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
-
-use super::random;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CryptoError {
@@ -122,65 +116,10 @@ fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Seals `text` for one `place` (table, row, column): elsewhere it does not open.
-pub fn seal(key: &[u8; 32], place: &str, text: &str) -> Result<String, CryptoError> {
-    let nonce: [u8; 12] = random::bytes()?;
-    let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key));
-    let payload = Payload {
-        msg: text.as_bytes(),
-        aad: place.as_bytes(),
-    };
-    let sealed = cipher
-        .encrypt(&Nonce::from(nonce), payload)
-        .map_err(|_| CryptoError::Seal)?;
-    Ok(format!(
-        "v1.{}.{}",
-        URL_SAFE_NO_PAD.encode(nonce),
-        URL_SAFE_NO_PAD.encode(sealed)
-    ))
-}
-
-/// Opens what [`seal`] made for the same `place`.
-pub fn open(key: &[u8; 32], place: &str, sealed: &str) -> Result<String, CryptoError> {
-    let mut fields = sealed.split('.');
-    let (Some("v1"), Some(nonce), Some(text), None) =
-        (fields.next(), fields.next(), fields.next(), fields.next())
-    else {
-        return Err(CryptoError::Open);
-    };
-    let decode = |field: &str| URL_SAFE_NO_PAD.decode(field).map_err(|_| CryptoError::Open);
-    let nonce: [u8; 12] = decode(nonce)?.try_into().map_err(|_| CryptoError::Open)?;
-    let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key));
-    let payload = Payload {
-        msg: &decode(text)?,
-        aad: place.as_bytes(),
-    };
-    let text = cipher
-        .decrypt(&Nonce::from(nonce), payload)
-        .map_err(|_| CryptoError::Open)?;
-    String::from_utf8(text).map_err(|_| CryptoError::Open)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-
-    const KEY: [u8; 32] = [7; 32];
-
-    #[test]
-    fn what_was_sealed_opens_in_its_place_only() {
-        let sealed = seal(&KEY, "links|1|token", "gho_secret").unwrap();
-        assert_eq!(open(&KEY, "links|1|token", &sealed).unwrap(), "gho_secret");
-        assert!(open(&KEY, "links|2|token", &sealed).is_err());
-        assert!(open(&[8; 32], "links|1|token", &sealed).is_err());
-        assert!(!sealed.contains("secret"));
-    }
-
-    #[test]
-    fn sealing_twice_gives_different_texts() {
-        assert_ne!(seal(&KEY, "a", "b").unwrap(), seal(&KEY, "a", "b").unwrap());
-    }
 
     #[test]
     fn a_pkcs1_key_is_wrapped_as_openssl_wraps_it() {
@@ -193,6 +132,35 @@ mod tests {
         let wrapped = pkcs8(&pem).unwrap();
         let inner = [&[0x02, 1, 0][..], RSA_ALGORITHM, &[0x04, 0x81, 200], &der].concat();
         assert_eq!(wrapped, [&[0x30, 0x81, 221][..], &inner].concat());
+    }
+
+    fn openssl(arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        use std::io::Write as _;
+        use std::process::{Command, Stdio};
+        let mut child = Command::new("openssl")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "openssl {arguments:?}");
+        output.stdout
+    }
+
+    #[test]
+    fn both_forms_of_a_key_that_openssl_made_are_the_same_key() {
+        let pkcs1 = openssl(&["genrsa", "-traditional", "2048"], b"");
+        let convert = ["pkcs8", "-topk8", "-nocrypt"];
+        let pkcs8_pem = openssl(&convert, &pkcs1);
+        let der = openssl(&[&convert[..], &["-outform", "DER"]].concat(), &pkcs1);
+        for pem in [pkcs1, pkcs8_pem] {
+            let pem = String::from_utf8(pem).unwrap();
+            assert!(pem.starts_with("-----BEGIN "));
+            assert_eq!(pkcs8(&pem).unwrap(), der);
+        }
     }
 
     #[test]

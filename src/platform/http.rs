@@ -25,10 +25,11 @@ pub enum HttpError {
     Body(#[from] serde_json::Error),
 }
 
-/// A status and the whole body.
+/// A status, headers and the whole body.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
     pub body: Vec<u8>,
 }
 
@@ -45,8 +46,13 @@ pub async fn send(
         };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status().as_u16();
+        let headers = response.headers().clone();
         let body = response.bytes().await.map_err(unreachable)?.to_vec();
-        Ok(Answer { status, body })
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
     };
     within(exchange, deadline).await.unwrap_or_else(|| {
         Err(HttpError::Deadline {
@@ -82,7 +88,7 @@ pub async fn post_signed(
 }
 
 /// The future's value, or `None` if `deadline` passes first.
-async fn within<F: Future>(future: F, deadline: Duration) -> Option<F::Output> {
+pub async fn within<F: Future>(future: F, deadline: Duration) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut timer = pin!(worker::Delay::from(deadline));
     std::future::poll_fn(move |context| {

@@ -7,9 +7,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use protocol::command::{Command, GitIdentity, SendPrompt, Start};
-use protocol::event::{FileChange, Mode, Person, Step, StepName};
-use protocol::{Epoch, Millis, PromptId, SandboxId};
+use protocol::command::{Command, SendPrompt, Start};
+use protocol::event::{Mode, Step, StepName};
+use protocol::{Epoch, SandboxId};
 
 use super::machine::{Effect, Input, State};
 use super::store::Due;
@@ -18,7 +18,6 @@ use crate::config;
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::fleet::{self, Wish};
-use crate::github::{Github, pull_request};
 use crate::platform::clock;
 use crate::platform::http::{self, HttpError};
 
@@ -31,7 +30,7 @@ const COMMAND_DEADLINE: Duration = Duration::from_secs(10);
 const MAX_ATTEMPTS: i64 = 10;
 
 /// Why a piece of work is not done.
-enum Failure {
+pub(super) enum Failure {
     /// Another try may succeed; the sentence is for people, should none.
     Passing(String),
     /// No try will.
@@ -73,7 +72,7 @@ impl Core {
             // Rings if this life ends before the work does.
             self.set_alarm(lease);
             for work in due {
-                if let Err(error) = self.clone().perform_one(work, lease).await {
+                if let Err(error) = self.clone().perform_one(work).await {
                     error.log();
                 }
             }
@@ -85,26 +84,35 @@ impl Core {
         }
     }
 
-    async fn perform_one(self: Rc<Self>, work: Due, lease: Millis) -> Result<(), Error> {
-        match self.perform(&work.effect).await {
-            Ok(Some(input)) => self.apply(input, Some(&work.key)),
-            Ok(None) => Ok(self.store()?.finish(&work.key, lease)?),
+    async fn perform_one(self: Rc<Self>, work: Due) -> Result<(), Error> {
+        let lease = &work.lease;
+        let outcome = self.perform(&work.effect).await;
+        if outcome.is_err() && !self.store()?.holds(lease)? {
+            // Nobody wants it any more, or wants it anew.
+            return Ok(());
+        }
+        match outcome {
+            Ok(Some(input)) => self.apply(input, Some(lease))?,
+            Ok(None) => self.store()?.finish(lease)?,
             Err(Failure::Passing(reason)) if work.attempts + 1 < MAX_ATTEMPTS => {
                 worker::console_warn!(
                     "will try again: key={} attempts={} reason={reason}",
-                    work.key,
+                    lease.key,
                     work.attempts + 1
                 );
-                Ok(self
-                    .store()?
-                    .retry(&work.key, clock::now().plus(backoff(work.attempts)))?)
+                let due = clock::now().plus(backoff(work.attempts));
+                return Ok(self.store()?.retry(lease, due)?);
             }
             Err(Failure::Passing(reason) | Failure::Final(reason)) => {
                 match after_failure(&work.effect, reason) {
-                    Some(input) => self.apply(input, Some(&work.key)),
-                    None => Ok(self.store()?.finish(&work.key, lease)?),
+                    Some(input) => self.apply(input, Some(lease))?,
+                    None => self.store()?.finish(lease)?,
                 }
             }
+        }
+        match work.effect {
+            Effect::CheckAccess { .. } => self.watch_access(),
+            _ => Ok(()),
         }
     }
 
@@ -121,10 +129,18 @@ impl Core {
                 co_authors,
                 sent_at,
                 insert,
+                resumed,
             } => {
+                // A stop may have overtaken it.
+                if !state.wants_sent(prompt) {
+                    return Ok(None);
+                }
                 let Some(known) = self.store().and_then(|store| Ok(store.prompt(prompt)?))? else {
                     return Err(Failure::Final("the prompt is not stored".to_owned()));
                 };
+                let public_url = config::public_url(&self.env).map_err(Error::from)?;
+                let attachments = self.attached(&state.session, &known, &public_url)?;
+                let (author, co_authors) = self.identities(author, co_authors).await?;
                 self.command(&state, *epoch, |sandbox| {
                     Command::Prompt(SendPrompt {
                         sandbox,
@@ -132,10 +148,10 @@ impl Core {
                         text: known.text.clone(),
                         mode: if *insert { Mode::Insert } else { Mode::Queue },
                         sent_at: *sent_at,
-                        author: identity(author),
-                        co_authors: co_authors.iter().map(identity).collect(),
-                        attachments: Vec::new(),
-                        resumed: false,
+                        author,
+                        co_authors,
+                        attachments,
+                        resumed: *resumed,
                     })
                 })
                 .await
@@ -159,8 +175,15 @@ impl Core {
                 sandbox,
                 runner_url,
             } => {
+                let runner_url = match runner_url {
+                    Some(known) => Some(known.clone()),
+                    None => fleet::find(&self.env, sandbox).await?,
+                };
+                let Some(runner_url) = runner_url else {
+                    return Ok(None);
+                };
                 self.post(
-                    runner_url,
+                    &runner_url,
                     &Command::End {
                         sandbox: sandbox.clone(),
                     },
@@ -168,15 +191,13 @@ impl Core {
                 .await?;
                 Ok(None)
             }
-            Effect::OpenPullRequest {
-                prompt,
-                author,
-                branch,
-                files,
-                summary,
-            } => {
-                self.open_pull_request(&state, prompt, author, branch, files, summary)
-                    .await
+            Effect::OpenPullRequest { .. }
+            | Effect::AdjustPullRequest { .. }
+            | Effect::CheckReviews { .. }
+            | Effect::TellThread { .. } => self.perform_at_forge(effect).await,
+            Effect::CountPrompt { prompt, figure } => {
+                self.count_prompt(&state, prompt, figure).await?;
+                Ok(None)
             }
             Effect::UpdateIndex => {
                 let database = Database::new(&self.env).map_err(Error::from)?;
@@ -184,6 +205,10 @@ impl Core {
                 database::sessions::update(&database, &summary)
                     .await
                     .map_err(Error::from)?;
+                Ok(None)
+            }
+            Effect::CheckAccess { user } => {
+                self.check_access(*user).await?;
                 Ok(None)
             }
             Effect::Expire(deadline) => Ok(Some(Input::Expired(deadline.clone()))),
@@ -289,61 +314,6 @@ impl Core {
             }
         }
     }
-
-    async fn open_pull_request(
-        &self,
-        state: &State,
-        prompt: &PromptId,
-        author: &Person,
-        branch: &str,
-        files: &[FileChange],
-        summary: &str,
-    ) -> Result<Option<Input>, Failure> {
-        let started_at = clock::now();
-        let database = Database::new(&self.env).map_err(Error::from)?;
-        let Some(token) = database::users::github_token(&database, author.id).await? else {
-            let message = format!("{} has no link to GitHub: sign in again", author.login);
-            return Ok(Some(Input::PullRequestFailed { message }));
-        };
-        let github = Github::new(&self.env).map_err(Error::from)?;
-        let public_url = config::public_url(&self.env).map_err(Error::from)?;
-        let steps = self.store().and_then(|store| Ok(store.steps()?))?;
-        let content = pull_request::Content {
-            title: &state.title,
-            summary,
-            files,
-            author,
-            session_url: &format!("{public_url}/sessions/{}", state.session),
-            steps: &steps,
-        };
-        let opened = pull_request::open_or_update(
-            &github,
-            &token,
-            &state.repository,
-            pull_request::Branches {
-                head: branch,
-                base: &state.branch,
-            },
-            &content,
-        )
-        .await
-        .map_err(|error| match error.is_passing() {
-            true => Failure::Passing(error.to_string()),
-            false => Failure::Final(error.to_string()),
-        })?;
-        let step = Step {
-            name: StepName::PullRequest,
-            started_at,
-            ms: clock::now().since(started_at),
-            detail: None,
-        };
-        Ok(Some(Input::PullRequestOpened {
-            prompt: prompt.clone(),
-            pull_request: opened,
-            by: author.clone(),
-            step,
-        }))
-    }
 }
 
 /// What the session has to know when a piece of work is given up.
@@ -356,14 +326,26 @@ fn after_failure(effect: &Effect, reason: String) -> Option<Input> {
             epoch: *epoch,
             reason,
         }),
-        Effect::OpenPullRequest { branch, .. } => Some(Input::PullRequestFailed {
-            message: format!("the pull request for {branch} could not be opened: {reason}"),
+        Effect::OpenPullRequest { push, .. } => Some(Input::PullRequestFailed {
+            message: format!(
+                "the pull request for {} could not be opened: {reason}",
+                push.branch
+            ),
+        }),
+        Effect::AdjustPullRequest { branch, .. } => Some(Input::PullRequestFailed {
+            message: format!("the pull request for {branch} could not be changed: {reason}"),
+        }),
+        Effect::CheckReviews { number } => Some(Input::PullRequestFailed {
+            message: format!("it could not be said on #{number} who approved it: {reason}"),
         }),
         // A runner that is gone took the sandbox with it, and the index is rewritten at the next
         // change.
         Effect::EndSandbox { .. }
         | Effect::NoteReady { .. }
+        | Effect::TellThread { .. }
+        | Effect::CountPrompt { .. }
         | Effect::UpdateIndex
+        | Effect::CheckAccess { .. }
         | Effect::Expire(_) => {
             worker::console_error!("given up: key={} reason={reason}", effect.key());
             None
@@ -375,16 +357,4 @@ fn after_failure(effect: &Effect, reason: String) -> Option<Input> {
 fn backoff(attempts: i64) -> i64 {
     let doublings = u32::try_from(attempts.clamp(0, 6)).unwrap_or(0);
     (250_i64 << doublings).min(10_000)
-}
-
-fn identity(person: &Person) -> GitIdentity {
-    GitIdentity {
-        name: if person.name.is_empty() {
-            person.login.clone()
-        } else {
-            person.name.clone()
-        },
-        // GitHub attributes this address to the account, whatever its e-mail settings are.
-        email: format!("{}+{}@users.noreply.github.com", person.id, person.login),
-    }
 }

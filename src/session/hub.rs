@@ -6,6 +6,7 @@
 
 use protocol::event::Person;
 use protocol::frame::{Participant, ServerFrame};
+use protocol::{Millis, UserId};
 use serde::{Deserialize, Serialize};
 use worker::{State, WebSocket};
 
@@ -18,7 +19,49 @@ pub struct Attachment {
     pub person: Person,
     pub subscribed: bool,
     pub active: bool,
+    /// We closed it: its client may take its time to answer that.
+    #[serde(default)]
+    pub closed: bool,
+    #[serde(default)]
+    pub allowance: Allowance,
 }
+
+/// How many frames a socket may still send, refilled as time passes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Allowance {
+    frames: i64,
+    since: Millis,
+}
+
+/// More than anybody types, and few enough that a page gone mad disturbs nobody.
+const FRAMES_AT_ONCE: i64 = 200;
+const MS_PER_FRAME: i64 = 50;
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self {
+            frames: FRAMES_AT_ONCE,
+            since: Millis(0),
+        }
+    }
+}
+
+impl Allowance {
+    /// Whether one more frame may come now.
+    pub fn take(&mut self, now: Millis) -> bool {
+        let earned = i64::try_from(now.since(self.since)).unwrap_or(i64::MAX) / MS_PER_FRAME;
+        if earned > 0 {
+            self.frames = self.frames.saturating_add(earned).min(FRAMES_AT_ONCE);
+            self.since = now;
+        }
+        let allowed = self.frames > 0;
+        self.frames -= i64::from(allowed);
+        allowed
+    }
+}
+
+/// The code that sockets of somebody who lost access are closed with.
+const REVOKED: u16 = 4001;
 
 pub struct Hub<'a> {
     state: &'a State,
@@ -47,16 +90,36 @@ impl<'a> Hub<'a> {
         self.send_to_subscribed(&ServerFrame::Typing { person }, Some(id));
     }
 
+    /// Closes every socket of a user. Whether there was one.
+    pub fn expel(&self, user: UserId) -> bool {
+        let mut expelled = false;
+        for (socket, mut attachment) in self.open() {
+            if attachment.person.id == user {
+                attachment.closed = true;
+                // One that is closing by itself refuses; it gets nothing more either way.
+                let _ = socket.serialize_attachment(attachment);
+                let _ = socket.close(Some(REVOKED), Some("access to the repository was revoked"));
+                expelled = true;
+            }
+        }
+        expelled
+    }
+
+    fn open(&self) -> impl Iterator<Item = (WebSocket, Attachment)> {
+        let sockets = self.state.get_websockets().into_iter();
+        sockets.filter_map(|socket| {
+            let attachment = socket.deserialize_attachment::<Attachment>().ok()??;
+            (!attachment.closed).then_some((socket, attachment))
+        })
+    }
+
     /// Everybody who has a socket open, each once, active if one of their sockets is.
     pub fn participants(&self, leaving: Option<&WebSocket>) -> Vec<Participant> {
         let mut participants: Vec<Participant> = Vec::new();
-        for socket in self.state.get_websockets() {
+        for (socket, attachment) in self.open() {
             if leaving.is_some_and(|leaving| *leaving == socket) {
                 continue;
             }
-            let Ok(Some(attachment)) = socket.deserialize_attachment::<Attachment>() else {
-                continue;
-            };
             let known = participants
                 .iter_mut()
                 .find(|known| known.person.id == attachment.person.id);
@@ -71,14 +134,11 @@ impl<'a> Hub<'a> {
         participants
     }
 
-    fn send_to_subscribed(&self, frame: &ServerFrame, except: Option<protocol::UserId>) {
+    fn send_to_subscribed(&self, frame: &ServerFrame, except: Option<UserId>) {
         let Ok(text) = serde_json::to_string(frame) else {
             return;
         };
-        for socket in self.state.get_websockets() {
-            let Ok(Some(attachment)) = socket.deserialize_attachment::<Attachment>() else {
-                continue;
-            };
+        for (socket, attachment) in self.open() {
             if attachment.subscribed && except != Some(attachment.person.id) {
                 // A socket that is closing refuses; its close event follows.
                 let _ = socket.send_with_str(&text);
@@ -131,6 +191,18 @@ mod tests {
             offset,
             text: text.to_owned(),
         }
+    }
+
+    #[test]
+    fn a_socket_sends_at_its_pace_after_a_burst() {
+        let mut allowance = Allowance::default();
+        let taken = (0..1000)
+            .filter(|_| allowance.take(Millis(1_000_000)))
+            .count();
+        assert_eq!(taken, 200);
+        assert!(!allowance.take(Millis(1_000_049)));
+        assert!(allowance.take(Millis(1_000_050)));
+        assert!(!allowance.take(Millis(1_000_051)));
     }
 
     #[test]

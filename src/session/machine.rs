@@ -6,15 +6,23 @@
 //! one twice is harmless.
 //!
 //! Invariants (held by property tests):
-//! - at most one prompt runs, and every prompt that started finishes exactly once;
+//! - at most one prompt runs, and every prompt that started finishes exactly once, in however many
+//!   sandboxes it ran;
+//! - while the queue is paused something waits in it, and nothing starts;
 //! - reports are taken in number order, each once, and only from the newest epoch;
 //! - there is at most one sandbox, it is only let go of while nothing runs in it, and nothing stays
 //!   scheduled for one that is gone;
 //! - deltas of a part meet without gap or overlap until the part is finished.
 
+pub mod figures;
+pub mod forge;
+mod fork;
 mod prompts;
+pub mod pull_requests;
+mod queue;
 mod reports;
 mod rest;
+mod resumption;
 mod sandbox;
 #[cfg(test)]
 mod tests;
@@ -22,13 +30,19 @@ mod tests;
 use std::collections::BTreeMap;
 
 use protocol::api::{PullRequest, SessionState};
-use protocol::callback::Batch;
+use protocol::callback::{Batch, PullRequestWish};
 use protocol::command::Model;
-use protocol::event::{FileChange, Person, Prompt, Repository, Source, Step};
+use protocol::event::{Artifact, Opener, Parent, Person, Prompt, Repository, Step};
 use protocol::image::{Base, EnvironmentName};
 use protocol::ledger::Contact;
-use protocol::{Epoch, Fact, Millis, PartId, PromptId, RunnerId, SandboxId, SessionId, SnapshotId};
+use protocol::{
+    Epoch, Fact, Millis, PartId, PromptId, RunnerId, SandboxId, SessionId, SnapshotId, UserId,
+};
 use serde::{Deserialize, Serialize};
+
+use self::figures::Figure;
+use self::forge::{Forge, Push};
+use self::pull_requests::PullRequestNews;
 
 /// Everything that decides, small enough to be one row. Texts of prompts and parts are not here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,12 +59,24 @@ pub struct State {
     pub created_at: Millis,
     pub updated_at: Millis,
     pub archived: bool,
+    /// What it was forked from.
+    #[serde(default)]
+    pub parent: Option<Parent>,
     pub queue: Vec<Waiting>,
+    /// Nothing starts until somebody resumes or clears the queue.
+    #[serde(default)]
+    pub paused: bool,
     pub running: Option<Running>,
+    /// The prompts that ended since files were kept at the end of one.
+    #[serde(default)]
+    pub ended: Vec<PromptId>,
     pub last_failed: bool,
     pub sandbox: Option<Sandbox>,
     /// The newest epoch given out, also when its sandbox is gone.
     pub epoch: Epoch,
+    /// How many sandboxes in a row were lost before they were ready.
+    #[serde(default)]
+    pub failed_starts: u32,
     pub next_part: PartId,
     pub open_parts: BTreeMap<PartId, OpenPart>,
     /// Who prompted since the last commit, in order, each once.
@@ -58,12 +84,20 @@ pub struct State {
     /// In the order in which they were opened.
     #[serde(default)]
     pub pull_requests: Vec<PullRequest>,
+    /// What the forge told of them that is in the log already.
+    #[serde(default)]
+    pub told: Vec<String>,
     /// What the files were last; the next sandbox goes on from it.
     #[serde(default)]
     pub snapshot: Option<Kept>,
     /// Somebody types, and has not sent it yet.
     #[serde(default)]
     pub typing: Option<Typing>,
+    /// Sessions that went on from prompts of this one.
+    #[serde(default)]
+    pub forks: Vec<SessionId>,
+    #[serde(default)]
+    pub forge: Forge,
 }
 
 /// A snapshot, and the runner that has it.
@@ -86,7 +120,6 @@ pub struct Typing {
 pub struct Waiting {
     pub prompt: PromptId,
     pub author: Person,
-    pub source: Source,
     pub queued_at: Millis,
 }
 
@@ -95,9 +128,42 @@ pub struct Running {
     pub prompt: PromptId,
     pub author: Person,
     pub queued_at: Millis,
-    /// Prompts that joined this one's run; they finish with it.
-    pub inserted: Vec<PromptId>,
+    /// Prompts that joined this one's run; the first of them goes on alone if it ends before.
+    #[serde(default)]
+    pub joined: Vec<Waiting>,
     pub stopped_by: Option<Person>,
+    /// Its sandbox was lost: it waits for another one.
+    #[serde(default)]
+    pub adrift: bool,
+    /// How often it went on in another sandbox.
+    #[serde(default)]
+    pub resumed: u32,
+}
+
+impl Running {
+    /// This prompt and those that joined it.
+    pub fn prompts(&self) -> impl Iterator<Item = &PromptId> {
+        let joined = self.joined.iter().map(|joined| &joined.prompt);
+        std::iter::once(&self.prompt).chain(joined)
+    }
+
+    /// Goes on without one of its prompts. False if it is the only one.
+    fn drop_one(&mut self, prompt: &PromptId) -> bool {
+        if self.joined.is_empty() {
+            return false;
+        }
+        if self.prompt == *prompt {
+            let Waiting {
+                prompt,
+                author,
+                queued_at,
+            } = self.joined.remove(0);
+            (self.prompt, self.author, self.queued_at) = (prompt, author, queued_at);
+        } else {
+            self.joined.retain(|joined| joined.prompt != *prompt);
+        }
+        true
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -161,7 +227,28 @@ pub enum Input {
         prompt: PromptId,
         by: Person,
     },
+    /// Gives a prompt that waits to the running one, or to the agent next.
+    Insert {
+        prompt: PromptId,
+        by: Person,
+    },
+    Reorder {
+        order: Vec<PromptId>,
+        by: Person,
+    },
+    /// Ends the running prompt; what waits stays until the queue is resumed or cleared.
     Stop {
+        by: Person,
+    },
+    ResumeQueue {
+        by: Person,
+    },
+    ClearQueue {
+        by: Person,
+    },
+    /// Another session goes on from a prompt of this one.
+    Forked {
+        session: SessionId,
         by: Person,
     },
     Archive {
@@ -182,11 +269,40 @@ pub enum Input {
     PullRequestOpened {
         prompt: PromptId,
         pull_request: PullRequest,
-        by: Person,
+        by: Opener,
         step: Step,
+        /// What people should know of it.
+        notice: Option<String>,
     },
     PullRequestFailed {
         message: String,
+    },
+    /// Somebody says how a branch's pull request is to be.
+    PullRequestWished {
+        branch: String,
+        wish: PullRequestWish,
+        by: Person,
+    },
+    /// Somebody approved or asked for changes, or took that back.
+    ReviewsChanged {
+        number: u64,
+    },
+    /// A check failed on a commit of this session.
+    Repair {
+        prompt: Prompt,
+        branch: String,
+        commit: String,
+    },
+    /// Somebody called this session on an issue or a pull request.
+    Called {
+        number: u64,
+    },
+    /// The forge tells of a pull request of this session.
+    PullRequest(PullRequestNews),
+    /// The agent made a file, which is stored.
+    ArtifactAdded {
+        artifact: Artifact,
+        prompt: Option<PromptId>,
     },
     Expired(Deadline),
 }
@@ -199,6 +315,11 @@ pub enum Output {
         part: PartId,
         offset: u64,
         text: String,
+    },
+    /// What the files were at the end of a prompt; no part of the log.
+    Kept {
+        prompt: PromptId,
+        kept: Kept,
     },
     /// Totals of a sandbox's ledger, which replace those before; no part of the log.
     Contacts {
@@ -223,6 +344,9 @@ pub enum Effect {
         sent_at: Millis,
         /// Joins the prompt that runs.
         insert: bool,
+        /// It was running in a sandbox that was lost.
+        #[serde(default)]
+        resumed: bool,
     },
     StopPrompt {
         prompt: PromptId,
@@ -233,7 +357,8 @@ pub enum Effect {
     },
     EndSandbox {
         sandbox: SandboxId,
-        runner_url: String,
+        /// Unknown of one that was let go of before anybody said where it is.
+        runner_url: Option<String>,
     },
     /// Tells the Fleet how long a sandbox took, for its figures.
     NoteReady {
@@ -241,14 +366,34 @@ pub enum Effect {
         ms: u64,
     },
     OpenPullRequest {
-        prompt: PromptId,
+        author: Person,
+        push: Push,
+    },
+    /// Makes an open pull request as it was wished, in the name of a person.
+    AdjustPullRequest {
         author: Person,
         branch: String,
-        files: Vec<FileChange>,
-        summary: String,
+    },
+    /// Says on a pull request whether somebody who did not prompt has approved it.
+    CheckReviews {
+        number: u64,
+    },
+    /// Says on an issue or a pull request how the session goes.
+    TellThread {
+        number: u64,
+    },
+    /// Writes down a figure of a prompt.
+    CountPrompt {
+        prompt: PromptId,
+        figure: Figure,
     },
     /// Writes the session's row in the index that lists are made from.
     UpdateIndex,
+    /// Asks whether those who follow the session, or only `user`, still have access. The shell
+    /// puts it on the schedule, since only it knows who follows.
+    CheckAccess {
+        user: Option<UserId>,
+    },
     Expire(Deadline),
 }
 
@@ -257,15 +402,31 @@ impl Effect {
     pub fn key(&self) -> String {
         match self {
             Self::StartSandbox { epoch, .. } => format!("start:{epoch}"),
-            Self::SendPrompt { prompt, .. } => format!("send:{prompt}"),
-            Self::StopPrompt { prompt, .. } => format!("stop:{prompt}"),
+            Self::SendPrompt { prompt, epoch, .. } => Self::send_key(prompt, *epoch),
+            Self::StopPrompt { prompt, epoch } => Self::stop_key(prompt, *epoch),
             Self::SleepSandbox { epoch } => format!("sleep:{epoch}"),
             Self::EndSandbox { sandbox, .. } => format!("end:{sandbox}"),
             Self::NoteReady { sandbox, .. } => format!("ready:{sandbox}"),
-            Self::OpenPullRequest { prompt, .. } => format!("pull-request:{prompt}"),
+            Self::OpenPullRequest { push, .. } => {
+                format!("pull-request:{}:{}", push.branch, push.commit)
+            }
+            Self::AdjustPullRequest { branch, .. } => format!("adjust:{branch}"),
+            Self::CheckReviews { number } => format!("reviews:{number}"),
+            Self::TellThread { number } => format!("thread:{number}"),
+            Self::CountPrompt { prompt, figure } => format!("count:{}:{prompt}", figure.key()),
             Self::UpdateIndex => "index".to_owned(),
+            Self::CheckAccess { user: None } => "access".to_owned(),
+            Self::CheckAccess { user: Some(user) } => format!("access:{user}"),
             Self::Expire(deadline) => deadline.key(),
         }
+    }
+
+    fn send_key(prompt: &PromptId, epoch: Epoch) -> String {
+        format!("send:{prompt}:{epoch}")
+    }
+
+    fn stop_key(prompt: &PromptId, epoch: Epoch) -> String {
+        format!("stop:{prompt}:{epoch}")
     }
 }
 
@@ -308,6 +469,10 @@ pub const STOP_LIMIT_MS: i64 = 10_000;
 pub const SILENCE_LIMIT_MS: i64 = 20 * 60_000;
 /// A snapshot takes milliseconds; a runner that has not told of it by then is in trouble.
 pub const SLEEP_LIMIT_MS: i64 = 60_000;
+/// Sandboxes that one prompt may lose: what runs in the next would end that one too.
+pub const MAX_RESUMED: u32 = 3;
+/// Sandboxes in a row that may be lost before they are ready, until what waits for them fails.
+pub const MAX_FAILED_STARTS: u32 = 2;
 /// Changes that follow each other are one write to the index, and lists are not read that fast.
 pub const BOOKKEEPING_DELAY_MS: i64 = 500;
 
@@ -324,10 +489,18 @@ pub enum Refusal {
     NotWaiting,
     #[error("nothing is running")]
     NothingRuns,
+    #[error("name every prompt that waits once: the queue is not what you saw, look again")]
+    QueueChanged,
+    #[error("this prompt has not ended: fork when it has")]
+    NotFinished,
+    #[error("the files at the end of this prompt were not kept: fork from another one")]
+    NoSnapshot,
     #[error("these reports leave a gap: send them from the one after {received}")]
     Gap { received: u64 },
     #[error("this sandbox is not this session's any more: end it")]
     Void,
+    #[error("a failed check is not worked on: {0}")]
+    NoRepair(&'static str),
 }
 
 /// What a step leads to, all of it persisted at once.
@@ -363,7 +536,9 @@ impl Transition {
         self.effects.push((at, Effect::Expire(deadline)));
     }
 
+    /// Also of what was asked for earlier in this step: what is asked for afterwards stays.
     fn cancel(&mut self, key: String) {
+        self.effects.retain(|(_, effect)| effect.key() != key);
         self.cancelled.push(key);
     }
 }
@@ -378,6 +553,14 @@ pub struct Create {
     #[serde(default)]
     pub environment: Option<EnvironmentName>,
     pub by: Person,
+    /// Without one, the first prompt's first line.
+    #[serde(default)]
+    pub title: String,
+    #[serde(default)]
+    pub parent: Option<Parent>,
+    /// What its first sandbox goes on from.
+    #[serde(default)]
+    pub snapshot: Option<Kept>,
 }
 
 /// A new session and its first fact.
@@ -387,8 +570,13 @@ pub fn create(create: Create, context: Context) -> (State, Transition) {
         repository: create.repository.clone(),
         branch: create.branch.clone(),
         by: create.by.clone(),
-        parent: None,
+        parent: create.parent.clone(),
     });
+    if !create.title.is_empty() {
+        transition.fact(Fact::SessionTitled {
+            title: create.title.clone(),
+        });
+    }
     transition.soon(context, Effect::UpdateIndex);
     let state = State {
         work_branch: format!("agent/{}", create.session),
@@ -397,22 +585,29 @@ pub fn create(create: Create, context: Context) -> (State, Transition) {
         branch: create.branch,
         model: create.model,
         environment: create.environment,
-        title: String::new(),
+        title: create.title,
         created_by: create.by,
         created_at: context.now,
         updated_at: context.now,
         archived: false,
+        parent: create.parent,
         queue: Vec::new(),
+        paused: false,
         running: None,
+        ended: Vec::new(),
         last_failed: false,
         sandbox: None,
         epoch: Epoch(0),
+        failed_starts: 0,
         next_part: PartId(1),
         open_parts: BTreeMap::new(),
         uncredited: Vec::new(),
         pull_requests: Vec::new(),
-        snapshot: None,
+        told: Vec::new(),
+        snapshot: create.snapshot,
         typing: None,
+        forks: Vec::new(),
+        forge: Forge::default(),
     };
     (state, transition)
 }
@@ -421,13 +616,27 @@ impl State {
     /// Takes one input. On a refusal the state is as it was.
     pub fn step(&mut self, input: Input, context: Context) -> Result<Transition, Refusal> {
         let mut transition = Transition::default();
-        let before = self.summary_key();
+        let (before, activity) = (self.summary_key(), self.activity());
         let resting = self.resting();
+        let running = self.running.as_ref();
+        let running = running.map(|running| running.prompt.clone());
         match input {
             Input::Typing => self.typing(context, &mut transition)?,
-            Input::Prompt(prompt) => self.prompt(prompt, context, &mut transition)?,
+            Input::Prompt(prompt) => {
+                let author = prompt.author.clone();
+                self.prompt(prompt, context, &mut transition)?;
+                self.forge.last_prompter = Some(author);
+                self.forge.repairs.clear();
+            }
             Input::Edit { prompt, text, by } => self.edit(prompt, text, by, &mut transition)?,
             Input::Cancel { prompt, by } => self.cancel(prompt, by, &mut transition)?,
+            Input::Insert { prompt, by } => {
+                self.insert_waiting(&prompt, by, context, &mut transition)?;
+            }
+            Input::Reorder { order, by } => self.reorder(&order, by, &mut transition)?,
+            Input::ResumeQueue { by } => self.resume_queue(by, context, &mut transition),
+            Input::ClearQueue { by } => self.clear_queue(&by, &mut transition),
+            Input::Forked { session, by } => self.forked(session, &by, &mut transition),
             Input::Stop { by } => self.stop(by, context, &mut transition)?,
             Input::Archive { by } => self.archive(by, context, &mut transition),
             Input::Batch(batch) => self.batch(batch, context, &mut transition)?,
@@ -441,7 +650,9 @@ impl State {
             }
             Input::Unreachable { epoch, reason } => {
                 if self.is_current(epoch) {
-                    self.lose_sandbox(reason, context, &mut transition);
+                    // It may be there all the same, with nothing to report from which it would
+                    // learn that it is not wanted any more.
+                    self.give_up(&reason, context, &mut transition);
                 }
             }
             Input::PullRequestOpened {
@@ -449,13 +660,35 @@ impl State {
                 pull_request,
                 by,
                 step,
+                notice,
             } => {
-                self.pull_request_opened(prompt, pull_request, by, step, &mut transition);
+                self.pull_request_opened(prompt, pull_request, by, step, context, &mut transition);
+                if let Some(message) = notice {
+                    transition.fact(Fact::Notice { message });
+                }
             }
             Input::PullRequestFailed { message } => transition.fact(Fact::Notice { message }),
+            Input::PullRequestWished { branch, wish, by } => {
+                self.wished(branch, wish, Some(by), context, &mut transition);
+            }
+            Input::ReviewsChanged { number } => {
+                transition.soon(context, Effect::CheckReviews { number });
+            }
+            Input::Repair {
+                prompt,
+                branch,
+                commit,
+            } => self.repair(prompt, &branch, &commit, context, &mut transition)?,
+            Input::Called { number } => self.called(number, context, &mut transition),
+            Input::PullRequest(news) => self.pull_request_news(news, &mut transition),
+            Input::ArtifactAdded { artifact, prompt } => {
+                transition.fact(Fact::ArtifactAdded { artifact, prompt });
+            }
             Input::Expired(deadline) => self.expired(deadline, context, &mut transition),
         }
         self.settle(resting, context, &mut transition);
+        self.count_prompts(running, context, &mut transition);
+        self.tell_forge(activity, context, &mut transition);
         if transition
             .outputs
             .iter()
@@ -493,12 +726,20 @@ impl State {
         }
     }
 
-    fn summary_key(&self) -> (SessionState, String, Vec<PullRequest>) {
+    fn summary_key(&self) -> (SessionState, bool, String, Vec<PullRequest>) {
         (
             self.activity(),
+            self.paused,
             self.title.clone(),
             self.pull_requests.clone(),
         )
+    }
+
+    /// Whether a prompt is still to be given to the agent.
+    pub fn wants_sent(&self, prompt: &PromptId) -> bool {
+        self.running.as_ref().is_some_and(|running| {
+            running.stopped_by.is_none() && running.prompts().any(|one| one == prompt)
+        })
     }
 
     fn is_current(&self, epoch: Epoch) -> bool {

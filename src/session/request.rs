@@ -1,10 +1,13 @@
 //! What the Worker asks of a session's object: one typed request each, as JSON over the stub.
 
 use protocol::event::{Mode, Person, Source};
-use protocol::{PromptId, Seq};
+use protocol::{ArtifactId, PromptId, Seq, SessionId, UserId};
 use serde::{Deserialize, Serialize};
 
+use crate::session::artifacts::ArtifactRequest;
+use crate::session::forge::ForgeRequest;
 use crate::session::machine::Create;
+use crate::session::machine::pull_requests::PullRequestNews;
 
 /// The path that requests are posted to; the socket upgrade goes to [`SOCKET_PATH`].
 pub const REQUEST_PATH: &str = "/request";
@@ -28,7 +31,32 @@ pub enum Request {
         prompt: PromptId,
         by: Person,
     },
+    Insert {
+        prompt: PromptId,
+        by: Person,
+    },
+    Reorder {
+        order: Vec<PromptId>,
+        by: Person,
+    },
     Stop {
+        by: Person,
+    },
+    ResumeQueue {
+        by: Person,
+    },
+    ClearQueue {
+        by: Person,
+    },
+    /// Answers with the `Create` of a session that goes on from the end of `prompt`.
+    Fork {
+        prompt: PromptId,
+        session: SessionId,
+        by: Person,
+    },
+    /// Says that `session` was made from this one. Idempotent.
+    Forked {
+        session: SessionId,
         by: Person,
     },
     Archive {
@@ -39,17 +67,37 @@ pub enum Request {
         since: Seq,
         limit: i64,
     },
+    EventsBefore {
+        before: Seq,
+        limit: i64,
+    },
+    /// Answers with server-sent events.
+    Stream {
+        since: Seq,
+        person: Person,
+    },
     Waterfall,
     Contacts,
+    /// The forge tells of a pull request of this session; harmless when it is told twice.
+    PullRequest {
+        news: PullRequestNews,
+    },
     IssueTicket {
         person: Person,
         origin: String,
+    },
+    Forge(ForgeRequest),
+    /// Asks GitHub now whether `user`, or everybody, may still follow this session; whoever may
+    /// not is cut off. For whoever hears that access has changed.
+    Recheck {
+        user: Option<UserId>,
     },
     /// A signed batch whose signature has been verified.
     Callbacks {
         webhook_id: String,
         body: String,
     },
+    Artifact(ArtifactRequest),
     /// Panics after a write, inside of a transaction.
     #[cfg(feature = "fault-drill")]
     Panic,
@@ -61,5 +109,7 @@ pub struct NewPrompt {
     pub text: String,
     pub source: Source,
     pub mode: Mode,
+    #[serde(default)]
+    pub attachments: Vec<ArtifactId>,
     pub client_request_id: Option<String>,
 }

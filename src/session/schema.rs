@@ -32,6 +32,16 @@ const STEPS: &[&str] = &[
         json TEXT NOT NULL, PRIMARY KEY (epoch, host, kind, verdict)
     ) WITHOUT ROWID
 ",
+    "
+    CREATE TABLE artifacts (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL,
+        name TEXT NOT NULL, bytes INTEGER NOT NULL, json TEXT NOT NULL
+    );
+    CREATE INDEX artifacts_by_digest ON artifacts (sha256)
+    ",
+    "
+    CREATE TABLE kept (prompt TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID
+",
 ];
 
 /// Brings the object's tables to the newest version.

@@ -9,7 +9,7 @@ use worker::{
     Request, Response, ResponseBuilder, WebSocket, WebSocketIncomingMessage, WebSocketPair,
 };
 
-use super::hub::{self, Attachment};
+use super::hub::{self, Allowance, Attachment};
 use super::machine::Input;
 use super::request::NewPrompt;
 use super::store::MAX_PAGE;
@@ -19,7 +19,7 @@ use crate::platform::clock;
 
 impl Core {
     /// Accepts an upgrade whose ticket is good for the page that it comes from.
-    pub(super) fn accept(&self, request: &Request) -> Result<Response, Error> {
+    pub(super) fn accept(self: &Rc<Self>, request: &Request) -> Result<Response, Error> {
         let headers = request.headers();
         let offered = headers.get("sec-websocket-protocol")?.unwrap_or_default();
         let origin = headers.get("origin")?.unwrap_or_default();
@@ -43,7 +43,10 @@ impl Core {
             person,
             subscribed: false,
             active: true,
+            closed: false,
+            allowance: Allowance::default(),
         })?;
+        self.watch_access()?;
         Ok(ResponseBuilder::new()
             .with_status(101)
             .with_header("sec-websocket-protocol", SUBPROTOCOL)?
@@ -80,7 +83,14 @@ impl Core {
     fn handle(self: &Rc<Self>, socket: &WebSocket, frame: ClientFrame) -> Result<(), Error> {
         let mut attachment = socket
             .deserialize_attachment::<Attachment>()?
+            .filter(|attachment| !attachment.closed)
             .ok_or(Error::BadTicket)?;
+        let allowed = attachment.allowance.take(clock::now());
+        socket.serialize_attachment(&attachment)?;
+        if !allowed {
+            let message = "too many frames: send at most 20 a second";
+            return Err(Error::invalid("too_many_frames", message));
+        }
         let by = attachment.person.clone();
         match frame {
             ClientFrame::Subscribe { since } => self.subscribe(socket, attachment, since),
@@ -88,7 +98,7 @@ impl Core {
                 text,
                 mode,
                 client_request_id,
-                attachments: _,
+                attachments,
             } => {
                 let source = Source::Web;
                 self.prompt(NewPrompt {
@@ -96,6 +106,7 @@ impl Core {
                     text,
                     source,
                     mode,
+                    attachments,
                     client_request_id,
                 })?;
                 Ok(())
@@ -105,13 +116,10 @@ impl Core {
                 self.apply(Input::Edit { prompt, text, by }, None)
             }
             ClientFrame::CancelPrompt { prompt } => self.apply(Input::Cancel { prompt, by }, None),
-            ClientFrame::InsertPrompt { .. }
-            | ClientFrame::ReorderPrompts { .. }
-            | ClientFrame::ResumeQueue {}
-            | ClientFrame::ClearQueue {} => Err(Error::invalid(
-                "malformed",
-                "frames of this kind are not taken",
-            )),
+            ClientFrame::InsertPrompt { prompt } => self.apply(Input::Insert { prompt, by }, None),
+            ClientFrame::ReorderPrompts { order } => self.apply(Input::Reorder { order, by }, None),
+            ClientFrame::ResumeQueue {} => self.apply(Input::ResumeQueue { by }, None),
+            ClientFrame::ClearQueue {} => self.apply(Input::ClearQueue { by }, None),
             ClientFrame::Stop {} => self.apply(Input::Stop { by }, None),
             ClientFrame::Typing {} => {
                 self.hub().broadcast_typing(by);
@@ -138,8 +146,7 @@ impl Core {
         let state = self.session()?;
         let head_seq = store.head()?;
         if since > head_seq {
-            let message = format!("this session's log ends at {head_seq}: subscribe from there");
-            return Err(Error::invalid("unknown_seq", message));
+            return Err(Error::unknown_seq(head_seq));
         }
         let queue = state
             .queue

@@ -3,8 +3,11 @@
 //! [`Store::commit`] writes all that a transition leads to in one transaction. Whoever reads after
 //! it, in this life of the object or the next, sees all of it or nothing.
 
+mod account;
 mod admission;
+mod artifacts;
 mod contacts;
+mod kept;
 #[cfg(test)]
 mod tests;
 
@@ -48,9 +51,16 @@ pub enum Committed {
 /// A piece of work that is due.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Due {
-    pub key: String,
+    pub lease: Lease,
     pub attempts: i64,
     pub effect: Effect,
+}
+
+/// Who took a piece of work until when. It says nothing about one that replaced it meanwhile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lease {
+    pub key: String,
+    pub until: Millis,
 }
 
 pub struct Store<S> {
@@ -93,7 +103,7 @@ impl<S: Sql> Store<S> {
         &self,
         state: &State,
         transition: Transition,
-        done: Option<&str>,
+        done: Option<&Lease>,
         now: Millis,
     ) -> Result<Vec<Committed>, StoreError> {
         let mut committed = Vec::new();
@@ -132,7 +142,7 @@ impl<S: Sql> Store<S> {
         outputs: &[Output],
         effects: &[(Millis, Effect)],
         cancelled: &[String],
-        done: Option<&str>,
+        done: Option<&Lease>,
         now: Millis,
     ) -> Result<Vec<Committed>, StoreError> {
         let mut committed = Vec::with_capacity(outputs.len());
@@ -152,6 +162,7 @@ impl<S: Sql> Store<S> {
                     committed.push(Committed::Delta { part, offset, text });
                 }
                 Output::Contacts { epoch, contacts } => self.write_contacts(*epoch, contacts)?,
+                Output::Kept { prompt, kept } => self.write_kept(prompt, kept)?,
             }
         }
         self.sql.run(
@@ -159,9 +170,12 @@ impl<S: Sql> Store<S> {
              ON CONFLICT (id) DO UPDATE SET json = excluded.json",
             &[serde_json::to_string(state)?.into()],
         )?;
-        for key in cancelled.iter().map(String::as_str).chain(done) {
+        for key in cancelled {
             self.sql
-                .run("DELETE FROM schedule WHERE key = ?", &[key.into()])?;
+                .run("DELETE FROM schedule WHERE key = ?", &[key.as_str().into()])?;
+        }
+        if let Some(lease) = done {
+            self.finish(lease)?;
         }
         for (due_at, effect) in effects {
             self.sql.run(
@@ -249,16 +263,20 @@ impl<S: Sql> Store<S> {
             "SELECT json FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
             &[integer(since.0), limit.clamp(1, MAX_PAGE).into()],
         )?;
-        let mut bytes = 0;
-        let mut events = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let json = row.text(0)?;
-            bytes += json.len();
-            if bytes > MAX_PAGE_BYTES && !events.is_empty() {
-                break;
-            }
-            events.push(serde_json::from_str(json)?);
-        }
+        Ok(EventPage {
+            events: page(&rows)?,
+            head_seq: self.head()?,
+        })
+    }
+
+    /// The last events before `before`, oldest first, within the same limits.
+    pub fn events_before(&self, before: Seq, limit: i64) -> Result<EventPage, StoreError> {
+        let rows = self.sql.run(
+            "SELECT json FROM events WHERE seq < ? ORDER BY seq DESC LIMIT ?",
+            &[integer(before.0), limit.clamp(1, MAX_PAGE).into()],
+        )?;
+        let mut events = page(&rows)?;
+        events.reverse();
         Ok(EventPage {
             events,
             head_seq: self.head()?,
@@ -292,7 +310,10 @@ impl<S: Sql> Store<S> {
         rows.iter()
             .map(|row| {
                 Ok(Due {
-                    key: row.text(0)?.to_owned(),
+                    lease: Lease {
+                        key: row.text(0)?.to_owned(),
+                        until: lease,
+                    },
                     attempts: row.integer(1)?,
                     effect: serde_json::from_str(row.text(2)?)?,
                 })
@@ -300,20 +321,51 @@ impl<S: Sql> Store<S> {
             .collect()
     }
 
-    /// Puts a failed piece of work back, to be tried again at `due_at`.
-    pub fn retry(&self, key: &str, due_at: Millis) -> Result<(), StoreError> {
+    /// Puts a failed piece of work back, to be tried again at `due_at`, unless it was replaced by a
+    /// newer one meanwhile.
+    pub fn retry(&self, lease: &Lease, due_at: Millis) -> Result<(), StoreError> {
         self.sql.run(
-            "UPDATE schedule SET due_at = ?, attempts = attempts + 1 WHERE key = ?",
-            &[due_at.0.into(), key.into()],
+            "UPDATE schedule SET due_at = ?, attempts = attempts + 1
+             WHERE key = ? AND due_at = ?",
+            &[
+                due_at.0.into(),
+                lease.key.as_str().into(),
+                lease.until.0.into(),
+            ],
         )?;
         Ok(())
     }
 
     /// Takes a piece of work off the schedule, unless it was replaced by a newer one meanwhile.
-    pub fn finish(&self, key: &str, lease: Millis) -> Result<(), StoreError> {
+    pub fn finish(&self, lease: &Lease) -> Result<(), StoreError> {
         self.sql.run(
-            "DELETE FROM schedule WHERE key = ? AND due_at >= ?",
-            &[key.into(), lease.0.into()],
+            "DELETE FROM schedule WHERE key = ? AND due_at = ?",
+            &[lease.key.as_str().into(), lease.until.0.into()],
+        )?;
+        Ok(())
+    }
+
+    /// Whether a piece of work is still what was taken.
+    pub fn holds(&self, lease: &Lease) -> Result<bool, StoreError> {
+        let rows = self.sql.run(
+            "SELECT 1 FROM schedule WHERE key = ? AND due_at = ?",
+            &[lease.key.as_str().into(), lease.until.0.into()],
+        )?;
+        Ok(!rows.is_empty())
+    }
+
+    /// Puts work of the shell's own on the schedule; what is there already is at most moved
+    /// forward.
+    pub fn schedule(&self, due_at: Millis, effect: &Effect) -> Result<(), StoreError> {
+        self.sql.run(
+            "INSERT INTO schedule (key, due_at, attempts, effect) VALUES (?, ?, 0, ?)
+             ON CONFLICT (key) DO UPDATE SET
+                due_at = MIN(due_at, excluded.due_at), attempts = 0, effect = excluded.effect",
+            &[
+                effect.key().into(),
+                due_at.0.into(),
+                serde_json::to_string(effect)?.into(),
+            ],
         )?;
         Ok(())
     }
@@ -329,6 +381,21 @@ impl<S: Sql> Store<S> {
             .transpose()?
             .map(Millis))
     }
+}
+
+/// As many events as fit a page, at least one.
+fn page(rows: &[Row]) -> Result<Vec<Event>, StoreError> {
+    let mut bytes = 0;
+    let mut events = Vec::with_capacity(rows.len());
+    for row in rows {
+        let json = row.text(0)?;
+        bytes += json.len();
+        if bytes > MAX_PAGE_BYTES && !events.is_empty() {
+            break;
+        }
+        events.push(serde_json::from_str(json)?);
+    }
+    Ok(events)
 }
 
 pub(super) fn first_json<T: DeserializeOwned>(rows: &[Row]) -> Result<Option<T>, StoreError> {

@@ -1,6 +1,6 @@
 //! The registry of images: the test plays the runner that builds them.
 
-mod bench;
+pub mod bench;
 mod environments;
 mod news;
 
@@ -215,9 +215,13 @@ async fn images_of_a_closed_repository_are_not_there(world: &World) -> Outcome {
         (Method::DELETE, "/environments/any".to_owned()),
     ] {
         let path = format!("/api/repositories/{}{path}", bench.repository);
+        let body = match path.ends_with("/environments") {
+            true => json!({ "name": "any" }),
+            false => json!({}),
+        };
         let answer = carol
             .request(method.clone(), &path)
-            .body("{}")
+            .json(&body)
             .send()
             .await?;
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{method} {path}");

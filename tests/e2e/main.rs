@@ -9,16 +9,24 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "tests"
 )]
 
+mod artifacts;
 mod callbacks;
 mod drill;
+mod github;
 mod images;
+mod platform;
 mod refusals;
 mod stage;
+mod survival;
+mod together;
 mod warm;
 mod whole;
+#[path = "loop.rs"]
+mod whole_loop;
 mod world;
 
 use std::process::ExitCode;
@@ -37,10 +45,16 @@ fn main() -> ExitCode {
     for (name, group) in [
         ("refusals", refusals::group as fn(&mut Group<'_>)),
         ("callbacks", callbacks::group),
+        ("artifacts", artifacts::group),
+        ("together", together::group),
         ("warm", warm::group),
         ("images", images::group),
+        ("loop", whole_loop::group),
+        ("github", github::group),
         ("drill", drill::group),
+        ("platform", platform::group),
         ("whole", whole::group),
+        ("survival", survival::group),
     ] {
         group(&mut Group::new(name, &world, &mut trials));
     }

@@ -31,6 +31,9 @@ pub const REPOSITORY: &str = "tool";
 /// How long anything may take that needs no sandbox.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
+/// How long a delivery may take from GitHub to where it is seen: the queue waits a second for more.
+pub const DELIVERED: Duration = Duration::from_secs(60);
+
 /// A stack whose runner is a puppet.
 pub struct PlayedStack {
     pub stack: Stack,
@@ -135,6 +138,25 @@ impl<'w> Played<'w> {
             })
             .await?;
         Ok((viewer, sent))
+    }
+}
+
+/// Asks again and again until there is an answer, for as long as a delivery may take.
+pub async fn eventually<T, F>(wanted: &str, ask: impl Fn() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<Option<T>, Failure>>,
+{
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await? {
+                return Ok(answer);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    match tokio::time::timeout(DELIVERED, asking).await {
+        Ok(answer) => answer,
+        Err(_) => Err(format!("{wanted}: not within {DELIVERED:?}").into()),
     }
 }
 

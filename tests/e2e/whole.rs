@@ -2,7 +2,7 @@
 //! however its parts fare.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::event::{Fact, Mode, Outcome as PromptOutcome};
 use protocol::frame::{ClientFrame, ServerFrame};
@@ -24,6 +24,7 @@ pub fn group(group: &mut Group<'_>) {
         no_secret_is_inside_a_sandbox,
         a_push_to_another_branch_is_refused,
         a_runner_killed_in_the_middle_loses_nothing,
+        a_prompt_goes_on_when_its_runner_is_killed_with_its_sandboxes,
         a_worker_restarted_in_the_middle_loses_nothing,
         ten_idle_sandboxes_cost_the_runner_little,
         a_person_sees_tokens_arrive_in_the_browser,
@@ -109,7 +110,6 @@ async fn the_main_job_ends_in_the_users_own_pull_request(world: &World) -> Outco
     for wanted in [
         "Claim",
         "Restore",
-        "AgentUp",
         "FirstToken",
         "Run",
         "Push",
@@ -120,6 +120,12 @@ async fn the_main_job_ends_in_the_users_own_pull_request(world: &World) -> Outco
             "{wanted} is missing: {names:?}"
         );
     }
+    // An agent of the pool is up before anybody waits for it.
+    let is_warm = steps
+        .iter()
+        .any(|step| step.detail.as_deref() == Some("warm"));
+    let waited = names.iter().any(|name| name == "AgentUp");
+    assert_eq!(waited, !is_warm, "{names:?}");
     client.archive(&id).await?;
     Ok(())
 }
@@ -212,8 +218,10 @@ async fn a_stopped_prompt_ends_with_everything_it_started(world: &World) -> Outc
             .then_some(())
         })
         .await?;
+    let asked = Instant::now();
     client.stop(&id).await?;
     let outcome = end_of_prompt(&mut viewer, 1).await?;
+    eprintln!("stopped {:?} after it was asked for", asked.elapsed());
     assert!(
         matches!(outcome, PromptOutcome::Stopped { .. }),
         "{outcome:?}"
@@ -383,6 +391,33 @@ async fn a_runner_killed_in_the_middle_loses_nothing(_: &World) -> Outcome {
         [&lines],
         "one command, reported once, with all its output"
     );
+    Ok(())
+}
+
+async fn a_prompt_goes_on_when_its_runner_is_killed_with_its_sandboxes(_: &World) -> Outcome {
+    // It ends only where the file is that it wrote the first time.
+    let prompt = r#"[[bash command="test -e kept.txt && echo again || { echo kept > kept.txt; echo begun; sleep 600; }"]] [[say text="Done."]]"#;
+    let viewer = disturbed("e2e-all-killed", prompt, "begun", async |stack| {
+        stack.kill_runner().await;
+        stack.kill_sandboxes()?;
+        Ok(stack.start_runner().await?)
+    })
+    .await?;
+    let texts: Vec<_> = viewer.finished.values().map(String::as_str).collect();
+    assert_eq!(texts.last(), Some(&"Done."), "{texts:?}");
+    assert!(texts.contains(&"again\n"), "{texts:?}");
+    let count = |fits: fn(&Fact) -> bool| {
+        let facts = viewer.events.iter().map(|event| &event.fact);
+        facts.filter(|fact| fits(fact)).count()
+    };
+    let counted = [
+        count(|fact| matches!(fact, Fact::SandboxLost { .. })),
+        count(|fact| matches!(fact, Fact::PromptStarted { .. })),
+        count(|fact| matches!(fact, Fact::PromptResumed { .. })),
+        count(|fact| matches!(fact, Fact::Pushed { .. })),
+        count(|fact| matches!(fact, Fact::PromptFinished { .. })),
+    ];
+    assert_eq!(counted, [1; 5], "lost, started, resumed, pushed, finished");
     Ok(())
 }
 

@@ -11,7 +11,7 @@ import type { Duplex } from "node:stream";
 
 import { WebSocketServer, type WebSocket } from "ws";
 
-import type { ClientFrame, CreateSession, Person, RepositorySummary, SessionSummary } from "../ui/src/protocol.ts";
+import type { Artifact, ClientFrame, CreateSession, Person, RepositorySummary, SessionSummary } from "../ui/src/protocol.ts";
 import { avatar } from "./people.ts";
 import { PlayedSession, type Viewer } from "./played-session.ts";
 
@@ -34,6 +34,10 @@ export class Peer {
   /** Answers every API request with this status while set. */
   failing: number | undefined;
 
+  /** Refuses every file with these words while set. */
+  refusing: string | undefined;
+
+  readonly #files = new Map<string, { artifact: Artifact; bytes: Buffer }>();
   readonly #people = new Map<string, Person>();
   readonly #tickets = new Map<string, { person: Person; session: string }>();
   readonly #created = new Map<string, string>();
@@ -47,7 +51,7 @@ export class Peer {
   }
 
   add(summary: SessionSummary): PlayedSession {
-    const session = new PlayedSession(summary);
+    const session = new PlayedSession(summary, (ids) => this.#attached(ids));
     this.sessions.set(summary.id, session);
     return session;
   }
@@ -100,16 +104,21 @@ export class Peer {
         .end();
       return;
     }
+    const upload = method === "POST" && /^\/api\/(sessions\/\w+\/)?artifacts$/.test(url.pathname);
     if (method !== "GET") {
       const allowed =
         request.headers["x-requested-with"] === "hosted-agents" &&
-        request.headers["content-type"] === "application/json";
+        (upload || request.headers["content-type"] === "application/json");
       if (!allowed) throw new Refusal(403, "cross_site", "This request did not come from our own page.");
     }
-    const body = await readJson(request);
+    const bytes = await read(request);
+    const body = upload || bytes.length === 0 ? {} : (JSON.parse(String(bytes)) as Record<string, unknown>);
     const token = new RegExp(`${COOKIE}=(\\w+)`).exec(request.headers.cookie ?? "")?.[1] ?? "";
     const me = this.#people.get(token);
     if (!me) throw new Refusal(401, "not_signed_in", "Sign in first.");
+    if (upload) return reply(response, 201, this.#store(url, request.headers["content-type"] ?? "", bytes));
+    const file = /^\/api\/sessions\/\w+\/artifacts\/(\w+)$/.exec(url.pathname)?.[1];
+    if (method === "GET" && file !== undefined) return this.#file(file, response);
     const [, sessionId, rest = ""] = /^\/api\/sessions\/(\w+)(.*)$/.exec(url.pathname) ?? [];
     if (sessionId !== undefined) return this.#session(method, sessionId, rest, body, me, response);
     switch (`${method} ${url.pathname}`) {
@@ -127,6 +136,38 @@ export class Peer {
       default:
         throw new Refusal(404, "not_found", "There is no such address.");
     }
+  }
+
+  /** Believes what a file says of itself, as the Worker does not. */
+  #store(url: URL, mediaType: string, bytes: Buffer): Artifact {
+    if (this.refusing !== undefined) throw new Refusal(413, "artifacts_full", this.refusing);
+    return this.keep(url.searchParams.get("name") ?? "file", mediaType, bytes);
+  }
+
+  /** A file that was there already. */
+  keep(name: string, mediaType: string, bytes: Buffer): Artifact {
+    const artifact: Artifact = { id: `art_${this.#files.size + 1}`, name, media_type: mediaType, bytes: bytes.length };
+    this.#files.set(artifact.id, { artifact, bytes });
+    return artifact;
+  }
+
+  #file(id: string, response: ServerResponse): void {
+    const found = this.#files.get(id);
+    if (!found) throw new Refusal(404, "not_found", "There is no such file.");
+    response.writeHead(200, {
+      "content-type": found.artifact.media_type,
+      "content-security-policy": "sandbox; default-src 'none'",
+      "cross-origin-resource-policy": "same-origin",
+    });
+    response.end(found.bytes);
+  }
+
+  #attached(ids: readonly string[] | undefined): Artifact[] {
+    return (ids ?? []).map((id) => {
+      const found = this.#files.get(id);
+      if (!found) throw new Refusal(400, "unknown_attachment", `There is no file ${id} to attach.`);
+      return found.artifact;
+    });
   }
 
   #create(wanted: CreateSession, me: Person): { id: string; url: string } {
@@ -149,9 +190,29 @@ export class Peer {
         paused: false,
       });
       this.onSession(session, wanted);
-      if (wanted.prompt) session.prompt(me, wanted.prompt, "first");
+      if (wanted.prompt) session.prompt(me, wanted.prompt, "first", "queue", this.#attached(wanted.attachments));
     }
     return { id, url: `/sessions/${id}` };
+  }
+
+  /** A session that goes on from another's prompt. */
+  #fork(session: PlayedSession, prompt: string, me: Person): string {
+    const id = `ses_${randomBytes(8).toString("hex")}`;
+    const now = Date.now();
+    const forked = this.add({
+      ...session.summary,
+      id,
+      title: `${session.summary.title} (fork)`,
+      state: "idle",
+      created_by: me,
+      created_at: now,
+      updated_at: now,
+      pull_requests: [],
+      paused: false,
+      parent: { session: session.summary.id, prompt },
+    });
+    this.onSession(forked, { repository: session.summary.repository });
+    return id;
   }
 
   #session(
@@ -175,6 +236,24 @@ export class Peer {
       session.onStop(me);
       return reply(response, 204);
     }
+    if (method === "POST" && rest === "/fork") {
+      const forked = this.#fork(session, String(body["prompt"]), me);
+      return reply(response, 201, { id: forked, url: `/sessions/${forked}` });
+    }
+    if (method === "PUT" && rest === "/queue") {
+      if (session.reorder(body["order"] as string[], me)) return reply(response, 204);
+      throw new Refusal(409, "not_waiting", "These are not the prompts that wait.");
+    }
+    if (method === "POST" && rest === "/queue/resume") {
+      session.resume(me);
+      return reply(response, 204);
+    }
+    if (method === "POST" && rest === "/queue/clear") {
+      session.clear(me);
+      return reply(response, 204);
+    }
+    const inserted = /^\/prompts\/(\w+)\/insert$/.exec(rest)?.[1];
+    if (method === "POST" && inserted !== undefined && session.insert(inserted)) return reply(response, 204);
     if (method === "DELETE" && rest === "") {
       session.append({ type: "session_archived", by: me });
       return reply(response, 204);
@@ -261,10 +340,10 @@ function parseHeaders(text: string): HeaderRule[] {
   return rules;
 }
 
-async function readJson(request: IncomingMessage): Promise<Record<string, unknown>> {
-  let text = "";
-  for await (const chunk of request) text += String(chunk);
-  return text ? (JSON.parse(text) as Record<string, unknown>) : {};
+async function read(request: IncomingMessage): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of request) pieces.push(piece as Buffer);
+  return Buffer.concat(pieces);
 }
 
 function reply(response: ServerResponse, status: number, body?: object): void {

@@ -5,6 +5,8 @@
  * part meet, and a finished part comes without its text only to whoever received every delta.
  */
 import type {
+  Artifact,
+  ArtifactId,
   ClientFrame,
   Event,
   Fact,
@@ -57,14 +59,19 @@ export class PlayedSession {
   #nextPart = 1;
   #nextPrompt = 1;
 
-  constructor(summary: SessionSummary) {
+  readonly #attached: (ids: readonly ArtifactId[] | undefined) => Artifact[];
+  #paused = false;
+
+  constructor(summary: SessionSummary, attached: (ids: readonly ArtifactId[] | undefined) => Artifact[] = () => []) {
     this.summary = summary;
+    this.#attached = attached;
     this.now = summary.created_at;
     this.append({
       type: "session_created",
       repository: summary.repository,
       branch: summary.branch,
       by: summary.created_by,
+      ...(summary.parent && { parent: summary.parent }),
     });
     if (summary.title) this.append({ type: "session_titled", title: summary.title });
   }
@@ -81,10 +88,25 @@ export class PlayedSession {
   }
 
   /** A prompt as the Worker takes it: once per request, started when nothing runs. */
-  prompt(author: Person, text: string, requestId?: string, mode: Prompt["mode"] = "queue"): PromptId {
+  prompt(
+    author: Person,
+    text: string,
+    requestId?: string,
+    mode: Prompt["mode"] = "queue",
+    attachments: Artifact[] = [],
+    source: Prompt["source"] = "web",
+  ): PromptId {
     const known = requestId === undefined ? undefined : this.#requests.get(requestId);
     if (known !== undefined) return known;
-    const prompt: Prompt = { id: `pmt_${this.#nextPrompt}`, author, text, source: "web", mode };
+    const prompt: Prompt = {
+      id: `pmt_${this.#nextPrompt}`,
+      author,
+      text,
+      source,
+      mode,
+      ...(attachments.length > 0 && { attachments }),
+      ...(requestId !== undefined && { client_request_id: requestId }),
+    };
     this.#nextPrompt += 1;
     if (requestId !== undefined) this.#requests.set(requestId, prompt.id);
     this.append({ type: "prompt_queued", prompt });
@@ -170,7 +192,28 @@ export class PlayedSession {
         break;
       case "prompt":
         this.received.push(frame);
-        this.prompt(viewer.person, frame.text, frame.client_request_id, frame.mode);
+        this.prompt(viewer.person, frame.text, frame.client_request_id, frame.mode, this.#attached(frame.attachments));
+        break;
+      case "edit_prompt":
+        this.edit(frame.prompt, frame.text, viewer.person);
+        break;
+      case "cancel_prompt":
+        this.cancel(frame.prompt, viewer.person);
+        break;
+      case "insert_prompt":
+        this.insert(frame.prompt);
+        break;
+      case "reorder_prompts":
+        this.reorder(frame.order, viewer.person);
+        break;
+      case "resume_queue":
+        this.resume(viewer.person);
+        break;
+      case "clear_queue":
+        this.clear(viewer.person);
+        break;
+      case "stop":
+        if (this.busy) this.onStop(viewer.person);
         break;
       case "typing":
         this.#broadcast({ type: "typing", person: viewer.person }, viewer.person);
@@ -182,8 +225,6 @@ export class PlayedSession {
       case "ping":
         viewer.send({ type: "pong" });
         break;
-      default:
-        viewer.send({ type: "error", code: "unsupported", message: "The development peer does not do this." });
     }
   }
 
@@ -200,6 +241,46 @@ export class PlayedSession {
     this.#queue = this.#queue.filter((prompt) => prompt.id !== id);
     this.append({ type: "prompt_cancelled", prompt: id, by });
     return true;
+  }
+
+  /** False unless these are exactly the prompts that wait. */
+  reorder(order: readonly PromptId[], by: Person): boolean {
+    const known = new Map(this.#queue.map((prompt) => [prompt.id, prompt]));
+    const reordered = order.flatMap((id) => known.get(id) ?? []);
+    if (reordered.length !== this.#queue.length || new Set(order).size !== order.length) return false;
+    this.#queue = reordered;
+    this.append({ type: "prompts_reordered", order: [...order], by });
+    return true;
+  }
+
+  /** Joins the running prompt. */
+  insert(id: PromptId): boolean {
+    if (!this.busy || !this.#queue.some((prompt) => prompt.id === id)) return false;
+    this.#queue = this.#queue.filter((prompt) => prompt.id !== id);
+    this.append({ type: "prompt_started", prompt: id });
+    this.append({ type: "prompt_finished", prompt: id, outcome: { result: "completed" } });
+    return true;
+  }
+
+  /** Ends the running prompt, and nothing starts until somebody resumes. */
+  stop(by: Person): void {
+    this.#paused = true;
+    this.summary.paused = true;
+    this.endPrompt({ result: "stopped", by });
+    this.append({ type: "queue_paused", by });
+  }
+
+  resume(by: Person): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.summary.paused = false;
+    this.append({ type: "queue_resumed", by });
+    this.#startNext();
+  }
+
+  clear(by: Person): void {
+    for (const { id } of [...this.#queue]) this.cancel(id, by);
+    this.resume(by);
   }
 
   /** Sends a frame to everybody, whatever it is. */
@@ -234,7 +315,7 @@ export class PlayedSession {
   }
 
   #startNext(): void {
-    if (this.#running !== undefined) return;
+    if (this.#running !== undefined || this.#paused) return;
     const next = this.#queue.shift();
     if (!next) return;
     this.#running = next.id;

@@ -79,7 +79,7 @@ function live(session: PlayedSession): void {
     session.onStop = (by) => {
       playing.stop();
       session.now = Date.now();
-      session.endPrompt({ result: "stopped", by });
+      session.stop(by);
     };
   };
 }

@@ -7,6 +7,7 @@ import { expect, test } from "vitest";
 
 import { ADA, BO, CHIKA } from "../dev/people.ts";
 import { serve } from "../dev/peer.ts";
+import { picture } from "../dev/picture.ts";
 import { mending } from "../dev/recording.ts";
 import { populated } from "../dev/world.ts";
 
@@ -23,7 +24,7 @@ const VIEWS = [
 test.runIf(folder)("every page can be pictured", { timeout: 180_000 }, async () => {
   const written = await takeScreens();
   console.log(written.join("\n"));
-  expect(written.length).toBe(2 * 7 + 2 * 8);
+  expect(written.length).toBe(2 * 8 + 2 * 9);
 });
 
 async function takeScreens(): Promise<string[]> {
@@ -74,12 +75,24 @@ async function takeScreens(): Promise<string[]> {
       busy.connect(chika);
       busy.onPrompt = () => undefined;
       busy.now = Date.now() - 21_000;
-      busy.prompt(BO, "The cart total is off by one cent when two discounts apply to the same line. Fix the rounding and add a test for it.");
+      const cart = [peer.keep("cart.png", "image/png", picture(360, 200)), peer.keep("prices.csv", "text/csv", Buffer.from("1"))];
+      busy.prompt(
+        BO,
+        "The cart total is off by one cent when two discounts apply to the same line. Fix the rounding and add a test for it.",
+        undefined,
+        "queue",
+        cart,
+        "slack",
+      );
       const moments = mending(busy);
       for (const moment of moments.slice(0, 235)) {
         busy.tick(moment.ms);
         moment.play();
       }
+      const prompt = busy.running;
+      const before = { ...peer.keep("rounding.png", "image/png", picture()), caption: "The cart before the change" };
+      busy.append({ type: "artifact_added", artifact: before, prompt });
+      busy.append({ type: "artifact_added", artifact: peer.keep("report.pdf", "application/pdf", picture()), prompt });
       busy.prompt(CHIKA, "Also check whether the invoice PDF has the same problem");
       busy.prompt(ADA, "Then bump the patch version");
       await page.goto(`${served.url}/sessions/ses_busy`);
@@ -89,7 +102,16 @@ async function takeScreens(): Promise<string[]> {
       busy.handle(bo, { type: "presence", active: false });
       busy.handle(chika, { type: "typing" });
       await page.getByText("Chika Obi is typing").waitFor();
+      await page.getByLabel("Files to attach").setInputFiles([
+        { name: "invoice.png", mimeType: "image/png", buffer: picture(200, 200) },
+        { name: "discounts.txt", mimeType: "text/plain", buffer: Buffer.from("2 for 1") },
+        { name: "empty.txt", mimeType: "text/plain", buffer: Buffer.alloc(0) },
+      ]);
+      await page.getByText("The file is empty.").waitFor();
       await shot("session-working");
+      busy.stop(CHIKA);
+      await page.getByText("The queue is paused").waitFor();
+      await shot("session-paused");
       peer.failing = 503;
       busy.cutAll();
       await page.getByText("Reconnecting…").waitFor();

@@ -202,6 +202,23 @@ export class Gate {
   }
 
   /**
+   * Asks the runner for something; answers the status.
+   *
+   * @param {"pull-request"} what
+   * @param {object} body
+   * @returns {Promise<number>}
+   */
+  async ask(what, body) {
+    const response = await fetch(`${this.gateway}/workspace/${what}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+      signal: this.signal ?? null,
+    })
+    return response.status
+  }
+
+  /**
    * Tells the runner something. It is for people to know: nothing depends on its arrival.
    *
    * @param {"waits" | "wrote"} what

@@ -1,10 +1,20 @@
 //! Bodies of the HTTP surface that clients use.
 
+mod artifact;
+mod audit;
+mod forge;
 mod registry;
 mod secret;
+mod statistics;
+mod token;
 
+pub use artifact::*;
+pub use audit::*;
+pub use forge::*;
 pub use registry::*;
 pub use secret::*;
+pub use statistics::*;
+pub use token::*;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,14 +33,30 @@ pub const MAX_QUEUE: usize = 20;
 /// `GET /api/me`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Me {
     pub person: Person,
+    #[serde(default)]
+    #[cfg_attr(test, ts(optional, as = "Option<Role>"))]
+    pub role: Role,
+}
+
+/// What somebody is in this deployment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Role {
+    #[default]
+    Member,
+    Administrator,
 }
 
 /// `POST /api/sessions`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreateSession {
     pub repository: Repository,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,6 +65,7 @@ pub struct CreateSession {
     /// Without one, the session only warms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 32768)))]
     pub prompt: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
@@ -53,6 +80,7 @@ pub struct CreateSession {
     pub attachments: Vec<ArtifactId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 100)))]
     pub client_request_id: Option<String>,
 }
 
@@ -60,15 +88,18 @@ pub struct CreateSession {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ForkSession {
     pub prompt: PromptId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 100)))]
     pub client_request_id: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreatedSession {
     pub id: SessionId,
     pub url: String,
@@ -77,6 +108,7 @@ pub struct CreatedSession {
 /// A session as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionSummary {
     pub id: SessionId,
     pub repository: Repository,
@@ -99,6 +131,7 @@ pub struct SessionSummary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum SessionState {
     /// A sandbox is being made ready; no prompt has been given.
     Warming,
@@ -113,6 +146,7 @@ pub enum SessionState {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PullRequest {
     pub number: u64,
     pub url: String,
@@ -125,6 +159,7 @@ pub struct PullRequest {
 /// `GET /api/sessions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionList {
     pub sessions: Vec<SessionSummary>,
     /// Ask with `?cursor=` for what is older; absent at the end.
@@ -137,7 +172,9 @@ pub struct SessionList {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreatePrompt {
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 32768)))]
     pub text: String,
     #[serde(default)]
     #[cfg_attr(test, ts(optional, as = "Option<Mode>"))]
@@ -148,11 +185,13 @@ pub struct CreatePrompt {
     pub attachments: Vec<ArtifactId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 100)))]
     pub client_request_id: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreatedPrompt {
     pub id: PromptId,
 }
@@ -161,6 +200,7 @@ pub struct CreatedPrompt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReorderQueue {
     pub order: Vec<PromptId>,
 }
@@ -169,13 +209,16 @@ pub struct ReorderQueue {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EditPrompt {
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 32768)))]
     pub text: String,
 }
 
 /// `GET /api/sessions/{id}/events?since=&limit=`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventPage {
     pub events: Vec<Event>,
     pub head_seq: Seq,
@@ -184,6 +227,7 @@ pub struct EventPage {
 /// `POST /api/sessions/{id}/ws-ticket`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ticket {
     pub ticket: String,
 }
@@ -191,6 +235,7 @@ pub struct Ticket {
 /// `GET /api/sessions/{id}/waterfall`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Waterfall {
     pub steps: Vec<Step>,
 }
@@ -198,6 +243,7 @@ pub struct Waterfall {
 /// `GET /api/sessions/{id}/contacts`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContactList {
     pub contacts: Vec<Contact>,
 }
@@ -205,21 +251,28 @@ pub struct ContactList {
 /// `GET /api/repositories`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RepositoryList {
     pub repositories: Vec<RepositorySummary>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RepositorySummary {
     pub repository: Repository,
     pub default_branch: String,
     pub private: bool,
+    /// Whether the user may push, and so change its settings and secrets.
+    #[serde(default)]
+    #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
+    pub may_write: bool,
 }
 
 /// `GET /api/statistics/pool`: what warm sandboxes did and cost, in the last `days`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PoolFigures {
     pub days: u32,
     /// Sandboxes that were taken from a pool.
@@ -237,6 +290,7 @@ pub struct PoolFigures {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PoolMiss {
     pub reason: MissReason,
     pub count: u64,
@@ -246,6 +300,7 @@ pub struct PoolMiss {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum MissReason {
     /// Every entry was given away, or there was no demand before.
     PoolEmpty,
@@ -260,12 +315,14 @@ pub enum MissReason {
 /// Every answer that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorBody {
     pub error: ErrorDetail,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorDetail {
     pub code: String,
     /// What happened and what to do.

@@ -22,6 +22,17 @@ pub fn is_branch_name(name: &str) -> bool {
         && !name.ends_with('.')
 }
 
+/// Whether a session whose work goes to `work` owns this branch: that one itself, or one beside it,
+/// `<work>-<topic>`. None is below another, since a reference cannot be a folder as well.
+pub fn is_of_session(work: &str, name: &str) -> bool {
+    name == work
+        || name
+            .strip_prefix(work)
+            .and_then(|rest| rest.strip_prefix('-'))
+            .is_some_and(|topic| !topic.contains('/') && is_branch_name(topic))
+            && is_branch_name(name)
+}
+
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let name = String::deserialize(deserializer)?;
     if is_branch_name(&name) {
@@ -33,7 +44,29 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use super::is_branch_name;
+    use super::{is_branch_name, is_of_session};
+
+    #[test]
+    fn a_session_owns_its_branch_and_those_named_after_it() {
+        let work = "agent/ses_1";
+        for own in ["agent/ses_1", "agent/ses_1-docs", "agent/ses_1-a-b.c"] {
+            assert!(is_of_session(work, own), "{own}");
+        }
+        for other in [
+            "main",
+            "agent/ses_12",
+            "agent/ses_12-docs",
+            "agent/ses_1-",
+            "agent/ses_1--x",
+            "agent/ses_1-.x",
+            "agent/ses_1-a/b",
+            "agent/ses_1/docs",
+            "agent/ses_1-a..b",
+            "agent/ses_1-a.lock",
+        ] {
+            assert!(!is_of_session(work, other), "{other}");
+        }
+    }
 
     #[test]
     fn only_names_that_git_accepts_are_branches() {

@@ -26,6 +26,7 @@ pub const MAX_CONTACTS: usize = 100;
 
 /// `POST /runner/callbacks/{session}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Batch {
     pub sandbox: SandboxId,
     pub epoch: Epoch,
@@ -36,6 +37,7 @@ pub struct Batch {
 
 /// The answer to a batch, also to one that leaves a gap (409).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Acknowledgement {
     /// Everything up to this number is held for good.
     pub received: u64,
@@ -43,6 +45,7 @@ pub struct Acknowledgement {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Report {
     Step {
         step: Step,
@@ -83,6 +86,13 @@ pub enum Report {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base: Option<String>,
     },
+    /// How the agent wants the pull request of a branch to be; opened once there are commits on it.
+    PullRequestWished {
+        prompt: PromptId,
+        #[serde(deserialize_with = "crate::branch::deserialize")]
+        branch: String,
+        wish: PullRequestWish,
+    },
     PromptFinished {
         prompt: PromptId,
         result: PromptResult,
@@ -117,8 +127,22 @@ pub enum Report {
     },
 }
 
+/// What is absent is left to the platform.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PullRequestWish {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What changed and why, in place of the agent's last words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft: Option<bool>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum PromptResult {
     Completed,
     Stopped,
@@ -127,6 +151,7 @@ pub enum PromptResult {
 
 /// `POST /runner/register`: a runner offers itself, and again every [`REGISTRATION_MS`] / 3.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Register {
     pub runner: RunnerId,
     /// Where commands are sent to.
@@ -143,9 +168,13 @@ pub struct Register {
     /// Sandboxes of its pool that can be leased.
     #[serde(default)]
     pub warm: Vec<WarmSandbox>,
+    /// Whether it shares snapshots with other runners through a depot.
+    #[serde(default)]
+    pub depot: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeldImage {
     pub image: ImageId,
     pub base: Base,
@@ -155,6 +184,7 @@ pub struct HeldImage {
 
 /// A sandbox whose agent answers, that no session has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WarmSandbox {
     pub sandbox: SandboxId,
     pub base: Base,
@@ -164,6 +194,7 @@ pub struct WarmSandbox {
 
 /// The answer to a registration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Registered {
     pub registered: bool,
     /// What the runner's pool should hold; what is not named here may go.
@@ -172,6 +203,7 @@ pub struct Registered {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PoolTarget {
     pub base: Base,
     pub model: Model,
@@ -181,6 +213,7 @@ pub struct PoolTarget {
 /// `POST /runner/images/{image}`: how the making of an image goes on. Sent again until it is
 /// taken; each repetition is dropped by its offset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ImageReport {
     pub runner: RunnerId,
     /// Bytes of the log before `log`. At 0 the log begins anew: an interrupted build is repeated.
@@ -197,17 +230,20 @@ pub const MAX_LOG: usize = 1024 * 1024;
 
 /// `POST /runner/secrets`: what a session's repository keeps secret, for the gateway; signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecretsRequest {
     pub session: SessionId,
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Secrets {
     pub secrets: Vec<Secret>,
 }
 
 /// One secret, and the only place where it may be used.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Secret {
     pub name: String,
     pub value: String,
@@ -235,6 +271,7 @@ pub const REGISTRATION_MS: i64 = 60_000;
 
 /// `POST /runner/credentials`: a git token for one repository, for the gateway only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CredentialsRequest {
     pub repository: Repository,
     pub purpose: Purpose,
@@ -242,6 +279,7 @@ pub struct CredentialsRequest {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Purpose {
     /// Cloning for an image: read only.
     Image,
@@ -250,6 +288,7 @@ pub enum Purpose {
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Credentials {
     pub username: String,
     pub password: String,

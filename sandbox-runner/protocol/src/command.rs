@@ -85,6 +85,7 @@ pub struct Start {
 /// A model by the provider that serves it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Model {
     pub provider: Provider,
     pub name: String,
@@ -93,6 +94,7 @@ pub struct Model {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Provider {
     Anthropic,
     Openai,
@@ -132,6 +134,9 @@ pub struct Attachment {
     pub artifact: Artifact,
     /// Absolute.
     pub url: String,
+    /// Of the bytes, as hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// A name and address as git writes them.

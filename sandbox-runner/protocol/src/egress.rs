@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The egress policy of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EgressPolicy {
     #[serde(default)]
     #[cfg_attr(test, ts(optional, as = "Option<Vec<HostPattern>>"))]
@@ -92,6 +93,11 @@ pub struct HostName(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(test, derive(ts_rs::TS), ts(as = "String"))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(with = "String", extend("pattern" = "^(\\*\\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\\.[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"))
+)]
 pub struct HostPattern(String);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

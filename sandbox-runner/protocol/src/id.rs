@@ -48,6 +48,14 @@ macro_rules! string_id {
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         #[cfg_attr(test, derive(ts_rs::TS), ts(as = "String"))]
+        #[cfg_attr(
+            feature = "schema",
+            derive(schemars::JsonSchema),
+            schemars(
+                with = "String",
+                extend("pattern" = concat!("^", $prefix, "_[0-9a-z]{1,64}$"))
+            )
+        )]
         pub struct $name(String);
 
         impl $name {
@@ -117,6 +125,10 @@ string_id!(
     ArtifactId, "art"
 );
 string_id!(
+    /// A personal API token; not its secret.
+    TokenId, "tok"
+);
+string_id!(
     /// A machine that runs sandboxes.
     RunnerId, "run"
 );
@@ -129,6 +141,7 @@ macro_rules! number {
         )]
         #[serde(transparent)]
         #[cfg_attr(test, derive(ts_rs::TS), ts(as = "u32"))]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub struct $name(pub $inner);
 
         impl fmt::Display for $name {

@@ -9,6 +9,7 @@ use crate::event::Repository;
 /// What an image is of: a branch of a repository, in one of the repository's environments.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Base {
     pub repository: Repository,
     #[serde(deserialize_with = "crate::branch::deserialize")]
@@ -23,6 +24,11 @@ pub struct Base {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(test, derive(ts_rs::TS), ts(as = "String"))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(with = "String", extend("pattern" = "^[a-z][a-z0-9-]{0,39}$"))
+)]
 pub struct EnvironmentName(String);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +75,7 @@ impl std::fmt::Display for EnvironmentName {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Specification {
     /// Languages by name and version: `{"python": "3.11"}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -85,6 +92,7 @@ pub struct Specification {
 /// How the making of an image ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ImageOutcome {
     Ready(BuiltImage),
     /// The newest image was made from the same inputs.
@@ -98,6 +106,7 @@ pub enum ImageOutcome {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BuiltImage {
     pub commit: String,
     /// Digest of all inputs: commit, specification, set-up, tools.
@@ -114,6 +123,7 @@ pub struct BuiltImage {
 /// Something that was run for an image. A failed one does not fail the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BuildStep {
     pub name: String,
     pub success: bool,

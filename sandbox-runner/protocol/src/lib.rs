@@ -34,7 +34,7 @@ mod typescript;
 pub use event::{Event, Fact};
 pub use id::{
     ArtifactId, Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, Seq, SessionId,
-    SnapshotId, UserId,
+    SnapshotId, TokenId, UserId,
 };
 
 /// Version of these messages. A runner of another major version is not placed on.

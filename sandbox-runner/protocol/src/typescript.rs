@@ -29,7 +29,7 @@ fn the_browser_types_are_generated_from_these_ones() {
     // Every number here fits a double: none exceeds 2^53.
     let config = Config::new().with_large_int("number");
     let text = declarations!(config;
-        id::SessionId, id::PromptId, id::SandboxId, id::ImageId, id::SnapshotId, id::ArtifactId, id::Seq, id::PartId, id::Epoch,
+        id::SessionId, id::PromptId, id::SandboxId, id::ImageId, id::SnapshotId, id::ArtifactId, id::TokenId, id::Seq, id::PartId, id::Epoch,
         id::UserId, id::Millis,
         event::Event, event::Fact, event::Repository, event::Person, event::Prompt, event::Source,
         event::Mode, event::Outcome, event::Step, event::StepName, event::PartBody,
@@ -40,13 +40,19 @@ fn the_browser_types_are_generated_from_these_ones() {
         egress::EgressPolicy, egress::HostPattern,
         ledger::Contact, ledger::ContactKind, ledger::Verdict, ledger::Tokens,
         frame::ClientFrame, frame::ServerFrame, frame::Participant,
-        api::Me, api::CreateSession, api::ForkSession, api::ReorderQueue, api::CreatedSession, api::SessionSummary, api::SessionState,
+        api::Me, api::Role, api::CreateSession, api::ForkSession, api::ReorderQueue, api::CreatedSession, api::SessionSummary, api::SessionState,
         api::PullRequest, api::SessionList, api::CreatePrompt, api::CreatedPrompt, api::EditPrompt,
         api::EventPage, api::Ticket, api::Waterfall, api::ContactList, api::RepositoryList, api::RepositorySummary,
         api::Settings, api::RepositoryDetail, api::RequestImage, api::RequestedImage, api::Image,
         api::ImageState, api::ImageList, api::ImageLog, api::CreateEnvironment, api::Environment,
         api::EnvironmentStatus, api::EnvironmentList,
+        api::ArtifactList, api::RequestArtifactUrl, api::ArtifactUrl,
+        api::WishPullRequest, api::ChangePullRequest, api::Blame, api::SetMe,
+        api::TokenScope, api::CreateApiToken, api::CreatedApiToken, api::ApiToken, api::ApiTokenList,
+        api::AuditPage, api::AuditEntry, api::Means, api::Deed,
         api::SetSecret, api::SecretScope, api::SecretList, api::SecretSummary,
+        api::Statistics, api::DayFigures, api::RepositoryFigures, api::PersonFigures, api::SourceFigures,
+        api::Totals,
         api::PoolFigures, api::PoolMiss, api::MissReason, api::ErrorBody, api::ErrorDetail,
     );
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

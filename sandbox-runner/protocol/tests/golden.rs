@@ -114,6 +114,8 @@ fn every_type_that_travels_has_an_example() {
         "api",
         "api/registry",
         "api/secret",
+        "api/token",
+        "api/audit",
         "callback",
         "command",
         "egress",

@@ -49,6 +49,18 @@ const PLUGIN: &[(&str, &str)] = &[
         include_str!("../../plugin/session/hooks.js"),
     ),
     (
+        "plugin/session/pull-request.js",
+        include_str!("../../plugin/session/pull-request.js"),
+    ),
+    (
+        "plugin/session/share.js",
+        include_str!("../../plugin/session/share.js"),
+    ),
+    (
+        "plugin/session/variables.js",
+        include_str!("../../plugin/session/variables.js"),
+    ),
+    (
         "plugin/session/writes.js",
         include_str!("../../plugin/session/writes.js"),
     ),

@@ -114,6 +114,14 @@ impl Transcript {
         }
     }
 
+    /// The same conversation in a session of its own, whose parts are numbered anew.
+    pub fn forked(self, first_part: PartId) -> Self {
+        Self {
+            next_part: first_part,
+            ..self
+        }
+    }
+
     pub fn conversation(&self) -> &ConversationId {
         &self.conversation
     }

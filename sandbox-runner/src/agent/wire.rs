@@ -164,6 +164,8 @@ pub enum ToolState {
         output: String,
         #[serde(default)]
         title: String,
+        #[serde(default)]
+        metadata: Value,
     },
     Error {
         #[serde(default)]

@@ -6,6 +6,9 @@
 //! its networks or to its cloud's metadata is passed over; what is connected to is the very address
 //! that was checked, so a name server that changes its mind gains nothing.
 //!
+//! A request to port 80 of a host for which the repository has a header secret is sent on by HTTPS,
+//! with the secret in it: see `web.rs`.
+//!
 //! What is inside an HTTPS connection nobody but its ends can read: a host that serves many sites
 //! under one name can be asked for any of them.
 
@@ -18,11 +21,13 @@ mod web;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use protocol::egress::{EgressPolicy, HostName};
+use rustls::ClientConfig;
+use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -31,6 +36,7 @@ use tokio::time::timeout;
 pub use self::address::{Reach, reach};
 use super::ledger::{ContactKind, Ledger};
 use super::names::Names;
+use super::secrets::Vault;
 
 /// Looks a host up, outside.
 pub trait Resolve: Send + Sync {
@@ -50,6 +56,8 @@ pub struct Egress {
     survey: Survey,
     internal: BTreeSet<HostName>,
     limits: EgressLimits,
+    /// Which hosts are believed to be who they say; read when it is first needed.
+    tls: OnceLock<Arc<ClientConfig>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -101,11 +109,31 @@ impl Egress {
             survey,
             internal,
             limits: EgressLimits::default(),
+            tls: OnceLock::new(),
         }
     }
 
     pub fn with_limits(self, limits: EgressLimits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Believes other hosts than those that this machine does.
+    pub fn with_tls(self, config: ClientConfig) -> Self {
+        let tls = OnceLock::from(Arc::new(config));
+        Self { tls, ..self }
+    }
+
+    fn tls(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
+        if let Some(config) = self.tls.get() {
+            return Ok(Arc::clone(config));
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_platform_verifier()?
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::clone(self.tls.get_or_init(|| Arc::new(config))))
     }
 
     async fn dial(&self, host: &HostName, port: u16) -> Result<TcpStream, DialError> {
@@ -162,6 +190,7 @@ pub(super) struct Way {
     policy: Arc<EgressPolicy>,
     names: Arc<Names>,
     ledger: Arc<Ledger>,
+    vault: Arc<Vault>,
     room: Arc<Semaphore>,
 }
 
@@ -171,6 +200,7 @@ impl Way {
         policy: Arc<EgressPolicy>,
         names: Arc<Names>,
         ledger: Arc<Ledger>,
+        vault: Arc<Vault>,
     ) -> Self {
         let room = Arc::new(Semaphore::new(egress.limits.connections));
         Self {
@@ -178,6 +208,7 @@ impl Way {
             policy,
             names,
             ledger,
+            vault,
             room,
         }
     }

@@ -1,4 +1,4 @@
-//! Git over HTTP: one repository, read by every sandbox, written on one branch by a session's.
+//! Git over HTTP: one repository, read by every sandbox, written on its own branches by a session's.
 //!
 //! Refusals are plain text, since git shows that to its user and nothing else.
 
@@ -129,7 +129,7 @@ async fn check_push(caller: &Caller, path: &str, branch: &str, request: Request)
             Some(body) => push_result(body),
             None => say(
                 StatusCode::FORBIDDEN,
-                &format!("Only {branch} may be pushed."),
+                &format!("Only {branch} and {branch}-<topic> may be pushed."),
             ),
         };
     }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use protocol::Millis;
 pub use protocol::ledger::{Contact, ContactKind, OTHERS, Tokens, Verdict};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::clock;
 use crate::metrics::METRICS;
@@ -23,6 +23,8 @@ pub struct Ledger {
     entries: Mutex<BTreeMap<Key, Entry>>,
     // One permit is enough: one task reports.
     changed: Notify,
+    /// Why a model was refused for want of money.
+    exhausted: watch::Sender<Option<String>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +65,29 @@ impl Ledger {
     pub async fn changed(&self) {
         while !self.entries().values().any(|entry| entry.is_new) {
             self.changed.notified().await;
+        }
+    }
+
+    /// A call of a model was refused for want of money.
+    pub(super) fn exhaust(&self, reason: &str) {
+        self.exhausted.send_if_modified(|known| {
+            let is_first = known.is_none();
+            known.get_or_insert_with(|| reason.to_owned());
+            is_first
+        });
+    }
+
+    /// Returns the reason once a model was refused for want of money.
+    pub async fn exhausted(&self) -> String {
+        let mut exhausted = self.exhausted.subscribe();
+        loop {
+            if let Some(reason) = exhausted.borrow_and_update().clone() {
+                return reason;
+            }
+            if exhausted.changed().await.is_err() {
+                // It is held by whoever waits here.
+                std::future::pending::<()>().await;
+            }
         }
     }
 

@@ -165,6 +165,7 @@ async fn forward(caller: &Caller, call: &Call<'_>, request: Request) -> Response
             .saturating_add(caller.ledger.spent_microdollars());
         if let Some(message) = caller.billing.refusal(price, spent) {
             deny(caller, provider, &message);
+            caller.ledger.exhaust(&message);
             return dialect.error(StatusCode::PAYMENT_REQUIRED, "billing_error", &message);
         }
         meter = Some(Meter {

@@ -3,6 +3,8 @@
 //! Source: git's pack-protocol(5) and gitprotocol-common(5), and `builtin/receive-pack.c` for what
 //! git itself accepts. Read strictly: what git would read in another way than this is refused.
 
+use protocol::branch::is_of_session;
+
 /// Longest command section: one command and its capabilities fit many times.
 pub(super) const LONGEST: usize = 64 * 1024;
 
@@ -85,14 +87,21 @@ impl Commands {
         Ok(())
     }
 
-    /// Why each command is not allowed, if one is not; `branch` is the only one that may change.
+    /// Why each command is not allowed, if one is not; only `branch` and those named after it may
+    /// change.
     pub(super) fn refusals(&self, branch: &str) -> Option<Vec<(&str, String)>> {
-        let allowed = format!("refs/heads/{branch}");
+        let is_own = |reference: &str| {
+            reference
+                .strip_prefix("refs/heads/")
+                .is_some_and(|name| is_of_session(branch, name))
+        };
         let reason = |command: &Command| {
-            if command.reference != allowed {
-                Some(format!("only {branch} may be pushed from this sandbox"))
+            if !is_own(&command.reference) {
+                Some(format!(
+                    "only {branch} and {branch}-<topic> may be pushed from this sandbox"
+                ))
             } else if command.deletes {
-                Some(format!("{branch} may not be deleted from this sandbox"))
+                Some("branches may not be deleted from this sandbox".to_owned())
             } else {
                 None
             }
@@ -233,6 +242,7 @@ mod tests {
                     prop_oneof![Just(NEW), Just(NONE)],
                     prop_oneof![
                         4 => Just(format!("refs/heads/{BRANCH}")),
+                        2 => Just(format!("refs/heads/{BRANCH}-docs")),
                         1 => Just("refs/heads/main".to_owned()),
                         1 => "[a-z/ \0\n]{0,12}",
                     ],
@@ -249,8 +259,13 @@ mod tests {
             }
             if is_allowed(&bytes) {
                 let only = format!("refs/heads/{BRANCH}").into_bytes();
-                let references = references_by_git(&bytes).unwrap();
-                prop_assert!(references.iter().all(|reference| *reference == only));
+                let beside = format!("refs/heads/{BRANCH}-").into_bytes();
+                for reference in references_by_git(&bytes).unwrap() {
+                    prop_assert!(reference == only || reference.starts_with(&beside));
+                    let topic = reference.strip_prefix(&*beside);
+                    let below = topic.is_some_and(|topic| topic.contains(&b'/'));
+                    prop_assert!(topic != Some(b"") && !below);
+                }
             }
         }
 
@@ -272,6 +287,13 @@ mod tests {
     }
 
     #[test]
+    fn branches_named_after_the_work_branch_are_the_sessions_too() {
+        let work = "refs/heads/agents/ses_1";
+        let topics = [(NEW, work), (NEW, "refs/heads/agents/ses_1-docs")];
+        assert!(is_allowed(&request(&topics)));
+    }
+
+    #[test]
     fn every_other_push_is_refused() {
         let work = "refs/heads/agents/ses_1";
         for commands in [
@@ -281,6 +303,16 @@ mod tests {
             vec![(NEW, "refs/tags/agents/ses_1")],
             vec![(NEW, "agents/ses_1")],
             vec![(NEW, "refs/heads/agents/ses_1/more")],
+            vec![(NEW, "refs/heads/agents/ses_1-")],
+            vec![(NEW, "refs/heads/agents/ses_1-a/b")],
+            vec![(NEW, "refs/heads/agents/ses_10")],
+            vec![(NEW, "refs/heads/agents/ses_10-docs")],
+            vec![(NEW, "refs/tags/agents/ses_1-docs")],
+            vec![(NONE, "refs/heads/agents/ses_1-docs")],
+            vec![
+                (NEW, "refs/heads/agents/ses_1-docs"),
+                (NEW, "refs/heads/main"),
+            ],
         ] {
             assert!(!is_allowed(&request(&commands)), "{commands:?}");
         }
@@ -298,6 +330,8 @@ mod tests {
         let commands = parse(&bytes).unwrap().unwrap();
         let answer = refusal(&commands, &commands.refusals(BRANCH).unwrap()).unwrap();
         let text = String::from_utf8(answer).unwrap();
-        assert!(text.contains("ng refs/heads/main only agents/ses_1 may be pushed"));
+        assert!(text.contains(
+            "ng refs/heads/main only agents/ses_1 and agents/ses_1-<topic> may be pushed"
+        ));
     }
 }

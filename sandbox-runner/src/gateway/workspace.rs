@@ -5,6 +5,9 @@
 //! | `GET /workspace/sync?seen=<tag>` | how far the sync is; held while that is unknown or has the tag |
 //! | `POST /workspace/waits` `{ms, tool, path}` | a write has waited |
 //! | `POST /workspace/wrote` | a tool has written |
+//! | `POST /workspace/pull-request` `{branch?, title?, body?, draft?}` | how the agent wants it to be |
+//! | `POST /workspace/share` `{path, caption}` | a file for the session; answered when it is taken |
+//! | `GET /workspace/variables` | secrets that the repository wants in its sandboxes, by name |
 //!
 //! Any program in the sandbox can ask and tell this. So nothing of it is more than a hint, and a
 //! flood of it costs nothing: a request is short, waits are counted, writes are one flag.
@@ -22,19 +25,30 @@ use serde_json::json;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
+use protocol::branch::is_branch_name;
+use protocol::callback::PullRequestWish;
+
 use super::forward::{json_answer, refuse};
-use crate::clock;
+use super::secrets::Vault;
+use super::share::Offers;
+use crate::{cause, clock};
 
 /// How long a request is held. Shorter than what clients wait for an answer.
 const HOLD: Duration = Duration::from_secs(55);
 /// Longest body that is read.
 const LONGEST_BODY: usize = 16 << 10;
+/// A body of a pull request is text for people.
+const LONGEST_WISH: usize = 64 << 10;
 /// Most waits of one sandbox that are told: its writes wait only once, at its start.
 const MOST_WAITS: usize = 256;
 /// Longest wait that is believed.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 const LONGEST_TOOL: usize = 64;
 const LONGEST_PATH: usize = 256;
+/// Most wishes of one sandbox: a pull request of a branch has one, which may change a few times.
+const MOST_WISHES: usize = 64;
+/// GitHub's own limit.
+const LONGEST_TITLE: usize = 256;
 /// More paths than this are not named: all writes wait then.
 const MOST_PATHS: usize = 10_000;
 
@@ -48,6 +62,15 @@ pub struct Wait {
     pub path: String,
 }
 
+/// How the agent wants a pull request to be; without a branch, that of the work branch.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Wish {
+    #[serde(default)]
+    pub branch: Option<String>,
+    #[serde(flatten)]
+    pub wish: PullRequestWish,
+}
+
 /// One sandbox's workspace, between the sync that brings it up to date and the plugin that holds
 /// writes until then.
 #[derive(Debug)]
@@ -55,13 +78,28 @@ pub struct Gate {
     sync: watch::Sender<Standing>,
     waits: Mutex<Waits>,
     waited: Notify,
+    wishes: Mutex<Bounded<Wish>>,
+    wished: Notify,
     wrote: Notify,
+    offers: Offers,
 }
 
-#[derive(Debug, Default)]
-struct Waits {
-    queue: VecDeque<Wait>,
+type Waits = Bounded<Wait>;
+
+/// What was told and not yet taken, and how often anything was.
+#[derive(Debug)]
+struct Bounded<T> {
+    queue: VecDeque<T>,
     count: usize,
+}
+
+impl<T> Default for Bounded<T> {
+    fn default() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            count: 0,
+        }
+    }
 }
 
 /// How far the sync is. `paths` and `conflict` are from the root of the workspace.
@@ -100,7 +138,10 @@ impl Default for Gate {
             sync: watch::Sender::new(sync),
             waits: Mutex::default(),
             waited: Notify::new(),
+            wishes: Mutex::default(),
+            wished: Notify::new(),
             wrote: Notify::new(),
+            offers: Offers::default(),
         }
     }
 }
@@ -160,9 +201,24 @@ impl Gate {
         }
     }
 
+    /// The next wish for a pull request.
+    pub async fn wished(&self) -> Wish {
+        loop {
+            if let Some(wish) = self.wishes().queue.pop_front() {
+                return wish;
+            }
+            self.wished.notified().await;
+        }
+    }
+
     /// Returns when a tool has written since this was last called.
     pub async fn wrote(&self) {
         self.wrote.notified().await;
+    }
+
+    /// Files that the agent wants to share.
+    pub fn offers(&self) -> &Offers {
+        &self.offers
     }
 
     fn write(&self) {
@@ -178,6 +234,27 @@ impl Gate {
 
     fn waits(&self) -> std::sync::MutexGuard<'_, Waits> {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wishes(&self) -> std::sync::MutexGuard<'_, Bounded<Wish>> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there was room for it.
+    fn wish(&self, mut wish: Wish) -> bool {
+        let mut wishes = self.wishes();
+        if wishes.count >= MOST_WISHES {
+            return false;
+        }
+        let title = wish.wish.title.take();
+        wish.wish.title = title
+            .map(|title| plain(&title, LONGEST_TITLE).trim().to_owned())
+            .filter(|title| !title.is_empty());
+        wishes.count += 1;
+        wishes.queue.push_back(wish);
+        drop(wishes);
+        self.wished.notify_one();
+        true
     }
 
     /// Whether there was room for it.
@@ -237,6 +314,23 @@ pub(super) async fn answer(gate: &Gate, path: &str, request: Request) -> Respons
                 ),
             }
         }
+        (&Method::POST, "pull-request") => {
+            let body = to_bytes(request.into_body(), LONGEST_WISH).await;
+            let wish: Option<Wish> = body
+                .ok()
+                .and_then(|body| serde_json::from_slice(&body).ok())
+                .filter(|wish: &Wish| wish.branch.as_deref().is_none_or(is_branch_name));
+            match wish.map(|wish| gate.wish(wish)) {
+                Some(true) => StatusCode::ACCEPTED.into_response(),
+                Some(false) => json_answer(StatusCode::TOO_MANY_REQUESTS, &json!({})),
+                None => refuse(
+                    StatusCode::BAD_REQUEST,
+                    "malformed",
+                    "A wish is {branch?, title?, body?, draft?}.",
+                ),
+            }
+        }
+        (&Method::POST, "share") => gate.offers.answer(request).await,
         (&Method::POST, "wrote") => {
             gate.write();
             StatusCode::NO_CONTENT.into_response()
@@ -258,6 +352,19 @@ fn plain(text: &str, longest: usize) -> String {
 fn tag() -> String {
     let bytes: [u8; 16] = clock::random();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whoever asks is a program in the sandbox, for which these are.
+pub(super) async fn variables(vault: &Vault) -> Response {
+    match vault.variables().await {
+        Ok(variables) => json_answer(StatusCode::OK, &json!(variables)),
+        Err(error) => {
+            let error = cause::chain(&*error);
+            tracing::warn!(error, "a repository's secrets cannot be had");
+            let message = "The secrets of this repository cannot be had at the moment.";
+            refuse(StatusCode::BAD_GATEWAY, "secrets_unavailable", message)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -323,6 +430,26 @@ mod tests {
             .filter(|_| gate.put(wait(1, "bash", "")))
             .count();
         assert_eq!(taken, MOST_WAITS - 1);
+    }
+
+    #[tokio::test]
+    async fn a_wish_is_one_line_of_title_and_wishes_are_bounded() {
+        let gate = Gate::default();
+        let wish = |title: &str| Wish {
+            branch: None,
+            wish: PullRequestWish {
+                title: Some(title.to_owned()),
+                ..PullRequestWish::default()
+            },
+        };
+        assert!(gate.wish(wish("Fix\n it")));
+        assert!(gate.wish(wish(" \n")));
+        assert_eq!(gate.wished().await.wish.title.as_deref(), Some("Fix it"));
+        assert_eq!(gate.wished().await.wish.title, None);
+        let taken = (0..MOST_WISHES * 2)
+            .filter(|_| gate.wish(wish("again")))
+            .count();
+        assert_eq!(taken, MOST_WISHES - 2);
     }
 
     #[tokio::test]

@@ -3,10 +3,18 @@
 use protocol::SessionId;
 use protocol::command::{GitIdentity, Model, SendPrompt};
 
+use super::Marks;
+
+/// The trailer that names a prompt.
+pub const PROMPT: &str = "Prompt-Id";
+
 /// Longest subject, as git's own tools show it in one line.
 const MAX_SUBJECT: usize = 72;
 /// Longest account of the work. A summary beyond it belongs into the pull request.
 const MAX_BODY: usize = 8 * 1024;
+
+/// What every commit of a session has.
+pub const SESSION_TRAILER: &str = "Session-Id: ";
 
 /// `prompts` are those that the commit answers, the first of which its author gave.
 pub fn compose(
@@ -22,44 +30,58 @@ pub fn compose(
         message.push_str("\n\n");
         message.push_str(&body);
     }
-    message.push_str(&format!("\n\nSession-Id: {session}\n"));
-    for prompt in prompts {
-        message.push_str(&format!("Prompt-Id: {}\n", prompt.prompt));
-    }
-    message.push_str(&format!(
-        "Model: {}/{}\n",
-        model.provider.as_str(),
-        one_line(&model.name)
-    ));
-    for person in co_authors(prompts) {
-        message.push_str(&format!(
-            "Co-authored-by: {} <{}>\n",
-            person.name, person.email
-        ));
-    }
-    message
+    let Marks { mut lines, people } = marks(prompts, session, model);
+    // The first one is the author.
+    lines.extend(people.iter().skip(1).map(co_author));
+    // What an agent wrote in its last paragraph is no trailer, whatever it looks like.
+    format!("{message}\n\n{}\n", lines.join("\n"))
 }
 
-/// Everybody who prompted besides the author, once each.
-fn co_authors(prompts: &[SendPrompt]) -> Vec<GitIdentity> {
-    let author = prompts.first().map(|prompt| identity(&prompt.author));
+/// What commits of these prompts say of where they came from, and of whom: the author first.
+pub fn marks(prompts: &[SendPrompt], session: &SessionId, model: &Model) -> Marks {
+    let mut lines = vec![format!("{SESSION_TRAILER}{session}")];
+    let identifiers = prompts.iter().map(|prompt| &prompt.prompt);
+    lines.extend(identifiers.map(|prompt| format!("{PROMPT}: {prompt}")));
+    let name = one_line(&model.name);
+    lines.push(format!("Model: {}/{name}", model.provider.as_str()));
     let mut people: Vec<GitIdentity> = Vec::new();
-    let others = prompts.iter().skip(1).map(|prompt| &prompt.author);
-    for person in prompts
-        .iter()
-        .flat_map(|prompt| &prompt.co_authors)
-        .chain(others)
-    {
-        let person = identity(person);
-        let known = author
-            .iter()
-            .chain(&people)
-            .any(|other| other.email == person.email);
-        if !known {
+    let authors = prompts.iter().map(|prompt| &prompt.author);
+    let co_authors = prompts.iter().flat_map(|prompt| &prompt.co_authors);
+    let first = authors.clone().take(1);
+    for person in first.chain(co_authors).chain(authors.skip(1)).map(identity) {
+        if !people.iter().any(|known| known.email == person.email) {
             people.push(person);
         }
     }
-    people
+    Marks { lines, people }
+}
+
+pub fn co_author(person: &GitIdentity) -> String {
+    format!("Co-authored-by: {} <{}>", person.name, person.email)
+}
+
+/// A message with trailers that it does not have yet, beside those that it has.
+pub fn with_trailers(message: &str, trailers: &[String]) -> String {
+    let message = message.trim_end();
+    let missing: Vec<_> = trailers
+        .iter()
+        .filter(|trailer| !message.lines().any(|line| line == trailer.as_str()))
+        .map(String::as_str)
+        .collect();
+    if missing.is_empty() {
+        return format!("{message}\n");
+    }
+    let is_trailer = |line: &str| {
+        line.split_once(": ").is_some_and(|(name, _)| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            !name.is_empty() && name.bytes().all(plain)
+        })
+    };
+    let has_some = message
+        .rsplit_once("\n\n")
+        .is_some_and(|(_, last)| last.lines().all(is_trailer));
+    let between = if has_some { "\n" } else { "\n\n" };
+    format!("{message}{between}{}\n", missing.join("\n"))
 }
 
 /// An identity as git can write it: one line, no angle brackets, never empty.
@@ -242,11 +264,8 @@ mod tests {
         );
     }
 
-    #[test]
-    fn git_itself_finds_the_trailers() {
-        let summary =
-            "Signed-off-by: not a trailer, since this is no last paragraph\n\n# Heading\ntext";
-        let message = compose(&[fixture::prompt(1, "x")], summary, &session(), &model());
+    /// Names of the trailers that git itself finds.
+    fn trailers(message: &str) -> Vec<String> {
         let mut git = Command::new("git")
             .args(["interpret-trailers", "--parse"])
             .stdin(Stdio::piped())
@@ -260,10 +279,42 @@ mod tests {
             .unwrap();
         let output = git.wait_with_output().unwrap();
         let trailers = String::from_utf8(output.stdout).unwrap();
-        let names: Vec<_> = trailers
+        trailers
             .lines()
-            .filter_map(|line| line.split(':').next())
-            .collect();
-        assert_eq!(names, ["Session-Id", "Prompt-Id", "Model"]);
+            .filter_map(|line| Some(line.split_once(':')?.0.to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn git_itself_finds_the_trailers() {
+        let summary =
+            "Signed-off-by: not a trailer, since this is no last paragraph\n\n# Heading\ntext";
+        let message = compose(&[fixture::prompt(1, "x")], summary, &session(), &model());
+        assert_eq!(trailers(&message), ["Session-Id", "Prompt-Id", "Model"]);
+    }
+
+    #[test]
+    fn trailers_join_those_that_a_message_has() {
+        let ours = ["Session-Id: s".to_owned(), "Model: m".to_owned()];
+        for (message, expected) in [
+            ("Fix it\n", &["Session-Id", "Model"][..]),
+            ("Fix: it", &["Session-Id", "Model"]),
+            (
+                "Fix it\n\nWhy: it broke.\nAnd more.\n",
+                &["Session-Id", "Model"],
+            ),
+            (
+                "Fix it\n\nSigned-off-by: A <a@x.org>\nModel: m\n",
+                &["Signed-off-by", "Model", "Session-Id"],
+            ),
+        ] {
+            assert_eq!(
+                trailers(&with_trailers(message, &ours)),
+                expected,
+                "{message}"
+            );
+        }
+        let marked = with_trailers("Fix it", &ours);
+        assert_eq!(with_trailers(&marked, &ours), marked);
     }
 }

@@ -6,14 +6,14 @@
 //! itself are in the bundle too. A bundle comes out of a sandbox and goes into one of the same session;
 //! nobody reads it in between.
 
-use std::io;
+use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
 use super::{GitError, LOCAL, Workspace};
 use crate::init::wire::ExecSpec;
@@ -50,13 +50,36 @@ echo "$commit"
 "#;
 
 /// Brings the files to the commit in `$1`, as changes that are not committed on its parent, which
-/// has the branch `$2`. An ignored file that is in the way is not part of the work.
+/// has the branch `$2`. An ignored file that is in the way is not part of the work, and one that is
+/// neither ignored nor part of it was removed.
 const RESTORE: &str = r#"
 set -e
 git checkout --quiet --force -B "$2" "$1^1"
+git clean --quiet --force -d
 git read-tree -u --reset "$1"
 git read-tree --reset "$1^1"
 git update-index -q --refresh || true
+"#;
+
+/// Joins the work in `$1` with what was pushed meanwhile, `$2`, in a commit upon the latter, and
+/// prints what came of it. Nothing in the working tree moves.
+const JOIN: &str = r#"
+set -e
+status=0
+joined=$(git merge-tree --write-tree "$2" "$1") || status=$?
+if [ $status = 1 ]; then
+    git update-ref refs/agent/left "$1"
+    git rev-parse "$1"
+    exit 0
+fi
+[ $status = 0 ]
+if [ "$joined" = "$(git rev-parse "$2^{tree}")" ]; then
+    echo outdated
+    exit 0
+fi
+commit=$(git commit-tree -p "$2" -m 'Work in progress' "$joined")
+git update-ref "$1" "$commit"
+echo joined
 "#;
 
 #[derive(Debug, thiserror::Error)]
@@ -80,30 +103,26 @@ pub enum BundleError {
 }
 
 /// What became of a bundle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Restored {
     /// Its work is in the workspace, as changes that are not committed.
     Whole,
-    /// Newer work than it holds is at the forge: the workspace is as it was.
+    /// All of its work is at the forge: the workspace is as it was.
     Outdated,
+    /// What was pushed meanwhile changes the same places: the workspace is as it was, and has the
+    /// work as this commit besides.
+    Conflicting { commit: String },
 }
 
 impl Workspace<'_> {
     /// Commits the work in progress; `None` if it is what it was last time.
     pub async fn record_progress(&self) -> Result<Option<String>, GitError> {
-        let name = "Work in progress";
-        let commit = self
-            .script(COMMIT, &[REFERENCE])
-            .env("GIT_AUTHOR_NAME", name)
-            .env("GIT_AUTHOR_EMAIL", "wip@localhost")
-            .env("GIT_COMMITTER_NAME", name)
-            .env("GIT_COMMITTER_EMAIL", "wip@localhost")
-            .text()
-            .await?;
+        let commit = self.script(COMMIT, &[REFERENCE]).by_nobody().text().await?;
         Ok((!commit.is_empty()).then_some(commit))
     }
 
-    /// Writes a bundle of the recorded work to `path`, of all that `base` does not have.
+    /// Adds a bundle of the recorded work to the file, of all that `base` does not have. At most
+    /// `limit` bytes of it.
     pub async fn bundle_progress(
         &self,
         base: &str,
@@ -114,7 +133,9 @@ impl Workspace<'_> {
             path: path.to_owned(),
             source,
         };
-        let mut file = File::create(path).await.map_err(write)?;
+        let mut options = File::options();
+        let file = options.create(true).append(true).open(path).await;
+        let mut file = file.map_err(write)?;
         let without = format!("^{base}");
         let mut complaint = Vec::new();
         let mut bundling = self
@@ -155,15 +176,16 @@ impl Workspace<'_> {
         file.sync_all().await.map_err(write)
     }
 
-    /// Brings a workspace in which nothing was written since its start to the work of a bundle. It has
-    /// to have the commit that the bundle starts from. `pushed` is the work branch at the forge.
+    /// Brings a workspace in which nothing was written since its start to the work of the bundle that
+    /// begins at `offset` of a file. It has to have the commit that the bundle starts from. `pushed`
+    /// is the work branch at the forge, which it has as well.
     pub async fn restore_progress(
         &self,
         work_branch: &str,
         pushed: Option<&str>,
-        bundle: &Path,
+        (bundle, offset): (&Path, u64),
     ) -> Result<Restored, BundleError> {
-        self.upload(bundle).await?;
+        self.upload(bundle, offset).await?;
         let refspec = format!("+{REFERENCE}:{REFERENCE}");
         let fetch = [
             "fetch",
@@ -178,7 +200,15 @@ impl Workspace<'_> {
         if let Some(pushed) = pushed
             && !self.is_ancestor(pushed, REFERENCE).await?
         {
-            return Ok(Restored::Outdated);
+            let joining = self.script(JOIN, &[REFERENCE, pushed]);
+            match joining.by_nobody().text().await?.as_str() {
+                "joined" => {}
+                "outdated" => return Ok(Restored::Outdated),
+                commit => {
+                    let commit = commit.to_owned();
+                    return Ok(Restored::Conflicting { commit });
+                }
+            }
         }
         self.script(RESTORE, &[REFERENCE, work_branch])
             .text()
@@ -187,12 +217,13 @@ impl Workspace<'_> {
     }
 
     /// A program's input is text in one request, so a bundle goes in by pieces.
-    async fn upload(&self, bundle: &Path) -> Result<(), BundleError> {
+    async fn upload(&self, bundle: &Path, offset: u64) -> Result<(), BundleError> {
         let read = |source| BundleError::Read {
             path: bundle.to_owned(),
             source,
         };
         let mut file = File::open(bundle).await.map_err(read)?;
+        file.seek(SeekFrom::Start(offset)).await.map_err(read)?;
         self.program(["sh", "-c", ": > \"$1\"", "sh", BUNDLE])
             .text()
             .await?;
@@ -230,5 +261,16 @@ impl Workspace<'_> {
                 .cwd(self.directory)
                 .env("LC_ALL", "C.UTF-8"),
         }
+    }
+}
+
+impl super::Git<'_> {
+    /// Its commits are no person's.
+    fn by_nobody(self) -> Self {
+        let name = "Work in progress";
+        self.env("GIT_AUTHOR_NAME", name)
+            .env("GIT_AUTHOR_EMAIL", "wip@localhost")
+            .env("GIT_COMMITTER_NAME", name)
+            .env("GIT_COMMITTER_EMAIL", "wip@localhost")
     }
 }

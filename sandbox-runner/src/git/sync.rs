@@ -146,6 +146,14 @@ impl Workspace<'_> {
         })
     }
 
+    /// Whether the work branch at the forge has all that is checked out, and more.
+    pub async fn is_overtaken(&self, looked: &Looked) -> Result<bool, GitError> {
+        match &looked.pushed {
+            Some(pushed) if *pushed != looked.head => self.is_ancestor(&looked.head, pushed).await,
+            _ => Ok(false),
+        }
+    }
+
     /// Leaves the workspace as it is, with work in it, and names its branch.
     pub async fn stay(&self, looked: &Looked) -> Result<Synchronised, GitError> {
         let checkout = ["checkout", "--quiet", "-B", &looked.work_branch];

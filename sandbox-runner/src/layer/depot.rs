@@ -3,6 +3,7 @@
 //! ```text
 //! layers/<sha256>            an archive, written once and never changed
 //! snapshots/<name>.json      a manifest: the layers of a snapshot, lowest first
+//! progress/<name>/<number>   a file that is replaced by newer ones (`parcel`)
 //! ```
 //! An archive is uploaded unless the depot has it, and every layer remembers which archive it is. A
 //! layer is imported as a whole: it is there after its digest was compared, or it is not there.
@@ -29,6 +30,8 @@ use super::{LayerError, LayerId, LayerMeta, LayerStore, Lease};
 mod bucket;
 mod location;
 mod memory;
+mod parcel;
+mod retention;
 mod transfer;
 
 /// How long one layer may take.
@@ -45,6 +48,9 @@ const MAX_MANIFEST: u64 = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     pub layers: Vec<Entry>,
+    /// What else whoever made the snapshot wants to know of it.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub about: serde_json::Value,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +99,12 @@ pub enum DepotError {
     },
     #[error("the depot has no {0}")]
     Missing(String),
+    #[error("failed to remove {key} from the depot")]
+    Remove {
+        key: String,
+        #[source]
+        source: object_store::Error,
+    },
     #[error("the transfer of {0} took too long")]
     Deadline(String),
     #[error("failed to unpack layer {layer}")]
@@ -139,9 +151,13 @@ impl Depot {
         chain: &[LayerId],
     ) -> Result<Manifest, DepotError> {
         let _lease = layers.lease(chain)?;
-        let entries = stream::iter(chain).map(|id| self.export_layer(layers, id));
+        let chain = stream::iter(chain.to_vec());
+        let entries = chain.map(async |id| self.export_layer(layers, &id).await);
         let layers = entries.buffered(AT_ONCE).try_collect().await?;
-        Ok(Manifest { layers })
+        Ok(Manifest {
+            layers,
+            about: serde_json::Value::Null,
+        })
     }
 
     /// Fetches what is missing of a manifest's layers; they stay at least as long as the lease.
@@ -158,11 +174,12 @@ impl Depot {
                 parents: parents.clone(),
             };
             parents.push(entry.layer.clone());
-            wanted.push((meta, entry));
+            wanted.push((meta, entry.clone()));
         }
         let lease = layers.reserve(&parents);
         let imports = stream::iter(wanted);
-        let imports = imports.map(|(meta, entry)| self.import_layer(layers, meta, entry));
+        let imports =
+            imports.map(async |(meta, entry)| self.import_layer(layers, meta, &entry).await);
         imports.buffered(AT_ONCE).try_collect::<()>().await?;
         Ok(lease)
     }
@@ -309,10 +326,15 @@ fn layer_key(digest: &Digest) -> Key {
 }
 
 fn snapshot_key(name: &str) -> Result<Key, DepotError> {
+    let file = format!("{}.json", plain(name)?);
+    Ok(Key::from_iter(["snapshots", file.as_str()]))
+}
+
+/// What can be one component of a key.
+fn plain(name: &str) -> Result<&str, DepotError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if (1..=128).contains(&name.len()) && name.bytes().all(plain) {
-        let file = format!("{name}.json");
-        Ok(Key::from_iter(["snapshots", file.as_str()]))
+        Ok(name)
     } else {
         Err(DepotError::InvalidName(name.to_owned()))
     }

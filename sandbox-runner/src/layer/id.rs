@@ -22,6 +22,12 @@ impl LayerId {
         Self(format!("{sandbox}.{ordinal}"))
     }
 
+    /// A layer that is made of several, the `number`th for this sandbox. Counted from the other end,
+    /// since it is none of those that the sandbox becomes.
+    pub fn flat(sandbox: &SandboxId, number: u32) -> Self {
+        Self::of(sandbox, u32::MAX - number)
+    }
+
     /// Accepts only what [`LayerId::of`] makes.
     pub fn parse(text: &str) -> Result<Self, InvalidLayerId> {
         let (sandbox, ordinal) = text.split_once('.').ok_or(InvalidLayerId)?;

@@ -1,24 +1,24 @@
 //! The task of one sandbox: feeds the machine, records what follows, then does it.
 
 mod action;
+mod beginning;
 mod workspace;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
-use protocol::SandboxId;
 use protocol::callback::Report;
 use protocol::command::{Command, Start};
+use protocol::{PromptId, SandboxId};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::driver::{self, Call};
+use super::driver::Call;
 use super::machine::{Effects, Ground, Input, Machine, Moment, Ready, State};
 use super::progress::Progress;
-use super::provision::{self, Opened, Reached, Sources};
-use super::upkeep::destroy;
-use super::{Machinery, Origin, limits};
+use super::provision::{self, Opened, Reached};
+use super::{Line, Machinery, Origin};
 use crate::agent::{Agent, AgentError, ConversationId, Events};
 use crate::callback::outbox::{Change, Outbox};
 use crate::callback::sender::{Finished, Sender};
@@ -36,7 +36,7 @@ const CONTACTS_WINDOW: Duration = Duration::from_secs(2);
 enum Ending {
     /// It was told to end, or is lost: its last reports are still to be delivered.
     Closed,
-    /// Nobody wants its reports.
+    /// Nobody wants its reports: the session is over, or has another sandbox.
     Void,
 }
 
@@ -58,6 +58,7 @@ pub(super) struct Actor {
     machine: Machine,
     outbox: Outbox,
     waker: Arc<Notify>,
+    line: Line,
     /// The newest command that the machine has taken.
     taken: CommandId,
     tasks: JoinSet<Outcome>,
@@ -75,6 +76,8 @@ pub(super) struct Actor {
     events: Option<Events>,
     listening: bool,
     contacts_reported: Instant,
+    /// The prompt that the agent is at, for whoever shares a file of it.
+    prompt: watch::Sender<Option<PromptId>>,
 }
 
 struct Link {
@@ -89,6 +92,7 @@ impl Actor {
         pool: &Arc<Pool>,
         stored: &StoredSandbox,
         waker: Arc<Notify>,
+        line: Line,
     ) -> Result<Self, StoreError> {
         let state = match &stored.state {
             Some(json) => serde_json::from_str(json).map_err(|source| StoreError::Content {
@@ -108,6 +112,7 @@ impl Actor {
             outbox: Outbox::new(Arc::clone(&machinery.store), start.sandbox.clone()),
             start,
             waker,
+            line,
             taken: CommandId::default(),
             tasks: JoinSet::new(),
             told,
@@ -119,6 +124,7 @@ impl Actor {
             events: None,
             listening: false,
             contacts_reported: Instant::now(),
+            prompt: watch::Sender::default(),
         })
     }
 
@@ -137,9 +143,10 @@ impl Actor {
         if matches!(ending, Ending::Closed) {
             self.report_contacts()?;
         }
-        self.settle_progress(&ending).await;
+        self.settle().await;
         (self.link, self.events, self.serving) = (None, None, None);
         self.vacate().await?;
+        self.line.leave();
         if matches!(ending, Ending::Closed) {
             close.send_replace(true);
             match (&mut sender.0).await {
@@ -187,82 +194,13 @@ impl Actor {
                     }
                 },
                 () = until(due) => self.apply(Input::Time, &[])?,
+                () = self.line.passed() => return Ok(Ending::Void),
                 () = contacts_due(self.serving.as_ref(), self.contacts_reported) => {
                     self.report_contacts()?;
                 }
                 _ = &mut *sender => return Ok(Ending::Void),
             }
         }
-    }
-
-    /// Makes the sandbox, or takes it over where an earlier process made it.
-    async fn begin(&mut self, origin: Origin) -> Result<(), StoreError> {
-        let Some(conversation) = self.machine.conversation().cloned() else {
-            if origin == Origin::Recorded {
-                self.vacate().await?;
-            }
-            let (machinery, pool) = (Arc::clone(&self.machinery), Arc::clone(&self.pool));
-            let (start, told) = (self.start.clone(), self.told.clone());
-            self.tasks.spawn(async move {
-                let sources = Sources {
-                    machinery: &machinery,
-                    pool: &pool,
-                };
-                let opened = provision::open(sources, &start, &told).await;
-                Outcome::Opened(opened.map(Box::new).map_err(|error| cause::chain(&error)))
-            });
-            return Ok(());
-        };
-        if self.machine.is_falling_asleep() {
-            let effects = self.machine.resume(now());
-            return self.carry_out(effects, &[]);
-        }
-        let reason = match provision::adopt(&self.machinery, &self.start, &self.place).await {
-            Ok(Some((agent, serving))) => {
-                tracing::info!(sandbox = %self.start.sandbox, "sandbox taken over");
-                if self.machine.is_up_to_date() {
-                    serving.gate().up_to_date();
-                }
-                self.ground = self.machine.ground().cloned();
-                self.serve_requests(serving);
-                self.reach(agent, conversation);
-                self.keep_progress();
-                let effects = self.machine.resume(now());
-                return self.carry_out(effects, &[]);
-            }
-            Ok(None) => "the sandbox ended while the runner was away".to_owned(),
-            Err(error) => cause::chain(&error),
-        };
-        let reason = format!("{reason}; the next prompt starts another from what was pushed");
-        self.apply(Input::Lost { reason }, &[])
-    }
-
-    fn reach(&mut self, agent: Agent, conversation: ConversationId) {
-        let (model, told) = (self.start.model.clone(), self.told.clone());
-        let calls = driver::start(agent.clone(), conversation.clone(), model, told);
-        self.link = Some(Link {
-            agent,
-            conversation,
-            calls,
-        });
-        let backend = Arc::clone(&self.machinery.backend);
-        let (place, told) = (self.place.clone(), self.told.clone());
-        self.tasks.spawn(async move {
-            limits::watch(backend.as_ref(), &place, &told).await;
-            Outcome::Nothing
-        });
-    }
-
-    /// Removes the sandbox, if there is one, wherever it is.
-    async fn vacate(&mut self) -> Result<(), StoreError> {
-        // It may have been claimed without a word of it having come back.
-        self.place = self.store().place_of(&self.start.sandbox)?;
-        destroy(self.machinery.backend.as_ref(), &self.place).await;
-        if self.place != self.start.sandbox {
-            self.store().warm_ended(&self.place)?;
-            self.place = self.start.sandbox.clone();
-        }
-        Ok(())
     }
 
     /// Takes what was recorded since; `true` when the sandbox is to end.
@@ -315,7 +253,11 @@ impl Actor {
             Outcome::Input(input) => {
                 let synchronised =
                     matches!(input, Input::Synchronised(_) | Input::Unsynchronised { .. });
+                let kept = matches!(input, Input::Kept { .. });
                 self.apply(input, &[])?;
+                if kept {
+                    self.stand_on(self.machine.ground().cloned());
+                }
                 // Not before: it might take the place of what is to be restored.
                 if synchronised {
                     self.keep_progress();
@@ -330,7 +272,7 @@ impl Actor {
                     beginning,
                 } = *opened;
                 self.place = place.clone();
-                self.ground = Some(ground.clone());
+                self.stand_on(Some(ground.clone()));
                 self.serve_requests(serving);
                 self.apply(Input::Opened, &[])?;
                 self.synchronise();
@@ -377,6 +319,7 @@ impl Actor {
 
     fn apply(&mut self, input: Input, done: &[CommandId]) -> Result<(), StoreError> {
         let effects = self.machine.apply(input, now());
+        self.prompt.send_replace(self.machine.current_prompt());
         self.carry_out(effects, done)
     }
 

@@ -1,12 +1,18 @@
 //! Calls to the agent that must not pass one another: an abort meant for one prompt would
 //! otherwise end the next one, or miss one that is still on its way.
 
-use protocol::PromptId;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use protocol::command::{Model, SendPrompt};
+use protocol::{PromptId, SandboxId};
 use tokio::sync::mpsc;
 
+use super::Machinery;
 use super::machine::Input;
-use crate::agent::{Agent, AgentError, ConversationId};
+use super::resumption;
+use crate::agent::{Agent, AgentError, ConversationId, Enclosure};
+use crate::artifact::attachment;
 use crate::cause;
 use crate::git::message;
 
@@ -19,26 +25,40 @@ pub(super) enum Call {
     Abort,
 }
 
+/// Who is called, and what prompts need on their way.
+pub(super) struct AgentLine {
+    pub(super) agent: Agent,
+    pub(super) conversation: ConversationId,
+    pub(super) model: Model,
+    pub(super) machinery: Arc<Machinery>,
+    /// What the backend knows the sandbox by.
+    pub(super) place: SandboxId,
+}
+
 /// Starts the task that makes the calls; it ends when the returned sender is dropped.
-pub(super) fn start(
-    agent: Agent,
-    conversation: ConversationId,
-    model: Model,
-    outcomes: mpsc::Sender<Input>,
-) -> mpsc::Sender<Call> {
-    let (sender, mut calls) = mpsc::channel(MOST_CALLS);
+pub(super) fn start(line: AgentLine, outcomes: mpsc::Sender<Input>) -> mpsc::Sender<Call> {
+    let (sender, calls) = mpsc::channel(MOST_CALLS);
     tokio::spawn(async move {
-        while let Some(call) = calls.recv().await {
+        let mut calls = Calls {
+            calls,
+            waiting: VecDeque::new(),
+        };
+        while let Some(call) = calls.next().await {
             let outcome = match call {
                 Call::Deliver(prompt) => {
-                    let author = message::identity(&prompt.author);
-                    let answer = agent
-                        .prompt(&conversation, &prompt.text, &model, &author)
-                        .await;
-                    delivered(prompt.prompt, answer)
+                    // Files take a moment to fetch, and a stop does not wait for them. What is on its
+                    // way to the agent is waited for: its abort has to come after it.
+                    let enclosed = tokio::select! {
+                        enclosed = line.enclose(&prompt) => enclosed,
+                        () = calls.aborted(), if !prompt.attachments.is_empty() => continue,
+                    };
+                    match enclosed {
+                        Ok(enclosure) => line.deliver(&prompt, &enclosure).await,
+                        Err(undelivered) => undelivered,
+                    }
                 }
                 Call::Abort => {
-                    if let Err(error) = agent.abort(&conversation).await {
+                    if let Err(error) = line.agent.abort(&line.conversation).await {
                         tracing::warn!(error = &error as &dyn std::error::Error, "an abort failed");
                     }
                     continue;
@@ -50,6 +70,80 @@ pub(super) fn start(
         }
     });
     sender
+}
+
+/// Calls in their order, also those that were looked at before their turn.
+struct Calls {
+    calls: mpsc::Receiver<Call>,
+    waiting: VecDeque<Call>,
+}
+
+impl Calls {
+    async fn next(&mut self) -> Option<Call> {
+        match self.waiting.pop_front() {
+            Some(call) => Some(call),
+            None => self.calls.recv().await,
+        }
+    }
+
+    /// Returns when an abort has come, which is the next call then: what came before it is void.
+    async fn aborted(&mut self) {
+        loop {
+            match self.calls.recv().await {
+                Some(Call::Abort) => {
+                    self.waiting.clear();
+                    self.waiting.push_back(Call::Abort);
+                    return;
+                }
+                Some(call) => self.waiting.push_back(call),
+                None => return,
+            }
+        }
+    }
+}
+
+impl AgentLine {
+    /// Fetches what the prompt comes with; else what has become of the prompt.
+    async fn enclose(&self, prompt: &SendPrompt) -> Result<Enclosure, Input> {
+        let enclosed = attachment::enclose(
+            &self.machinery.worker,
+            self.machinery.backend.as_ref(),
+            &self.place,
+            &prompt.attachments,
+        );
+        enclosed.await.map_err(|error| {
+            let prompt = prompt.prompt.clone();
+            tracing::warn!(
+                %prompt,
+                error = &error as &dyn std::error::Error,
+                "attachments did not reach the sandbox"
+            );
+            let message = format!(
+                "The attachments could not be given to the agent: {}. Send the prompt again.",
+                cause::chain(&error)
+            );
+            Input::Undelivered {
+                prompt,
+                message,
+                fatal: true,
+            }
+        })
+    }
+
+    async fn deliver(&self, prompt: &SendPrompt, enclosure: &Enclosure) -> Input {
+        let author = message::identity(&prompt.author);
+        let answer = self
+            .agent
+            .prompt_with(
+                &self.conversation,
+                &resumption::text(prompt),
+                &self.model,
+                &author,
+                enclosure,
+            )
+            .await;
+        delivered(prompt.prompt.clone(), answer)
+    }
 }
 
 fn delivered(prompt: PromptId, answer: Result<(), AgentError>) -> Input {
@@ -78,5 +172,33 @@ fn delivered(prompt: PromptId, answer: Result<(), AgentError>) -> Input {
                 fatal,
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    fn deliver() -> Call {
+        Call::Deliver(fixture::prompt(1, "look"))
+    }
+
+    #[tokio::test]
+    async fn an_abort_overtakes_what_has_not_reached_the_agent() {
+        let (sender, calls) = mpsc::channel(MOST_CALLS);
+        let mut calls = Calls {
+            calls,
+            waiting: VecDeque::new(),
+        };
+        for call in [deliver(), Call::Abort, deliver()] {
+            sender.try_send(call).unwrap();
+        }
+        drop(sender);
+        calls.aborted().await;
+        assert!(matches!(calls.next().await, Some(Call::Abort)));
+        assert!(matches!(calls.next().await, Some(Call::Deliver(_))));
+        assert!(calls.next().await.is_none());
     }
 }

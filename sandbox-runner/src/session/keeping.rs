@@ -1,5 +1,5 @@
 //! A session's files and conversation, kept as a snapshot: after each turn while the sandbox lives,
-//! and instead of it when it goes to sleep.
+//! instead of it when it goes to sleep, and what is left of it when it is lost.
 
 use protocol::command::Start;
 use protocol::{PromptId, SandboxId, SnapshotId};
@@ -8,7 +8,7 @@ use super::Machinery;
 use super::machine::{Input, Scene};
 use super::provision::base;
 use crate::layer::{LayerError, LayerId};
-use crate::sandbox::SandboxError;
+use crate::sandbox::{Adoption, SandboxError};
 use crate::store::StoreError;
 use crate::store::snapshot::Snapshot;
 use crate::{cause, clock};
@@ -35,7 +35,8 @@ pub(super) async fn keep(
     let started_at = clock::now();
     let kept = async {
         let top = machinery.backend.snapshot(place).await;
-        record(machinery, start, scene, &top.map_err(KeepError::Layer)?)
+        let top = top.map_err(KeepError::Layer)?;
+        record(machinery, start, scene, &top, End::Turn(&prompt))
     };
     let snapshot = match kept.await {
         Ok(snapshot) => Some(snapshot),
@@ -65,10 +66,14 @@ pub(super) async fn sleep(
 ) -> Input {
     let slept = async {
         let top = machinery.backend.freeze(place).await;
-        record(machinery, start, scene, &top.map_err(KeepError::Layer)?)
+        let top = top.map_err(KeepError::Layer)?;
+        record(machinery, start, scene, &top, End::Sleep)
     };
     match slept.await {
-        Ok(snapshot) => Input::Slept { snapshot },
+        Ok(snapshot) => {
+            machinery.courier.bring_asleep(&snapshot).await;
+            Input::Slept { snapshot }
+        }
         Err(error) => Input::Lost {
             reason: format!(
                 "the sandbox could not be put to sleep ({}); the next prompt goes on from the \
@@ -79,23 +84,74 @@ pub(super) async fn sleep(
     }
 }
 
+/// Turns what is left of a lost sandbox into a snapshot; `None` if it is not to be gone on from: it
+/// wrote more than it may, or an earlier boot of the machine may have taken some of it. Repeating it
+/// finds what was done before.
+pub(super) async fn salvage(
+    machinery: &Machinery,
+    start: &Start,
+    place: &SandboxId,
+    scene: Scene,
+) -> Option<SnapshotId> {
+    let backend = machinery.backend.as_ref();
+    let stats = backend.stats(place).await;
+    if stats.is_ok_and(|stats| stats.disk_excess.is_some()) {
+        return None;
+    }
+    let salvaged = async {
+        let top = match backend.adopt(place).await {
+            Ok(Adoption::Stale) => return Ok(None),
+            Ok(Adoption::Alive(_) | Adoption::Gone) | Err(SandboxError::Unknown(_)) => {
+                backend.freeze(place).await
+            }
+            Err(error) => Err(error),
+        };
+        let top = top.map_err(KeepError::Layer)?;
+        record(machinery, start, scene, &top, End::Loss).map(Some)
+    };
+    match salvaged.await {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(sandbox = %start.sandbox, error, "nothing is left of a lost sandbox");
+            None
+        }
+    }
+}
+
+/// What a snapshot is the end of.
+enum End<'a> {
+    Turn(&'a PromptId),
+    Sleep,
+    Loss,
+}
+
 fn record(
     machinery: &Machinery,
     start: &Start,
     scene: Scene,
     top: &LayerId,
+    end: End<'_>,
 ) -> Result<SnapshotId, KeepError> {
     let snapshot = Snapshot {
         id: SnapshotId::from_random(clock::random()),
         session: start.session.clone(),
+        epoch: start.epoch,
         base: base(start),
         image: scene.ground.image,
         commit: scene.ground.commit,
         layers: machinery.layers.chain(top).map_err(KeepError::Chain)?,
         transcript: scene.transcript,
+        lineage: scene.ground.lineage,
+        prompt: match end {
+            End::Turn(prompt) => Some(prompt.clone()),
+            End::Sleep | End::Loss => None,
+        },
+        remains: matches!(end, End::Loss),
         at: clock::now(),
     };
     let kept = machinery.store.keep_snapshot(&snapshot);
     kept.map_err(KeepError::Record)?;
+    machinery.courier.recorded();
     Ok(snapshot.id)
 }

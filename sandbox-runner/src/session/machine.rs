@@ -7,6 +7,7 @@
 mod delivery;
 mod exchange;
 mod keeping;
+mod losing;
 mod publishing;
 mod standing;
 mod state;
@@ -66,6 +67,11 @@ impl Machine {
         self.state.rest == Rest::Asleep && self.state.running.is_some()
     }
 
+    /// Whether the sandbox is lost, and what is left of it is being kept.
+    pub(super) fn is_losing(&self) -> bool {
+        self.state.losing.is_some()
+    }
+
     pub(super) fn is_up_to_date(&self) -> bool {
         self.state.standing.is_some()
     }
@@ -82,6 +88,12 @@ impl Machine {
             .running
             .as_ref()
             .map(|running| running.transcript.conversation())
+    }
+
+    /// The newest prompt of the turn that goes on.
+    pub(super) fn current_prompt(&self) -> Option<PromptId> {
+        let turn = self.state.running.as_ref()?.turn.as_ref()?;
+        turn.prompts.last().map(|prompt| prompt.prompt.clone())
     }
 
     pub(super) fn contacts(&self) -> &[Contact] {
@@ -129,6 +141,10 @@ impl Machine {
         {
             turn.delivery = Delivery::Unknown;
         }
+        if self.is_losing() {
+            self.salvage(&mut effects);
+            return effects;
+        }
         if self.is_falling_asleep() {
             self.doze(&mut effects);
             return effects;
@@ -149,6 +165,9 @@ impl Machine {
 
     pub(super) fn apply(&mut self, input: Input, now: Moment) -> Effects {
         let mut effects = Effects::default();
+        if self.is_losing() && !self.concerns_the_lost(&input) {
+            return effects;
+        }
         match input {
             Input::Prompt(prompt) => self.prompt(prompt, now, &mut effects),
             Input::Stop(prompt) => self.stop_prompt(&prompt, now, &mut effects),
@@ -164,6 +183,9 @@ impl Machine {
             Input::Slept { snapshot } => self.slept(snapshot, now, &mut effects),
             Input::LimitReached { limit, message } => {
                 self.report(Report::LimitReached { limit, message }, now, &mut effects);
+            }
+            Input::PullRequestWished { branch, wish } => {
+                self.wished(branch, wish, now, &mut effects);
             }
             Input::Step(step) => self.report(Report::Step { step }, now, &mut effects),
             Input::Opened => {
@@ -193,13 +215,8 @@ impl Machine {
                 self.published(outcome, started_at, now, &mut effects);
             }
             Input::Time => self.time(now, &mut effects),
-            Input::Lost { reason } => {
-                let parts = self.close("the sandbox is gone");
-                self.report_all(parts, now, &mut effects);
-                self.report(Report::Lost { reason }, now, &mut effects);
-                self.state.running = None;
-                self.state.gone = true;
-            }
+            Input::Lost { reason } => self.lost(reason, now, &mut effects),
+            Input::Salvaged { snapshot } => self.salvaged(snapshot, now, &mut effects),
         }
         effects
     }
@@ -236,10 +253,16 @@ impl Machine {
         else {
             return;
         };
+        // An agent that is to go on with its work has to see it.
+        let is_resumed = self.state.waiting.front().is_some_and(|one| one.resumed);
+        if is_resumed && self.synchronising {
+            return;
+        }
         let Some(prompt) = self.state.waiting.pop_front() else {
             self.doze(effects);
             return;
         };
+        self.state.unsaved = true;
         let parts = running.transcript.begin(prompt.prompt.clone());
         effects.actions.push(deliver(&prompt));
         running.turn = Some(Turn {
@@ -285,7 +308,8 @@ impl Machine {
             let token = |report: &Report| matches!(report, Report::PartStarted { .. });
             if progress.reports.iter().any(token) {
                 turn.answered = true;
-                let sent_at = turn.prompts.first().map_or(now.at, |prompt| prompt.sent_at);
+                let first = turn.prompts.first().filter(|prompt| !prompt.resumed);
+                let sent_at = first.map_or(turn.started_at, |prompt| prompt.sent_at);
                 let step = step(StepName::FirstToken, sent_at.min(now.at), now);
                 self.report(Report::Step { step }, now, effects);
             }

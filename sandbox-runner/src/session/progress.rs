@@ -1,27 +1,31 @@
 //! Work in progress, kept where the loss of a sandbox does not reach it: at most one tool call old.
 //!
 //! Whenever a tool has written, the work is committed outside of every branch and bundled out of the
-//! sandbox, one bundle at a time and not more often than every two seconds. The agent never waits for
-//! it. A session's next sandbox begins with it. What is kept is newer than anything else that is known
-//! of the session: whoever has put the same work in a better place, by a push or a snapshot, drops it.
+//! sandbox, one bundle at a time and not more often than every two seconds; where there is a depot,
+//! it goes on to there. The agent never waits for it. A bundle is the whole work and says upon which
+//! snapshot it was done: a sandbox that starts from that one begins with it. Whoever has put the
+//! same work in a better place, by a push or a snapshot, drops it.
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod drawer;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use protocol::SandboxId;
 use protocol::command::Start;
-use protocol::{SandboxId, SessionId};
 use tokio::fs;
-use tokio::sync::{Mutex, MutexGuard, mpsc};
+use tokio::sync::{Mutex, MutexGuard, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::Machinery;
 use super::machine::Input;
 use super::provision::workspace;
+use crate::courier::CourierError;
 use crate::gateway::Gate;
 use crate::git::BundleError;
+use crate::store::snapshot::Lineage;
+pub use drawer::{Drawer, Keep, KeepError, Kept, Label};
 
 /// Between two bundles, so that a busy agent's work is not bundled all the time.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -29,114 +33,38 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const LIMIT: u64 = 256 << 20;
 
 #[derive(Debug, thiserror::Error)]
-pub enum KeepError {
-    #[error("failed to prepare {path} for work in progress")]
-    Prepare {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("failed to keep {path}")]
-    Keep {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("failed to drop {path}")]
-    Drop {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+pub(super) enum FindError {
+    #[error(transparent)]
+    Keep(#[from] KeepError),
+    #[error(transparent)]
+    Courier(#[from] CourierError),
 }
 
-/// Where the newest work in progress of each session is.
-pub trait Keep: Send + Sync {
-    /// Where a session's bundle can be written before it is kept. Nobody else writes there.
-    fn draft(&self, session: &SessionId) -> PathBuf;
-
-    /// Takes the draft over, in place of what was kept.
-    fn keep<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, Result<(), KeepError>>;
-
-    /// The bundle that is kept, as a file of this machine.
-    fn kept<'a>(
-        &'a self,
-        session: &'a SessionId,
-    ) -> BoxFuture<'a, Result<Option<PathBuf>, KeepError>>;
-
-    /// Drops what is kept, if anything is.
-    fn forget<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, Result<(), KeepError>>;
-}
-
-/// Work in progress in a directory of this machine.
-#[derive(Debug)]
-pub struct Drawer {
-    directory: PathBuf,
-}
-
-impl Drawer {
-    /// Makes the directory, and removes drafts that an earlier process left in it.
-    pub fn open(directory: PathBuf) -> Result<Self, KeepError> {
-        let prepared = std::fs::create_dir_all(&directory).and_then(|()| {
-            for entry in std::fs::read_dir(&directory)? {
-                let path = entry?.path();
-                if path
-                    .extension()
-                    .is_some_and(|extension| extension == "draft")
-                {
-                    std::fs::remove_file(path)?;
-                }
-            }
-            Ok(())
-        });
-        match prepared {
-            Ok(()) => Ok(Self { directory }),
-            Err(source) => Err(KeepError::Prepare {
-                path: directory,
-                source,
-            }),
+/// The newest work in progress of a session, here or in the depot.
+pub(super) async fn newest(
+    machinery: &Machinery,
+    start: &Start,
+) -> Result<Option<Kept>, FindError> {
+    let (keep, session) = (&machinery.progress, &start.session);
+    let here = keep.kept(session).await?;
+    // A session's first sandbox goes on from nothing.
+    if start.epoch.0 <= 1 && start.snapshot.is_none() {
+        return Ok(here);
+    }
+    let (known, arrival) = (
+        here.as_ref().map(|kept| kept.label.epoch),
+        keep.arrival(session),
+    );
+    let fetched = machinery.courier.fetch_progress(session, known, &arrival);
+    match fetched.await {
+        Ok(true) => Ok(Kept::read(arrival).await?.or(here)),
+        Ok(false) => Ok(here),
+        Err(error) if here.is_some() => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(%session, error, "work in progress in the depot was not looked for");
+            Ok(here)
         }
-    }
-
-    fn bundle(&self, session: &SessionId) -> PathBuf {
-        self.directory.join(format!("{session}.bundle"))
-    }
-}
-
-impl Keep for Drawer {
-    fn draft(&self, session: &SessionId) -> PathBuf {
-        self.directory.join(format!("{session}.draft"))
-    }
-
-    fn keep<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, Result<(), KeepError>> {
-        Box::pin(async move {
-            let path = self.bundle(session);
-            fs::rename(self.draft(session), &path)
-                .await
-                .map_err(|source| KeepError::Keep { path, source })
-        })
-    }
-
-    fn kept<'a>(
-        &'a self,
-        session: &'a SessionId,
-    ) -> BoxFuture<'a, Result<Option<PathBuf>, KeepError>> {
-        Box::pin(async move {
-            let path = self.bundle(session);
-            Ok(path.is_file().then_some(path))
-        })
-    }
-
-    fn forget<'a>(&'a self, session: &'a SessionId) -> BoxFuture<'a, Result<(), KeepError>> {
-        Box::pin(async move {
-            let path = self.bundle(session);
-            match fs::remove_file(&path).await {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    Err(KeepError::Drop { path, source })
-                }
-                _ => Ok(()),
-            }
-        })
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -154,6 +82,17 @@ pub(super) struct Progress {
     start: Start,
     /// Held while a bundle is made or dropped, so that none is kept after it was dropped.
     turn: Mutex<()>,
+    /// Of the sandbox's files.
+    lineage: Lock<Lineage>,
+    /// What the depot is to have.
+    wanted: watch::Sender<Wanted>,
+}
+
+/// What the depot is to have of a sandbox's work in progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Kept,
+    Nothing,
 }
 
 impl Progress {
@@ -162,6 +101,44 @@ impl Progress {
             machinery,
             start,
             turn: Mutex::new(()),
+            lineage: Lock::default(),
+            wanted: watch::Sender::new(Wanted::Nothing),
+        }
+    }
+
+    /// The files are these from now on.
+    pub(super) fn lies_upon(&self, lineage: Lineage) {
+        *self.lineage.lock().unwrap_or_else(PoisonError::into_inner) = lineage;
+    }
+
+    /// Brings to the depot what is kept from now on.
+    pub(super) async fn ship(&self) {
+        let mut wanted = self.wanted.subscribe();
+        let (courier, session) = (&self.machinery.courier, &self.start.session);
+        while wanted.changed().await.is_ok() {
+            let next = Instant::now() + INTERVAL;
+            let now = *wanted.borrow_and_update();
+            match now {
+                Wanted::Kept => self.put().await,
+                Wanted::Nothing => courier.drop_progress(session, self.start.epoch).await,
+            }
+            sleep_until(next).await;
+        }
+    }
+
+    async fn put(&self) {
+        let (courier, session) = (&self.machinery.courier, &self.start.session);
+        let put = async {
+            if let Some(kept) = self.machinery.progress.kept(session).await? {
+                courier
+                    .put_progress(session, self.start.epoch, &kept.path)
+                    .await?;
+            }
+            Ok::<_, FindError>(())
+        };
+        if let Err(error) = put.await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(sandbox = %self.start.sandbox, error, "work in progress is not in the depot");
         }
     }
 
@@ -187,25 +164,19 @@ impl Progress {
         }
     }
 
-    /// Keeps the work of a sandbox that is about to be removed.
-    pub(super) async fn keep_last(&self, site: &Site) {
-        if let Err(error) = self.keep(site).await {
-            self.warn(&error);
-        }
-    }
-
     /// Nothing is bundled while the result lives: git would hold files open.
     pub(super) async fn still(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().await
     }
 
-    /// Drops what was kept, since it is kept better elsewhere.
+    /// Drops what was kept, since it is kept better elsewhere. The depot does so later.
     pub(super) async fn forget(&self) {
         let _turn = self.turn.lock().await;
         if let Err(error) = self.machinery.progress.forget(&self.start.session).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(session = %self.start.session, error, "old work in progress remains");
         }
+        self.wanted.send_replace(Wanted::Nothing);
     }
 
     fn warn(&self, error: &KeepingError) {
@@ -226,12 +197,29 @@ impl Progress {
         }
         let (keep, session) = (&self.machinery.progress, &self.start.session);
         let draft = keep.draft(session);
+        let write = |source| KeepError::Keep {
+            path: draft.clone(),
+            source,
+        };
+        let label = Label {
+            epoch: self.start.epoch,
+            lineage: self.lineage(),
+        };
+        let line = label.line().map_err(write)?;
+        fs::write(&draft, line).await.map_err(write)?;
         let bundled = workspace.bundle_progress(&site.base, &draft, LIMIT).await;
         if bundled.is_err() {
             remove(&draft).await;
         }
         bundled?;
-        Ok(keep.keep(session).await?)
+        keep.keep(session).await?;
+        self.wanted.send_replace(Wanted::Kept);
+        Ok(())
+    }
+
+    fn lineage(&self) -> Lineage {
+        let lineage = self.lineage.lock();
+        lineage.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

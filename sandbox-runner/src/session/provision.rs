@@ -5,6 +5,7 @@
 //! for the latter that it could overtake.
 
 mod agent;
+mod origin;
 mod sync;
 
 use protocol::command::Start;
@@ -12,20 +13,23 @@ use protocol::event::{Step, StepName};
 use protocol::image::Base;
 use protocol::{Millis, SandboxId};
 use tokio::sync::mpsc;
+use tokio::task::{JoinError, spawn_blocking};
 
 use super::Machinery;
 use super::machine::{Ground, Input, Source};
 use crate::agent::AgentError;
 use crate::clock;
+use crate::courier::{CourierError, Found};
 use crate::gateway::{Access, GatewayPolicy, Serving};
 use crate::image::{Image, ImageError};
 use crate::layer::LayerId;
+use crate::layer::squash::{MAX_DEPTH, SquashError, flatten};
 use crate::metrics::METRICS;
 use crate::pool::{Claimed, Pool};
 use crate::sandbox::limits::Limits;
 use crate::sandbox::{Ports, SandboxError, SandboxSpec};
 use crate::store::StoreError;
-use crate::store::snapshot::Snapshot;
+use crate::store::snapshot::{Lineage, Snapshot};
 pub(crate) use agent::{Begun, begin_agent, connect};
 pub(super) use agent::{Reached, adopt, reach};
 pub(super) use sync::{Footing, synchronise, workspace};
@@ -54,6 +58,12 @@ pub(crate) enum ProvisionError {
         "the sandbox could not be started; send the prompt again, and ask the operator to run `sandbox-runner doctor` if that does not help"
     )]
     Create(#[source] SandboxError),
+    #[error("the session's files could not be fetched from the depot; send the prompt again")]
+    Fetch(#[source] CourierError),
+    #[error("the layers of the session's files could not be joined; send the prompt again")]
+    Join(#[source] SquashError),
+    #[error("work on the session's files was interrupted; send the prompt again")]
+    Interrupted(#[source] JoinError),
     #[error("the agent could not be started; ask the operator to check OPENCODE_BIN")]
     Spawn(#[source] SandboxError),
     #[error("the agent did not answer within {} seconds of its start; send the prompt again", agent::PATIENCE.as_secs())]
@@ -95,17 +105,8 @@ pub(super) async fn open(
     start: &Start,
     told: &mpsc::Sender<Input>,
 ) -> Result<Opened, ProvisionError> {
-    if let Some(snapshot) = &start.snapshot {
-        let found = sources.machinery.store.snapshot(snapshot);
-        match found.map_err(ProvisionError::Store)? {
-            Some(snapshot) => return from_snapshot(sources.machinery, start, snapshot, told).await,
-            None => {
-                let message = "What this session's files were is not on this runner: it goes on \
-                     from what was pushed."
-                    .to_owned();
-                let _ = told.send(Input::Notice { message }).await;
-            }
-        }
+    if let Some(found) = origin::find(sources.machinery, start, told).await? {
+        return from_snapshot(sources.machinery, start, found, told).await;
     }
     if let Some(warm) = &start.warm {
         let began = clock::now();
@@ -144,6 +145,7 @@ async fn from_pool(
             image: Some(warm.image),
             commit,
             source: Source::Pool,
+            lineage: Lineage::new(start.snapshot.as_ref(), None),
         },
         beginning: Beginning::Waiting(Box::new(Begun {
             agent,
@@ -156,21 +158,48 @@ async fn from_pool(
 async fn from_snapshot(
     machinery: &Machinery,
     start: &Start,
-    snapshot: Snapshot,
+    found: Found,
     told: &mpsc::Sender<Input>,
 ) -> Result<Opened, ProvisionError> {
-    let detail = "from its snapshot";
-    let serving = restore(machinery, start, &snapshot.layers, detail, told).await?;
+    let snapshot = found.snapshot;
+    let is_forked = snapshot.session != start.session;
+    let detail = match (is_forked, snapshot.remains) {
+        (true, _) => "from another session's snapshot",
+        (false, true) => "from what was left of its last sandbox",
+        (false, false) => "from its snapshot",
+    };
+    let layers = shallow(machinery, start, snapshot.layers.clone()).await?;
+    let serving = restore(machinery, start, &layers, detail, told).await?;
     Ok(Opened {
         place: start.sandbox.clone(),
         serving,
         ground: Ground {
             image: snapshot.image.clone(),
             commit: snapshot.commit.clone(),
-            source: Source::Snapshot,
+            source: if is_forked {
+                Source::Fork
+            } else {
+                Source::Snapshot
+            },
+            lineage: Lineage::new(start.snapshot.as_ref(), Some(&snapshot.id)),
         },
         beginning: Beginning::Resuming(Box::new(snapshot)),
     })
+}
+
+/// A chain that can be mounted for some time to come, since each prompt adds to it.
+async fn shallow(
+    machinery: &Machinery,
+    start: &Start,
+    chain: Vec<LayerId>,
+) -> Result<Vec<LayerId>, ProvisionError> {
+    if chain.len() <= MAX_DEPTH {
+        return Ok(chain);
+    }
+    let (layers, id) = (machinery.layers.clone(), LayerId::flat(&start.sandbox, 0));
+    let flattening = spawn_blocking(move || flatten(&layers, &chain, MAX_DEPTH / 2, id));
+    let flat = flattening.await.map_err(ProvisionError::Interrupted)?;
+    flat.map_err(ProvisionError::Join)
 }
 
 async fn from_image(
@@ -189,6 +218,7 @@ async fn from_image(
             image: Some(image.id),
             commit: image.commit,
             source: Source::Image,
+            lineage: Lineage::new(start.snapshot.as_ref(), None),
         },
         beginning: Beginning::New,
     })
@@ -209,8 +239,12 @@ async fn image(
     }
     let began = clock::now();
     let image = machinery.images.build(&base).await.map_err(failed)?;
-    let detail = Some("no image yet: from a fresh clone".to_owned());
-    tell(told, StepName::Image, began, detail).await;
+    let detail = if image.built_at < began {
+        "no image here: from the depot"
+    } else {
+        "no image yet: from a fresh clone"
+    };
+    tell(told, StepName::Image, began, Some(detail.to_owned())).await;
     Ok(image)
 }
 

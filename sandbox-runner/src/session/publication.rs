@@ -17,6 +17,7 @@ pub(super) async fn publish(
 ) -> Input {
     let (started_at, committer) = (clock::now(), &machinery.committer);
     let workspace = workspace(machinery, start, place);
+    let marks = message::marks(&work.prompts, &start.session, &start.model);
     let text = message::compose(&work.prompts, &work.summary, &start.session, &start.model);
     let author = work
         .prompts
@@ -24,12 +25,19 @@ pub(super) async fn publish(
         .map(|prompt| message::identity(&prompt.author));
     let publication = Publication {
         message: &text,
+        marks: &marks,
         author: author.as_ref().unwrap_or(committer),
         committer,
         work_branch: &start.work_branch,
         pushed: work.pushed.as_deref(),
+        beside: &work.beside,
         base: &work.base,
         behind: work.behind,
+        resumed: work
+            .prompts
+            .first()
+            .filter(|prompt| prompt.resumed)
+            .map(|prompt| &prompt.prompt),
     };
     let outcome = workspace.publish(&publication).await.map_err(|error| {
         tracing::warn!(

@@ -58,9 +58,7 @@ pub(super) async fn agent_ended(backend: &dyn SandboxBackend, sandbox: &SandboxI
             "the sandbox ended".to_owned()
         }
     };
-    Input::Lost {
-        reason: format!("{reason}; the next prompt starts another from what was pushed"),
-    }
+    Input::Lost { reason }
 }
 
 async fn log(backend: &dyn SandboxBackend, sandbox: &SandboxId) -> String {

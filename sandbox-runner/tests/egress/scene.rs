@@ -12,18 +12,19 @@ use futures_util::future::BoxFuture;
 use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 use protocol::SessionId;
+use protocol::callback::{Secret, Secrets};
 use protocol::egress::{EgressPolicy, HostName, HostPattern};
 use protocol::event::Repository;
 use sandbox_runner::config::Upstream;
 use sandbox_runner::gateway::egress::{Egress, EgressLimits, Reach, Resolve, reach};
 use sandbox_runner::gateway::ledger::{Contact, Verdict};
-use sandbox_runner::gateway::{Access, Gateway, GatewayPolicy, Serving};
+use sandbox_runner::gateway::{Access, Gateway, GatewayPolicy, SecretSource, Serving};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
-use tokio_rustls::{TlsAcceptor, TlsConnector, client};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use crate::ports::ports;
 
@@ -39,6 +40,7 @@ pub(crate) struct Scene {
     hosts: Arc<Hosts>,
     tls: TlsConnector,
     heard: Arc<Mutex<Vec<String>>>,
+    heard_encrypted: Arc<Mutex<Vec<String>>>,
 }
 
 /// What a scene is made with.
@@ -48,6 +50,8 @@ pub(crate) struct Props {
     pub(crate) limits: EgressLimits,
     pub(crate) peers: Reach,
     pub(crate) internal: &'static [&'static str],
+    /// What the session's repository keeps secret; `None` if that cannot be asked.
+    pub(crate) secrets: Option<Vec<Secret>>,
 }
 
 impl Default for Props {
@@ -61,6 +65,7 @@ impl Default for Props {
             },
             peers: Reach::Public,
             internal: &[],
+            secrets: Some(Vec::new()),
         }
     }
 }
@@ -107,10 +112,23 @@ impl Scene {
             .iter()
             .map(|name| HostName::parse(name).unwrap())
             .collect();
+        let heard_encrypted = Arc::new(Mutex::new(Vec::new()));
+        let (peer, tls, trust) = tls_peer(Arc::clone(&heard_encrypted)).await;
+        let secrets = props.secrets.clone();
+        let source: SecretSource = Arc::new(move |_| {
+            let secrets = secrets.clone();
+            Box::pin(async move {
+                let secrets = secrets.ok_or("the Worker is away")?;
+                Ok(Secrets { secrets })
+            })
+        });
         let gateway = || {
             let resolver = Arc::clone(&hosts) as Arc<dyn Resolve>;
             let egress = Egress::new(resolver, Arc::new(survey), internal.clone());
-            gateway().with_egress(egress.with_limits(props.limits))
+            let egress = egress.with_limits(props.limits).with_tls(trust.clone());
+            gateway()
+                .with_egress(egress)
+                .with_secrets(Arc::clone(&source))
         };
         let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
         // A name always has the same address, so another gateway can be asked for it first.
@@ -133,7 +151,6 @@ impl Scene {
             let answer = look_up(names, name, RecordType::A).await.unwrap();
             assert_eq!(answer.map(IpAddr::V4), Some(address));
         }
-        let (peer, tls) = tls_peer().await;
         let (web, heard) = web_peer().await;
         let scene = Self {
             serving,
@@ -143,6 +160,7 @@ impl Scene {
             hosts,
             tls,
             heard,
+            heard_encrypted,
         };
         for name in [HOST, "a.example.net", "b.example.net"] {
             scene.outside(name, 443, vec![vec![peer]]);
@@ -170,6 +188,11 @@ impl Scene {
     /// The requests that reached the HTTP peer.
     pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
+    }
+
+    /// The requests that reached the TLS peer.
+    pub(crate) fn heard_encrypted(&self) -> Vec<String> {
+        self.heard_encrypted.lock().unwrap().clone()
     }
 
     pub(crate) async fn look_up(&self, name: &str) -> Result<Option<Ipv4Addr>, ResponseCode> {
@@ -288,8 +311,28 @@ async fn look_up(
     }
 }
 
-/// Has the certificate of every host, and sends back what it is sent.
-async fn tls_peer() -> (SocketAddr, TlsConnector) {
+/// Sends back what it is sent; a request is answered as one, and kept.
+async fn answer_encrypted(
+    mut stream: server::TlsStream<TcpStream>,
+    hears: &Mutex<Vec<String>>,
+) -> io::Result<()> {
+    let mut read = Vec::new();
+    while stream.read_buf(&mut read).await? > 0 {
+        if !read.starts_with(b"GET ") {
+            stream.write_all(&std::mem::take(&mut read)).await?;
+            stream.flush().await?;
+        } else if is_whole(&read) {
+            hears.lock().unwrap().push(String::from_utf8(read).unwrap());
+            let answer = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nprivate";
+            stream.write_all(answer.as_bytes()).await?;
+            return stream.shutdown().await;
+        }
+    }
+    Ok(())
+}
+
+/// Has the certificate of every host. Answers the address, who connects to it and what they trust.
+async fn tls_peer(hears: Arc<Mutex<Vec<String>>>) -> (SocketAddr, TlsConnector, ClientConfig) {
     let names = [HOST, "*.example.net", "evil.example.org"].map(str::to_owned);
     let own = rcgen::generate_simple_self_signed(names).unwrap();
     let certificate = own.cert.der().clone();
@@ -304,11 +347,10 @@ async fn tls_peer() -> (SocketAddr, TlsConnector) {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let acceptor = acceptor.clone();
+            let (acceptor, hears) = (acceptor.clone(), Arc::clone(&hears));
             tokio::spawn(async move {
                 if let Ok(stream) = acceptor.accept(stream).await {
-                    let (mut from, mut to) = tokio::io::split(stream);
-                    let _ = tokio::io::copy(&mut from, &mut to).await;
+                    let _ = answer_encrypted(stream, &hears).await;
                 }
             });
         }
@@ -318,7 +360,11 @@ async fn tls_peer() -> (SocketAddr, TlsConnector) {
     let config = ClientConfig::builder()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    (address, TlsConnector::from(Arc::new(config)))
+    (
+        address,
+        TlsConnector::from(Arc::new(config.clone())),
+        config,
+    )
 }
 
 /// Answers every request the same, and closes.

@@ -2,6 +2,7 @@
 //! bring may run inside, as everything of theirs does; nothing of it runs outside, and the image
 //! is made or fails with a reason.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +15,7 @@ use protocol::egress::EgressPolicy;
 use protocol::{Millis, SandboxId, SessionId};
 use sandbox_runner::config::Upstream;
 use sandbox_runner::gateway::{Access, Gateway, GatewayPolicy, Serving};
-use sandbox_runner::git::{GitError, Publication, Published, Workspace};
+use sandbox_runner::git::{GitError, Marks, Publication, Published, Workspace};
 use sandbox_runner::image::{Image, ImageError, WORKSPACE};
 use sandbox_runner::sandbox::SandboxBackend;
 use tempfile::TempDir;
@@ -94,7 +95,7 @@ impl Scene {
     }
 
     /// What the runner does before and after a prompt.
-    async fn publish(&self, id: &SandboxId, change: &str) -> Result<Option<Published>, GitError> {
+    async fn publish(&self, id: &SandboxId, change: &str) -> Result<Vec<Published>, GitError> {
         let repository = base("main").repository;
         let workspace = Workspace {
             backend: self.fixture.backend.as_ref(),
@@ -114,12 +115,15 @@ impl Scene {
         let published = workspace
             .publish(&Publication {
                 message: "A change",
+                marks: &Marks::default(),
                 author: &person,
                 committer: &person,
                 work_branch: WORK,
                 pushed: synchronised.pushed.as_deref(),
+                beside: &BTreeMap::new(),
                 base: &synchronised.base,
                 behind: synchronised.behind,
+                resumed: None,
             })
             .await;
         self.assert_untouched();
@@ -175,7 +179,7 @@ X
     // Set-up itself may have made git run them; from here on it is the runner who does.
     let fixture = &scene.fixture;
     fixture.text(&id, "rm -f $HOME/ran-* /tmp/ran-*").await;
-    let published = scene.publish(&id, "echo x > new").await.unwrap().unwrap();
+    let published = scene.publish(&id, "echo x > new").await.unwrap().remove(0);
     assert_eq!(published.files[0].path, "new");
     assert_eq!(
         fixture
@@ -217,7 +221,7 @@ X
     scene.forge.commit_by(NAME, &script);
     let image = scene.image().await.unwrap();
     let (id, _serving) = scene.open(&image).await;
-    let published = scene.publish(&id, "echo y > file").await.unwrap().unwrap();
+    let published = scene.publish(&id, "echo y > file").await.unwrap().remove(0);
     assert_eq!(published.files.len(), 1);
     assert_eq!(
         scene.fixture.text(&id, "ls $HOME | grep ran-").await,
@@ -248,7 +252,8 @@ async fn submodules_are_neither_fetched_nor_run() {
     scene.forge.commit_by(NAME, &script);
     let image = scene.image().await.unwrap();
     let (id, _serving) = scene.open(&image).await;
-    scene.publish(&id, "echo x > new").await.unwrap().unwrap();
+    let pushed = scene.publish(&id, "echo x > new").await.unwrap();
+    assert_eq!(pushed.len(), 1);
     let look =
         format!("ls $HOME /tmp | grep ran-; ls -A {WORKSPACE}/sub0 {WORKSPACE}/.git/modules");
     assert!(
@@ -289,7 +294,8 @@ async fn a_tree_that_holds_gits_own_directory_makes_no_image_and_runs_nothing() 
             // A directory like any other here.
             Ok(image) => {
                 let (id, _serving) = scene.open(&image).await;
-                scene.publish(&id, "echo x > new").await.unwrap().unwrap();
+                let pushed = scene.publish(&id, "echo x > new").await.unwrap();
+                assert_eq!(pushed.len(), 1);
                 assert_eq!(
                     scene
                         .fixture
@@ -320,7 +326,7 @@ async fn links_out_of_the_tree_show_and_change_nothing_of_the_host() {
         format!("cd {WORKSPACE}; cat README.md shadow up proc AGENTS.md outside/* root/root/*");
     assert!(scene.fixture.run(&id, &read).await.stdout.is_empty());
     let change = "rm README.md; mkdir d; ln -s / d/new; echo x > up; echo x > new";
-    let published = scene.publish(&id, change).await.unwrap().unwrap();
+    let published = scene.publish(&id, change).await.unwrap().remove(0);
     let paths: Vec<_> = published
         .files
         .iter()
@@ -370,7 +376,8 @@ async fn a_repository_of_many_large_and_deep_files_is_imaged() {
     let count: usize = scene.fixture.text(&id, &count).await.parse().unwrap();
     // With the large one, where its size was within the limit.
     assert!((50_002..=50_003).contains(&count), "{count}");
-    scene.publish(&id, "echo x > new").await.unwrap().unwrap();
+    let pushed = scene.publish(&id, "echo x > new").await.unwrap();
+    assert_eq!(pushed.len(), 1);
 }
 
 #[tokio::test]

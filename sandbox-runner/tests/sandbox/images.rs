@@ -61,6 +61,7 @@ pub(crate) fn images(fixture: &Fixture, forge: &Forge) -> Images {
         fixture.backend.layers().clone(),
         Arc::new(gateway),
         System::read(),
+        None,
     )
 }
 

@@ -63,6 +63,7 @@ impl Site {
             fixture.backend.layers().clone(),
             Arc::clone(&gateway),
             System::read(),
+            None,
         );
         let repository = Repository::parse("octo/hello").unwrap();
         let base = Base {
@@ -296,7 +297,7 @@ async fn work_in_progress_outlives_its_sandbox() {
     let workspace = room.workspace();
     assert_eq!(
         workspace
-            .restore_progress(WORK, looked.pushed.as_deref(), &bundle)
+            .restore_progress(WORK, looked.pushed.as_deref(), (&bundle, 0))
             .await
             .unwrap(),
         Restored::Whole
@@ -335,6 +336,7 @@ async fn work_in_progress_is_larger_than_one_request_and_no_larger_than_its_limi
             .to_string()
             .contains("larger than 1048576 bytes")
     );
+    std::fs::remove_file(&bundle).unwrap();
     workspace
         .bundle_progress(commit, &bundle, 32 << 20)
         .await
@@ -344,7 +346,7 @@ async fn work_in_progress_is_larger_than_one_request_and_no_larger_than_its_limi
     let room = site.room().await;
     let looked = room.look().await;
     room.workspace()
-        .restore_progress(WORK, looked.pushed.as_deref(), &bundle)
+        .restore_progress(WORK, looked.pushed.as_deref(), (&bundle, 0))
         .await
         .unwrap();
     assert_eq!(room.run("sha256sum large").await, digest);
@@ -367,10 +369,79 @@ async fn work_in_progress_from_before_the_last_push_is_left_alone() {
     let looked = room.look().await;
     let restored = room
         .workspace()
-        .restore_progress(WORK, looked.pushed.as_deref(), &bundle)
+        .restore_progress(WORK, looked.pushed.as_deref(), (&bundle, 0))
         .await;
     assert_eq!(restored.unwrap(), Restored::Outdated);
     assert_eq!(room.run("cat a.txt").await, "1");
+}
+
+#[tokio::test]
+async fn work_in_progress_is_joined_with_what_was_pushed_meanwhile() {
+    let site = Site::with(&[("a.txt", "1\n"), ("b.txt", "1\n")]).await;
+    let bundle = site.fixture.path().join("kept.bundle");
+    let room = site.room().await;
+    room.look().await;
+    room.run("echo mine > a.txt; echo new > c.txt").await;
+    room.workspace().record_progress().await.unwrap();
+    bundle_to(&room, &bundle).await;
+    site.forge
+        .commit_on("octo/hello", WORK, &[("b.txt", "theirs\n")]);
+    room.kill().await;
+
+    let room = site.room().await;
+    let looked = room.look().await;
+    let restored = room
+        .workspace()
+        .restore_progress(WORK, looked.pushed.as_deref(), (&bundle, 0))
+        .await;
+    assert_eq!(restored.unwrap(), Restored::Whole);
+    assert_eq!(room.run("cat a.txt b.txt c.txt").await, "mine\ntheirs\nnew");
+    assert_eq!(
+        room.run("git rev-parse HEAD; git status --porcelain").await,
+        format!("{}\n M a.txt\n?? c.txt", looked.pushed.unwrap())
+    );
+}
+
+#[tokio::test]
+async fn work_in_progress_that_does_not_fit_what_was_pushed_meanwhile_is_beside_the_files() {
+    let site = Site::with(&[("a.txt", "1\n")]).await;
+    let bundle = site.fixture.path().join("kept.bundle");
+    let room = site.room().await;
+    room.look().await;
+    room.run("echo mine > a.txt").await;
+    room.workspace().record_progress().await.unwrap();
+    bundle_to(&room, &bundle).await;
+    site.forge
+        .commit_on("octo/hello", WORK, &[("a.txt", "theirs\n")]);
+    room.kill().await;
+
+    let room = site.room().await;
+    let looked = room.look().await;
+    let restored = room
+        .workspace()
+        .restore_progress(WORK, looked.pushed.as_deref(), (&bundle, 0))
+        .await;
+    let Ok(Restored::Conflicting { commit }) = &restored else {
+        panic!("{restored:?}")
+    };
+    assert_eq!(room.run("cat a.txt").await, "1");
+    assert_eq!(room.run(&format!("git show {commit}:a.txt")).await, "mine");
+}
+
+#[tokio::test]
+async fn a_snapshot_is_overtaken_by_later_work_of_its_own_branch_alone() {
+    let site = Site::with(&[("a.txt", "1\n")]).await;
+    let room = site.room().await;
+    let looked = room.look().await;
+    assert!(!room.workspace().is_overtaken(&looked).await.unwrap());
+    site.forge
+        .commit_on("octo/hello", WORK, &[("a.txt", "2\n")]);
+    let looked = room.look().await;
+    assert!(room.workspace().is_overtaken(&looked).await.unwrap());
+    room.run("git -c user.name=A -c user.email=a@b commit -q --allow-empty -m 'another way'")
+        .await;
+    let looked = room.look().await;
+    assert!(!room.workspace().is_overtaken(&looked).await.unwrap());
 }
 
 async fn bundle_to(room: &Room<'_>, path: &Path) {

@@ -11,6 +11,7 @@
 
 mod orders;
 mod stage;
+mod survival;
 mod warm;
 
 use axum::http::StatusCode;

@@ -51,6 +51,9 @@ pub(crate) struct Stage {
     pub(crate) runner: Option<Process>,
     address: String,
     client: reqwest::Client,
+    /// The state directories of the runners so far; the last one is in use.
+    states: Vec<String>,
+    has_depot: bool,
     directory: TempDir,
 }
 
@@ -100,12 +103,26 @@ impl Drop for Stage {
             let log = std::fs::read_to_string(self.directory.path().join("runner.log"));
             eprintln!("{}", log.unwrap_or_default());
         }
-        self.sweep();
+        while !self.states.is_empty() {
+            if self.state().exists() {
+                self.sweep();
+            }
+            self.states.pop();
+        }
     }
 }
 
 impl Stage {
     pub(crate) async fn start() -> Self {
+        Self::begin(false).await
+    }
+
+    /// With a folder as the depot.
+    pub(crate) async fn start_with_depot() -> Self {
+        Self::begin(true).await
+    }
+
+    async fn begin(has_depot: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         // Temporary directories are closed to others; sandboxes run as somebody else.
         std::fs::set_permissions(directory.path(), Permissions::from_mode(0o711)).unwrap();
@@ -134,6 +151,8 @@ impl Stage {
             runner: None,
             address: String::new(),
             client,
+            states: vec!["state".to_owned()],
+            has_depot,
             directory,
         };
         stage.start_runner().await;
@@ -156,6 +175,41 @@ impl Stage {
     /// Ends the runner as a crash would.
     pub(crate) async fn kill_runner(&mut self) {
         self.runner.take().unwrap().kill().await;
+    }
+
+    /// Ends a machine for good: the runner, its sandboxes and all that was on its disk. Another one
+    /// takes its place.
+    pub(crate) async fn replace_runner(&mut self) {
+        self.kill_runner().await;
+        self.sweep();
+        std::fs::remove_dir_all(self.state()).unwrap();
+        self.states.push(format!("state-{}", self.states.len()));
+        self.start_runner().await;
+    }
+
+    /// Ends the sandboxes' processes as a crash would, and leaves what they wrote.
+    pub(crate) fn kill_sandboxes(&self) {
+        for entry in std::fs::read_dir(self.state().join("sandboxes")).unwrap() {
+            let record = read_json(&entry.unwrap().path().join("record.json"));
+            let pid = record.and_then(|record| record["state"]["running"]["pid"].as_i64());
+            let Some(pid) = pid else { continue };
+            let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+
+    /// What is on record of a sandbox on its runner's disk.
+    pub(crate) fn record(&self, start: &Start) -> Option<serde_json::Value> {
+        let sandboxes = self.state().join("sandboxes");
+        read_json(&sandboxes.join(start.sandbox.as_str()).join("record.json"))
+    }
+
+    pub(crate) fn state(&self) -> std::path::PathBuf {
+        self.directory.path().join(self.states.last().unwrap())
+    }
+
+    pub(crate) fn depot(&self) -> std::path::PathBuf {
+        self.directory.path().join("depot")
     }
 
     /// Whether the model has had all of these in one request.
@@ -195,7 +249,7 @@ impl Stage {
             .env("RUST_LOG", "info,sandbox_runner=debug")
             .env("RUNNER_KEYS", KEY)
             .env("RUNNER_LISTEN", "127.0.0.1:0")
-            .env("RUNNER_STATE_DIR", self.directory.path().join("state"))
+            .env("RUNNER_STATE_DIR", self.state())
             .env("WORKER_URL", &self.worker.url)
             .env("GITHUB_URL", self.forge.url())
             .env("OPENCODE_BIN", tool("OPENCODE_BIN"))
@@ -203,6 +257,9 @@ impl Stage {
             .env("OPENAI_BASE_URL", format!("{}/v1", self.model.url()))
             .env("GIT_COMMITTER_NAME", "the-bot")
             .env("GIT_COMMITTER_EMAIL", "bot@example.com");
+        if self.has_depot {
+            command.env("DEPOT_URL", format!("file://{}", self.depot().display()));
+        }
         command
     }
 
@@ -349,10 +406,44 @@ impl Stage {
         text: &str,
         mode: Mode,
     ) -> PromptId {
-        let prompt = PromptId::from_random([seed; 16]);
-        let command = Command::Prompt(SendPrompt {
+        self.send_prompt(Self::prompt_command(start, seed, text, mode))
+            .await
+    }
+
+    /// A prompt that was running in a sandbox that is lost.
+    pub(crate) async fn prompt_again(&self, start: &Start, seed: u8, text: &str) -> PromptId {
+        let prompt = Self::prompt_command(start, seed, text, Mode::Queue);
+        let resumed = true;
+        self.send_prompt(SendPrompt { resumed, ..prompt }).await
+    }
+
+    /// Whether the sandbox is there to take it.
+    pub(crate) async fn try_prompt(
+        &self,
+        start: &Start,
+        seed: u8,
+        text: &str,
+        resumed: bool,
+    ) -> bool {
+        let prompt = Self::prompt_command(start, seed, text, Mode::Queue);
+        let command = Command::Prompt(SendPrompt { resumed, ..prompt });
+        match self.send(&command).await {
+            StatusCode::ACCEPTED => true,
+            StatusCode::NOT_FOUND => false,
+            other => panic!("{other}"),
+        }
+    }
+
+    async fn send_prompt(&self, prompt: SendPrompt) -> PromptId {
+        let id = prompt.prompt.clone();
+        self.accept(&Command::Prompt(prompt)).await;
+        id
+    }
+
+    fn prompt_command(start: &Start, seed: u8, text: &str, mode: Mode) -> SendPrompt {
+        SendPrompt {
             sandbox: start.sandbox.clone(),
-            prompt: prompt.clone(),
+            prompt: PromptId::from_random([seed; 16]),
             text: text.into(),
             mode,
             sent_at: now(),
@@ -366,9 +457,7 @@ impl Stage {
             }],
             attachments: Vec::new(),
             resumed: false,
-        });
-        self.accept(&command).await;
-        prompt
+        }
     }
 
     /// Waits for reports of a sandbox in which `find` finds something.
@@ -531,6 +620,11 @@ impl Stage {
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
         git(&self.forge.bare_repository(OWNER, REPOSITORY), arguments)
     }
+}
+
+/// `None` while there is no such file.
+fn read_json(path: &Path) -> Option<serde_json::Value> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
 fn git(directory: &Path, arguments: &[&str]) -> String {

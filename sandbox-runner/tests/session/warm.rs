@@ -3,7 +3,7 @@
 use protocol::callback::{PromptResult, Report, WarmSandbox};
 use protocol::command::{Command, Start};
 use protocol::event::StepName;
-use protocol::{PromptId, SandboxId, SnapshotId};
+use protocol::{PartId, PromptId, SandboxId, SessionId, SnapshotId};
 
 use crate::stage::Stage;
 
@@ -24,7 +24,7 @@ fn is_warm(report: &Report) -> Option<()> {
     }
 }
 
-async fn slept(stage: &Stage, start: &Start) -> SnapshotId {
+pub(crate) async fn slept(stage: &Stage, start: &Start) -> SnapshotId {
     let sandbox = start.sandbox.clone();
     stage.accept(&Command::Sleep { sandbox }).await;
     let find = |report: &Report| match report {
@@ -36,7 +36,7 @@ async fn slept(stage: &Stage, start: &Start) -> SnapshotId {
         .await
 }
 
-async fn kept(stage: &Stage, start: &Start, prompt: &PromptId) -> SnapshotId {
+pub(crate) async fn kept(stage: &Stage, start: &Start, prompt: &PromptId) -> SnapshotId {
     let find = |report: &Report| match report {
         Report::Snapshotted {
             snapshot,
@@ -73,7 +73,13 @@ async fn a_session_that_claims_a_warm_sandbox_waits_for_no_agent_and_works_like_
 async fn a_warm_sandbox_is_given_to_one_of_two_sessions_and_the_other_starts_from_the_image() {
     let stage = Stage::start().await;
     let warm = stage.warm(|_| true).await;
-    let (first, second) = tokio::join!(open_warm(&stage, 1, &warm), open_warm(&stage, 2, &warm));
+    let other = Start {
+        warm: Some(warm.sandbox.clone()),
+        session: SessionId::from_random([8; 16]),
+        work_branch: "agent/work-8".to_owned(),
+        ..stage.start_command(2)
+    };
+    let (first, second) = tokio::join!(open_warm(&stage, 1, &warm), stage.open_as(other));
     let mut claimed = 0;
     for (seed, start) in [(1, &first), (2, &second)] {
         let prompt = stage.prompt(start, seed, r#"[[say text="Hello."]]"#).await;
@@ -175,32 +181,52 @@ async fn a_session_that_wakes_is_not_moved_to_what_is_newer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_goes_on_from_the_end_of_any_turn_in_another_sandbox() {
+async fn a_fork_goes_on_from_the_end_of_any_turn_and_is_a_session_of_its_own() {
     let stage = Stage::start().await;
     let first = stage.open(1).await;
-    let text =
-        r#"remember the word heron [[bash command="mkdir -p ~/notes; echo one > ~/notes/word"]]"#;
+    let text = r#"remember the word heron [[bash command="mkdir -p ~/notes; echo one > ~/notes/word; echo 1 > one.txt"]]"#;
     let prompt = stage.prompt(&first, 1, text).await;
     let snapshot = kept(&stage, &first, &prompt).await;
+    let forked_at = stage.git(&["rev-parse", "agent/work"]);
     // The sandbox goes on upon what was kept, and that stays as it was.
     let text = r#"[[bash command="echo two >> ~/notes/word; cat ~/notes/word > word.txt"]]"#;
     let later = stage.prompt(&first, 2, text).await;
     kept(&stage, &first, &later).await;
     assert_eq!(stage.git(&["show", "agent/work:word.txt"]), "one\ntwo");
+    let before = stage.git(&["rev-parse", "agent/work"]);
 
-    let second = Start {
+    let fork = Start {
+        session: SessionId::from_random([8; 16]),
+        work_branch: "agent/fork".to_owned(),
+        first_part: PartId(1),
         snapshot: Some(snapshot),
         ..stage.start_command(2)
     };
-    let second = stage.open_as(second).await;
-    let text = r#"[[bash command="cat ~/notes/word"]] [[say text="Read."]]"#;
-    let prompt = stage.prompt(&second, 3, text).await;
+    let fork = stage.open_as(fork).await;
+    let text =
+        r#"[[bash command="git branch --show-current; cat ~/notes/word"]] [[say text="Read."]]"#;
+    let prompt = stage.prompt(&fork, 3, text).await;
     assert_eq!(
-        stage.finished(&second, &prompt).await,
+        stage.finished(&fork, &prompt).await,
         PromptResult::Completed
     );
-    assert_eq!(stage.texts(&second), ["one\n", "Read."]);
-    assert!(stage.model_was_given(&["heron", "cat ~/notes/word"]));
+    assert_eq!(stage.texts(&fork), ["agent/fork\none\n", "Read."]);
+    assert!(stage.model_was_given(&["heron", "git branch --show-current"]));
+    // What the other session did is not this one's to push.
+    assert_eq!(stage.git(&["branch", "--list", "agent/fork"]), "");
+
+    let push =
+        "git push http://127.0.0.1:3129/git/acme/hello.git HEAD:refs/heads/agent/work 2>&1 || true";
+    let text = format!(r#"[[bash command="echo 2 > two.txt; {push}"]] [[say text="Done."]]"#);
+    let prompt = stage.prompt(&fork, 4, &text).await;
+    assert_eq!(
+        stage.finished(&fork, &prompt).await,
+        PromptResult::Completed
+    );
+    let files = stage.git(&["ls-tree", "--name-only", "agent/fork"]);
+    assert_eq!(files, "README.md\none.txt\ntwo.txt");
+    assert_eq!(stage.git(&["rev-parse", "agent/fork~1"]), forked_at);
+    assert_eq!(stage.git(&["rev-parse", "agent/work"]), before);
     stage.worker.assert_faultless();
 }
 

@@ -1,8 +1,8 @@
-//! Prompts: queued, edited, cancelled, started, stopped.
+//! Prompts: sent, started, joined by others, stopped, ended.
 
 use protocol::api::MAX_QUEUE;
 use protocol::event::{Mode, Outcome, Person, Prompt};
-use protocol::{Fact, PromptId};
+use protocol::{Epoch, Fact, PromptId};
 
 use super::{
     Context, Deadline, Effect, Refusal, Running, SILENCE_LIMIT_MS, STOP_LIMIT_MS, State,
@@ -11,6 +11,17 @@ use super::{
 
 /// Most characters of a title that is made from a prompt.
 const TITLE_LENGTH: usize = 80;
+
+/// How a prompt comes to the agent.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Sending {
+    First,
+    /// Beside the one that runs.
+    Insert,
+    /// After the sandbox in which it ran was lost.
+    Again,
+    InsertAgain,
+}
 
 impl State {
     pub(super) fn prompt(
@@ -35,43 +46,52 @@ impl State {
         let waiting = Waiting {
             prompt: prompt.id.clone(),
             author: prompt.author.clone(),
-            source: prompt.source,
             queued_at: context.now,
         };
         let insert = prompt.mode == Mode::Insert;
         transition.fact(Fact::PromptQueued { prompt });
         self.typed(context, transition);
-        if insert && self.insert(&waiting, context, transition) {
+        if insert && self.takes_inserts() {
+            self.join(waiting, context, transition);
             return Ok(());
         }
         self.queue.push(waiting);
-        self.ensure_sandbox(context, transition);
-        self.start_next(context, transition);
+        self.go_on(context, transition);
         Ok(())
     }
 
-    /// Gives a prompt to the running one's agent, if there is one that can still take it.
-    fn insert(&mut self, waiting: &Waiting, context: Context, transition: &mut Transition) -> bool {
-        let Some(epoch) = self
-            .sandbox
+    /// Whether there is a running prompt that others can still join.
+    pub(super) fn takes_inserts(&self) -> bool {
+        self.running
             .as_ref()
-            .filter(|sandbox| sandbox.ready)
-            .map(|s| s.epoch)
-        else {
-            return false;
+            .is_some_and(|running| running.stopped_by.is_none())
+    }
+
+    /// Gives a prompt to the running one's agent, which reads it at its next step.
+    pub(super) fn join(&mut self, waiting: Waiting, context: Context, transition: &mut Transition) {
+        let Some(running) = &mut self.running else {
+            return;
         };
-        let Some(running) = self
-            .running
-            .as_mut()
-            .filter(|running| running.stopped_by.is_none())
-        else {
-            return false;
-        };
-        running.inserted.push(waiting.prompt.clone());
         transition.fact(Fact::PromptStarted {
             prompt: waiting.prompt.clone(),
         });
+        let adrift = running.adrift;
+        running.joined.push(waiting.clone());
         self.credit(&waiting.author);
+        // Without a sandbox it is sent with the one that it joined.
+        if !adrift {
+            self.send(&waiting, self.epoch, Sending::Insert, context, transition);
+        }
+    }
+
+    pub(super) fn send(
+        &self,
+        waiting: &Waiting,
+        epoch: Epoch,
+        sending: Sending,
+        context: Context,
+        transition: &mut Transition,
+    ) {
         transition.now(
             context,
             Effect::SendPrompt {
@@ -80,39 +100,10 @@ impl State {
                 author: waiting.author.clone(),
                 co_authors: self.co_authors(&waiting.author),
                 sent_at: waiting.queued_at,
-                insert: true,
+                insert: matches!(sending, Sending::Insert | Sending::InsertAgain),
+                resumed: matches!(sending, Sending::Again | Sending::InsertAgain),
             },
         );
-        true
-    }
-
-    pub(super) fn edit(
-        &mut self,
-        prompt: PromptId,
-        text: String,
-        by: Person,
-        transition: &mut Transition,
-    ) -> Result<(), Refusal> {
-        if !self.queue.iter().any(|waiting| waiting.prompt == prompt) {
-            return Err(Refusal::NotWaiting);
-        }
-        transition.fact(Fact::PromptEdited { prompt, text, by });
-        Ok(())
-    }
-
-    pub(super) fn cancel(
-        &mut self,
-        prompt: PromptId,
-        by: Person,
-        transition: &mut Transition,
-    ) -> Result<(), Refusal> {
-        let place = self
-            .queue
-            .iter()
-            .position(|waiting| waiting.prompt == prompt);
-        self.queue.remove(place.ok_or(Refusal::NotWaiting)?);
-        transition.fact(Fact::PromptCancelled { prompt, by });
-        Ok(())
     }
 
     pub(super) fn stop(
@@ -121,20 +112,32 @@ impl State {
         context: Context,
         transition: &mut Transition,
     ) -> Result<(), Refusal> {
+        let epoch = self.epoch;
         let running = self.running.as_mut().ok_or(Refusal::NothingRuns)?;
         if running.stopped_by.is_some() {
             return Ok(());
         }
-        running.stopped_by = Some(by);
+        running.stopped_by = Some(by.clone());
+        if running.adrift {
+            // It runs nowhere, so it has stopped.
+            self.pause(by.clone(), transition);
+            self.finish_running(Outcome::Stopped { by }, transition);
+            return Ok(());
+        }
         let prompt = running.prompt.clone();
-        transition.now(
-            context,
-            Effect::StopPrompt {
-                prompt: prompt.clone(),
-                epoch: self.epoch,
-            },
-        );
+        for prompt in running.prompts() {
+            // One that has not gone out need not.
+            transition.cancel(Effect::send_key(prompt, epoch));
+            transition.now(
+                context,
+                Effect::StopPrompt {
+                    prompt: prompt.clone(),
+                    epoch,
+                },
+            );
+        }
         transition.expire(context.now.plus(STOP_LIMIT_MS), Deadline::Stop { prompt });
+        self.pause(by, transition);
         Ok(())
     }
 
@@ -147,27 +150,18 @@ impl State {
         else {
             return;
         };
-        if self.running.is_some() || self.queue.is_empty() {
+        if self.running.is_some() || self.paused || self.queue.is_empty() {
             return;
         }
         let epoch = sandbox.epoch;
         sandbox.last_report_at = context.now;
         let next = self.queue.remove(0);
+        self.ended.clear();
         self.credit(&next.author);
         transition.fact(Fact::PromptStarted {
             prompt: next.prompt.clone(),
         });
-        transition.now(
-            context,
-            Effect::SendPrompt {
-                prompt: next.prompt.clone(),
-                epoch,
-                author: next.author.clone(),
-                co_authors: self.co_authors(&next.author),
-                sent_at: next.queued_at,
-                insert: false,
-            },
-        );
+        self.send(&next, epoch, Sending::First, context, transition);
         transition.expire(
             context.now.plus(SILENCE_LIMIT_MS),
             Deadline::Silence { epoch },
@@ -176,8 +170,10 @@ impl State {
             prompt: next.prompt,
             author: next.author,
             queued_at: next.queued_at,
-            inserted: Vec::new(),
+            joined: Vec::new(),
             stopped_by: None,
+            adrift: false,
+            resumed: 0,
         });
     }
 
@@ -194,12 +190,26 @@ impl State {
             .key(),
         );
         transition.cancel(Deadline::Silence { epoch: self.epoch }.key());
-        for prompt in std::iter::once(running.prompt).chain(running.inserted) {
-            transition.fact(Fact::PromptFinished {
-                prompt,
-                outcome: outcome.clone(),
-            });
+        for prompt in running.prompts() {
+            self.finish_one(prompt.clone(), outcome.clone(), transition);
         }
+    }
+
+    pub(super) fn finish_one(
+        &mut self,
+        prompt: PromptId,
+        outcome: Outcome,
+        transition: &mut Transition,
+    ) {
+        Self::recall(&prompt, self.epoch, transition);
+        self.ended.push(prompt.clone());
+        transition.fact(Fact::PromptFinished { prompt, outcome });
+    }
+
+    /// Takes what would be said of a prompt to the sandbox of `epoch` off the schedule.
+    pub(super) fn recall(prompt: &PromptId, epoch: Epoch, transition: &mut Transition) {
+        transition.cancel(Effect::send_key(prompt, epoch));
+        transition.cancel(Effect::stop_key(prompt, epoch));
     }
 
     fn credit(&mut self, person: &Person) {

@@ -1,9 +1,10 @@
 //! Reports of the runner, taken in order and once.
 
 use protocol::callback::{Batch, PromptResult, Report};
-use protocol::event::{Outcome, PartOutcome};
+use protocol::event::{Limit, Outcome, PartOutcome};
 use protocol::{Fact, PartId, PromptId};
 
+use super::forge::Push;
 use super::{Context, Deadline, Effect, Kept, OpenPart, Output, Refusal, State, Transition};
 
 impl State {
@@ -47,6 +48,7 @@ impl State {
                     return;
                 };
                 sandbox.ready = true;
+                self.failed_starts = 0;
                 let asked_at = sandbox.asked_at.take();
                 let (sandbox, epoch) = (sandbox.id.clone(), sandbox.epoch);
                 if let Some(asked_at) = asked_at {
@@ -61,6 +63,7 @@ impl State {
                     image,
                     commit,
                 });
+                self.resume_running(context, transition);
                 self.start_next(context, transition);
             }
             Report::PartStarted { part, prompt, body } => {
@@ -94,26 +97,20 @@ impl State {
                 commit,
                 files,
                 summary,
-                base: _,
+                base,
             } => {
-                let author = self.running.as_ref().map(|running| running.author.clone());
-                transition.fact(Fact::Pushed {
-                    prompt: prompt.clone(),
-                    branch: branch.clone(),
+                let push = Push {
+                    prompt,
+                    branch,
                     commit,
-                    files: files.clone(),
-                });
-                self.uncredited.clear();
-                if let Some(author) = author {
-                    let effect = Effect::OpenPullRequest {
-                        prompt,
-                        author,
-                        branch,
-                        files,
-                        summary,
-                    };
-                    transition.now(context, effect);
-                }
+                    base,
+                    files,
+                    summary,
+                };
+                self.pushed(push, context, transition);
+            }
+            Report::PullRequestWished { branch, wish, .. } => {
+                self.wished(branch, wish, None, context, transition);
             }
             Report::PromptFinished { prompt, result } => {
                 self.prompt_finished(&prompt, result, context, transition);
@@ -121,14 +118,19 @@ impl State {
             Report::Notice { message } => transition.fact(Fact::Notice { message }),
             Report::Snapshotted { snapshot, prompt } => {
                 let runner = self.sandbox.as_ref().and_then(|known| known.runner.clone());
-                self.snapshot = Some(Kept {
+                let kept = Kept {
                     id: snapshot.clone(),
                     runner,
-                });
+                };
+                self.snapshot = Some(kept.clone());
+                if let Some(prompt) = &prompt {
+                    self.kept(prompt, &kept, transition);
+                }
                 transition.fact(Fact::Snapshotted { snapshot, prompt });
             }
             Report::Slept { snapshot } => self.slept(snapshot, context, transition),
             Report::LimitReached { limit, message } => {
+                self.forge.is_spent |= limit == Limit::Money;
                 transition.fact(Fact::LimitReached { limit, message });
             }
             Report::Contacts { contacts } => {
@@ -137,6 +139,21 @@ impl State {
                 transition.outputs.push(contacts);
             }
             Report::Lost { reason } => self.lose_sandbox(reason, context, transition),
+        }
+    }
+
+    /// Prompts that ended together ended with the same files.
+    fn kept(&mut self, prompt: &PromptId, kept: &Kept, transition: &mut Transition) {
+        let together = if self.ended.contains(prompt) {
+            std::mem::take(&mut self.ended)
+        } else {
+            vec![prompt.clone()]
+        };
+        for prompt in together {
+            transition.outputs.push(Output::Kept {
+                prompt,
+                kept: kept.clone(),
+            });
         }
     }
 
@@ -179,6 +196,8 @@ impl State {
         });
     }
 
+    /// One prompt ended. Those that joined it end with reports of their own: one that came too late
+    /// for its turn has a turn to itself.
     fn prompt_finished(
         &mut self,
         prompt: &PromptId,
@@ -188,8 +207,8 @@ impl State {
     ) {
         let Some(running) = self
             .running
-            .as_ref()
-            .filter(|running| running.prompt == *prompt)
+            .as_mut()
+            .filter(|running| !running.adrift && running.prompts().any(|one| one == prompt))
         else {
             return;
         };
@@ -204,9 +223,16 @@ impl State {
                 message: "the agent was interrupted".to_owned(),
             },
         };
+        // What is being stopped is waited for no longer than the one that runs.
+        let stopped = running.stopped_by.is_some() && running.prompt == *prompt;
+        let goes_on = !stopped && running.drop_one(prompt);
         self.close_parts("the prompt ended", transition);
-        self.finish_running(outcome, transition);
-        self.start_next(context, transition);
+        if goes_on {
+            self.finish_one(prompt.clone(), outcome, transition);
+        } else {
+            self.finish_running(outcome, transition);
+            self.start_next(context, transition);
+        }
     }
 }
 

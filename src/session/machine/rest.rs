@@ -1,11 +1,11 @@
 //! A sandbox with nothing to do: made ready while somebody types, ended when no prompt follows,
 //! put to sleep when none has come for long, woken by the next one.
 //!
-//! A sandbox rests while it is ready and no prompt runs or waits. Each rest has one deadline, which
+//! A sandbox rests while it is ready and no prompt runs or waits to start. Each rest has one deadline, which
 //! is looked at anew when it rings: typing only moves what it finds then, so that a keystroke
 //! writes nothing.
 
-use protocol::event::{Outcome, Step, StepName};
+use protocol::event::{Step, StepName};
 use protocol::{Epoch, Fact, Millis, SnapshotId};
 
 use super::{
@@ -69,7 +69,7 @@ impl State {
         self.sandbox
             .as_ref()
             .filter(|sandbox| sandbox.ready && !sandbox.sleeping)
-            .filter(|_| self.running.is_none() && self.queue.is_empty())
+            .filter(|_| !self.is_wanted())
             .map(|sandbox| sandbox.epoch)
     }
 
@@ -171,20 +171,16 @@ impl State {
         Self::unschedule(&sandbox, transition);
         self.snapshot = Some(Kept {
             id: snapshot.clone(),
-            runner: sandbox.runner,
+            runner: sandbox.runner.clone(),
         });
         let reason = "the sandbox was put to sleep";
         self.close_parts(reason, transition);
-        let message = reason.to_owned();
-        self.finish_running(Outcome::Failed { message }, transition);
         transition.fact(Fact::SandboxSlept {
-            sandbox: sandbox.id,
+            sandbox: sandbox.id.clone(),
             epoch: sandbox.epoch,
             snapshot,
         });
-        if !self.queue.is_empty() {
-            self.ensure_sandbox(context, transition);
-        }
+        self.survive(&sandbox, reason, context, transition);
     }
 
     /// Takes everything off the schedule that is about a sandbox which is not the session's any

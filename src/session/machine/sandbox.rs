@@ -1,8 +1,7 @@
 //! The session's sandbox: asked for, placed, lost, ended.
 
-use protocol::api::PullRequest;
-use protocol::event::{Opener, Outcome, PartOutcome, Person, Step};
-use protocol::{Epoch, Fact, PromptId, RunnerId, SandboxId};
+use protocol::event::{Outcome, PartOutcome, Person, Step};
+use protocol::{Epoch, Fact, RunnerId, SandboxId};
 
 use super::{
     Context, Deadline, Effect, SILENCE_LIMIT_MS, START_LIMIT_MS, Sandbox, State, Transition,
@@ -21,7 +20,7 @@ impl State {
             epoch,
             asked_at: Some(context.now),
             ready: false,
-            prompted: !self.queue.is_empty(),
+            prompted: self.running.is_some() || !self.queue.is_empty(),
             sleeping: false,
             rests_since: None,
             runner: None,
@@ -56,7 +55,7 @@ impl State {
         }
     }
 
-    /// The sandbox is gone: what ran in it fails, what waits gets a new one.
+    /// The sandbox is gone: what ran in it goes on in a new one, as does what waits.
     pub(super) fn lose_sandbox(
         &mut self,
         reason: String,
@@ -71,24 +70,16 @@ impl State {
             Some(_) => format!("{reason}; the next sandbox goes on from the newest snapshot"),
             None => reason,
         };
-        self.close_parts(&reason, transition);
+        self.close_parts("the sandbox was lost", transition);
         transition.fact(Fact::SandboxLost {
-            sandbox: sandbox.id,
+            sandbox: sandbox.id.clone(),
             epoch: sandbox.epoch,
             reason: reason.clone(),
         });
-        if self.running.is_some() {
-            self.finish_running(Outcome::Failed { message: reason }, transition);
-        } else if !sandbox.ready {
-            self.fail_waiting(&reason, transition);
-        }
-        if !self.queue.is_empty() {
-            self.ensure_sandbox(context, transition);
-        }
+        self.survive(&sandbox, &reason, context, transition);
     }
 
-    /// A sandbox that cannot start would not start for the next prompt either.
-    fn fail_waiting(&mut self, reason: &str, transition: &mut Transition) {
+    pub(super) fn fail_waiting(&mut self, reason: &str, transition: &mut Transition) {
         for waiting in std::mem::take(&mut self.queue) {
             self.last_failed = true;
             transition.fact(Fact::PromptStarted {
@@ -123,12 +114,7 @@ impl State {
         }
         self.archived = true;
         self.typing = None;
-        for waiting in std::mem::take(&mut self.queue) {
-            transition.fact(Fact::PromptCancelled {
-                prompt: waiting.prompt,
-                by: by.clone(),
-            });
-        }
+        self.clear_queue(&by, transition);
         self.close_parts("the session was archived", transition);
         self.finish_running(Outcome::Stopped { by: by.clone() }, transition);
         if let Some(sandbox) = self.sandbox.take() {
@@ -139,42 +125,13 @@ impl State {
     }
 
     pub(super) fn end(sandbox: Sandbox, context: Context, transition: &mut Transition) {
-        if let Some(runner_url) = sandbox.runner_url {
-            transition.now(
-                context,
-                Effect::EndSandbox {
-                    sandbox: sandbox.id,
-                    runner_url,
-                },
-            );
-        }
-    }
-
-    pub(super) fn pull_request_opened(
-        &mut self,
-        prompt: PromptId,
-        pull_request: PullRequest,
-        by: Person,
-        step: Step,
-        transition: &mut Transition,
-    ) {
-        transition.fact(Fact::Step { step });
-        let known = self
-            .pull_requests
-            .iter_mut()
-            .find(|known| known.number == pull_request.number);
-        if let Some(known) = known {
-            *known = pull_request;
-        } else {
-            transition.fact(Fact::PullRequestOpened {
-                prompt,
-                number: pull_request.number,
-                url: pull_request.url.clone(),
-                title: pull_request.title.clone(),
-                by: Opener::User { person: by },
-            });
-            self.pull_requests.push(pull_request);
-        }
+        transition.now(
+            context,
+            Effect::EndSandbox {
+                sandbox: sandbox.id,
+                runner_url: sandbox.runner_url,
+            },
+        );
     }
 
     pub(super) fn expired(
@@ -236,7 +193,7 @@ impl State {
     }
 
     /// Ends a sandbox that does not answer, and treats it as lost.
-    fn give_up(&mut self, reason: &str, context: Context, transition: &mut Transition) {
+    pub(super) fn give_up(&mut self, reason: &str, context: Context, transition: &mut Transition) {
         if let Some(sandbox) = self.sandbox.clone() {
             Self::end(sandbox, context, transition);
         }

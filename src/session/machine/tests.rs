@@ -8,14 +8,18 @@
 )]
 
 mod properties;
+mod pull_requests;
+mod queue;
 mod rest;
+mod resumption;
+mod simulation;
 
 use std::collections::BTreeMap;
 
 use protocol::UserId;
 use protocol::callback::{PromptResult, Report};
 use protocol::command::Provider;
-use protocol::event::{Mode, Outcome, PartBody, PartOutcome, StepName};
+use protocol::event::{Mode, Outcome, PartBody, PartOutcome, Source, StepName};
 
 use super::*;
 
@@ -82,6 +86,9 @@ impl Session {
             },
             environment: None,
             by: person(1),
+            title: String::new(),
+            parent: None,
+            snapshot: None,
         };
         let (state, transition) = create(create_input, at(0));
         let mut session = Self {
@@ -134,6 +141,7 @@ impl Session {
     fn take(&mut self, input: Input) -> Result<(), Refusal> {
         self.clock += 1;
         let before = self.state.clone();
+        let known = self.facts.len();
         match self.state.step(input, at(self.clock)) {
             Ok(transition) => {
                 if self.state != before || !transition.is_empty() {
@@ -141,6 +149,7 @@ impl Session {
                 }
                 self.absorb(transition);
                 self.check_step(&before);
+                self.check_pause(&before, known);
                 Ok(())
             }
             Err(refusal) => {
@@ -169,10 +178,16 @@ impl Session {
         })
     }
 
+    fn finish_all(&mut self, numbers: &[u8]) {
+        for number in numbers {
+            self.finish(*number, PromptResult::Completed).unwrap();
+        }
+    }
+
     fn absorb(&mut self, transition: Transition) {
         for output in transition.outputs {
             match output {
-                Output::Contacts { .. } => {}
+                Output::Contacts { .. } | Output::Kept { .. } => {}
                 Output::Fact(fact) => self.facts.push(fact),
                 Output::Delta { part, offset, text } => {
                     let known = self.texts.entry(part).or_default();
@@ -232,6 +247,31 @@ impl Session {
             let ends = rest.iter().filter(|key| self.schedule.contains_key(*key));
             assert_eq!(ends.count(), 1, "a rest has one end");
         }
+    }
+
+    fn check_pause(&self, before: &State, known: usize) {
+        assert!(
+            !self.state.paused || !self.state.queue.is_empty(),
+            "a pause is about what waits"
+        );
+        if before.paused && self.state.paused {
+            let mut new = self.facts[known..].iter();
+            let started = new.any(|fact| matches!(fact, Fact::PromptStarted { .. }));
+            assert!(!started, "nothing starts while the queue is paused");
+        }
+    }
+
+    /// Another sandbox is placed and ready.
+    fn another(&mut self) {
+        self.placed();
+        let image = None;
+        let commit = "c".to_owned();
+        self.report(Report::Ready { image, commit }).unwrap();
+    }
+
+    fn lost(&mut self) {
+        let reason = "gone".to_owned();
+        self.report(Report::Lost { reason }).unwrap();
     }
 
     /// Lets the time pass until `deadline` rings, at `wait` after now at the earliest.
@@ -300,7 +340,7 @@ fn an_inserted_prompt_is_sent_at_once_and_ends_with_the_one_it_joined() {
     session.take(prompt(1, 1, Mode::Queue)).unwrap();
     session.take(prompt(2, 2, Mode::Insert)).unwrap();
     assert_eq!(session.sends(), [&prompt_id(1), &prompt_id(2)]);
-    session.finish(1, PromptResult::Completed).unwrap();
+    session.finish_all(&[1, 2]);
     assert_eq!(session.outcome_of(2), Some(&Outcome::Completed));
 }
 
@@ -347,10 +387,10 @@ fn an_agent_that_does_not_stop_loses_its_sandbox() {
             prompt: prompt_id(1),
         }))
         .unwrap();
-    assert!(matches!(
+    assert_eq!(
         session.outcome_of(1),
-        Some(Outcome::Failed { .. })
-    ));
+        Some(&Outcome::Stopped { by: person(1) })
+    );
     assert!(
         session
             .effects
@@ -364,13 +404,15 @@ fn an_agent_that_does_not_stop_loses_its_sandbox() {
 fn a_sandbox_that_never_starts_fails_what_waits_and_says_why() {
     let mut session = Session::new();
     session.take(prompt(1, 1, Mode::Queue)).unwrap();
-    let reason = "no runner".to_owned();
-    session
-        .take(Input::Unreachable {
-            epoch: Epoch(1),
-            reason,
-        })
-        .unwrap();
+    for epoch in 1..=2 {
+        assert_eq!(session.outcome_of(1), None, "it is tried twice");
+        session
+            .take(Input::Unreachable {
+                epoch: Epoch(epoch),
+                reason: "no runner".to_owned(),
+            })
+            .unwrap();
+    }
     let failed = Outcome::Failed {
         message: "no runner".to_owned(),
     };
@@ -418,7 +460,7 @@ fn reports_of_an_earlier_sandbox_are_void() {
 }
 
 #[test]
-fn a_lost_sandbox_closes_its_parts_and_fails_its_prompt() {
+fn a_lost_sandbox_closes_its_parts() {
     let mut session = Session::ready();
     session.take(prompt(1, 1, Mode::Queue)).unwrap();
     let part = session.state.next_part;
@@ -436,10 +478,11 @@ fn a_lost_sandbox_closes_its_parts_and_fails_its_prompt() {
         })
         .unwrap();
     assert!(session.state.open_parts.is_empty());
-    assert!(matches!(
-        session.outcome_of(1),
-        Some(Outcome::Failed { .. })
-    ));
+    let closed = |fact: &Fact| {
+        matches!(fact, Fact::PartFinished { outcome: PartOutcome::Failed { message }, .. }
+            if message == "the sandbox was lost")
+    };
+    assert_eq!(session.count(closed), 1);
 }
 
 #[test]

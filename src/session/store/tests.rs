@@ -4,12 +4,14 @@
 use protocol::api::SessionState;
 use protocol::command::{Model, Provider};
 use protocol::event::{Mode, PartBody, PartOutcome, Person, Repository, Source};
-use protocol::{Epoch, SessionId, UserId};
+use protocol::{Epoch, SessionId, SnapshotId, UserId};
 
 use super::*;
 use crate::platform::sql::Value;
 use crate::platform::sql::native::NativeSql;
-use crate::session::machine::{BOOKKEEPING_DELAY_MS, Context, Create, Deadline, Input, create};
+use crate::session::machine::{
+    BOOKKEEPING_DELAY_MS, Context, Create, Deadline, Input, Kept, create,
+};
 
 fn person() -> Person {
     Person {
@@ -32,6 +34,9 @@ fn open() -> (Store<NativeSql>, State) {
         },
         environment: None,
         by: person(),
+        title: String::new(),
+        parent: None,
+        snapshot: None,
     };
     let (state, transition) = create(
         wanted,
@@ -50,6 +55,12 @@ fn outputs(outputs: Vec<Output>) -> Transition {
         outputs,
         ..Transition::default()
     }
+}
+
+/// The index' place in the schedule, taken until then.
+fn index(until: Millis) -> Lease {
+    let key = "index".to_owned();
+    Lease { key, until }
 }
 
 fn prompt() -> PromptId {
@@ -166,8 +177,12 @@ fn work_is_taken_once_until_its_lease_has_passed() {
     let meanwhile = store.take_due(due.plus(1), due.plus(101)).unwrap();
     assert_eq!(meanwhile, Vec::new());
     let again = store.take_due(due.plus(100), due.plus(200)).unwrap();
-    assert_eq!(again, taken);
-    store.finish("index", due.plus(200)).unwrap();
+    let effects = |due: &[Due]| due.iter().map(|due| due.effect.clone()).collect::<Vec<_>>();
+    assert_eq!(effects(&again), effects(&taken));
+    // Whoever took it first is late, and says nothing about the second try.
+    store.finish(&index(due.plus(100))).unwrap();
+    assert_eq!(store.next_due().unwrap(), Some(due.plus(200)));
+    store.finish(&index(due.plus(200))).unwrap();
     assert_eq!(store.next_due().unwrap(), None);
 }
 
@@ -181,8 +196,81 @@ fn work_that_was_asked_for_again_meanwhile_is_not_finished_by_the_first() {
         ..Transition::default()
     };
     store.commit(&state, again, None, Millis(1000)).unwrap();
-    store.finish("index", Millis(2000)).unwrap();
+    store.finish(&index(Millis(2000))).unwrap();
     assert_eq!(store.next_due().unwrap(), Some(Millis(1500)));
+}
+
+#[test]
+fn a_step_that_follows_from_replaced_work_leaves_the_newer_work() {
+    let (store, state) = open();
+    let due = Millis(1 + BOOKKEEPING_DELAY_MS);
+    store.take_due(due, Millis(2000)).unwrap();
+    let again = Transition {
+        effects: vec![(Millis(1500), Effect::UpdateIndex)],
+        ..Transition::default()
+    };
+    store.commit(&state, again, None, Millis(1000)).unwrap();
+    let done = index(Millis(2000));
+    let nothing = Transition::default();
+    store
+        .commit(&state, nothing, Some(&done), Millis(1001))
+        .unwrap();
+    store.retry(&done, Millis(9000)).unwrap();
+    assert_eq!(store.next_due().unwrap(), Some(Millis(1500)));
+}
+
+#[test]
+fn work_of_the_shell_is_only_moved_forward() {
+    let (store, _) = open();
+    let check = Effect::CheckAccess { user: None };
+    for due in [400, 300, 500] {
+        store.schedule(Millis(due), &check).unwrap();
+    }
+    let taken = store.take_due(Millis(300), Millis(60_300)).unwrap();
+    assert_eq!(taken.first().map(|due| &due.effect), Some(&check));
+}
+
+#[test]
+fn history_pages_backwards_without_gap() {
+    let (store, state) = open();
+    let notices = (0..6).map(|n| {
+        Output::Fact(Fact::Notice {
+            message: n.to_string(),
+        })
+    });
+    let notices = outputs(notices.collect());
+    store.commit(&state, notices, None, Millis(2)).unwrap();
+    let mut before = Seq(u64::MAX);
+    let mut pages = Vec::new();
+    while before > Seq(1) {
+        let page = store.events_before(before, 3).unwrap();
+        before = page.events.first().unwrap().seq;
+        pages.push(
+            page.events
+                .iter()
+                .map(|event| event.seq.0)
+                .collect::<Vec<_>>(),
+        );
+    }
+    assert_eq!(pages, [vec![5, 6, 7], vec![2, 3, 4], vec![1]]);
+    assert_eq!(store.events_before(Seq(1), 3).unwrap().events, Vec::new());
+}
+
+#[test]
+fn what_was_kept_of_a_prompt_last_is_gone_on_from() {
+    let (store, state) = open();
+    let kept = |number| Kept {
+        id: SnapshotId::from_random([number; 16]),
+        runner: None,
+    };
+    assert_eq!(store.kept(&prompt()).unwrap(), None);
+    for number in 1..=2 {
+        let prompt = prompt();
+        let kept = kept(number);
+        let output = outputs(vec![Output::Kept { prompt, kept }]);
+        store.commit(&state, output, None, Millis(2)).unwrap();
+    }
+    assert_eq!(store.kept(&prompt()).unwrap(), Some(kept(2)));
 }
 
 #[test]
@@ -205,7 +293,7 @@ fn a_cancelled_deadline_never_rings() {
     let left = store
         .take_due(Millis(i64::MAX >> 12), Millis(i64::MAX >> 11))
         .unwrap();
-    assert!(left.iter().all(|due| due.key != key));
+    assert!(left.iter().all(|due| due.lease.key != key));
 }
 
 #[test]

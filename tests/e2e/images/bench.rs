@@ -4,6 +4,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use protocol::ImageId;
 use protocol::api::{Image, ImageList, RequestedImage};
 use protocol::command::BuildImage;
@@ -12,9 +13,11 @@ use protocol::image::{BuildStep, BuiltImage, ImageOutcome};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use sha2::Sha256;
 use support::client::{Client, ClientError};
 use support::forge::ORGANIZATION;
 use support::puppet::Puppet;
+use support::stack::WEBHOOK_SECRET;
 use tokio::process::Command;
 
 use crate::stage::{ALICE, Failure, PlayedStack, write_source};
@@ -131,7 +134,7 @@ impl<'w> Bench<'w> {
     }
 }
 
-async fn git(at: &Path, token: &str, arguments: &[&str]) -> Result<String, Failure> {
+pub async fn git(at: &Path, token: &str, arguments: &[&str]) -> Result<String, Failure> {
     let basic = STANDARD.encode(format!("x-access-token:{token}"));
     let output = Command::new("git")
         .args([
@@ -154,6 +157,19 @@ async fn git(at: &Path, token: &str, arguments: &[&str]) -> Result<String, Failu
         return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
     }
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// What GitHub signs a delivery with.
+pub fn signature(body: &[u8]) -> String {
+    signature_with(WEBHOOK_SECRET, body)
+}
+
+pub fn signature_with(secret: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length");
+    mac.update(body);
+    let digest = mac.finalize().into_bytes();
+    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256={digits}")
 }
 
 pub fn ready(commit: &str) -> ImageOutcome {

@@ -14,6 +14,7 @@ pub mod memory;
 pub mod results;
 pub mod sandbox_start;
 pub mod snapshot;
+pub mod sockets;
 pub mod warm;
 pub mod wire;
 

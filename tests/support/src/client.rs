@@ -96,7 +96,6 @@ impl Client {
             .request(method, format!("{}{path}", self.base))
             .header("cookie", &self.cookie)
             .header("x-requested-with", "hosted-agents")
-            .header("content-type", "application/json")
     }
 
     pub async fn send<T: DeserializeOwned>(

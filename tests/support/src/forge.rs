@@ -23,7 +23,9 @@ mod app;
 mod emulator;
 mod error;
 mod git;
+mod graphql;
 mod history;
+mod hook;
 mod json;
 mod listing;
 mod mirror;
@@ -43,6 +45,7 @@ pub use app::AppCredentials;
 pub use emulator::EmulatorError;
 pub use error::ForgeError;
 pub use git::GitError;
+pub use hook::WebhookTarget;
 pub use mirror::MirrorError;
 pub use people::{ORGANIZATION, PEOPLE, Person};
 pub use pull::PullRequest;
@@ -66,6 +69,8 @@ pub struct ForgeOptions {
     pub node_bin: PathBuf,
     /// Where clients reach the forge, if not at its own address.
     pub public_url: Option<String>,
+    /// Where the App's webhook leads to, if it has one.
+    pub webhook: Option<WebhookTarget>,
 }
 
 impl ForgeOptions {
@@ -82,6 +87,7 @@ impl ForgeOptions {
             emulate_bin: tool("EMULATE_BIN")?,
             node_bin: tool("NODE_BIN")?,
             public_url: None,
+            webhook: None,
         })
     }
 }
@@ -92,6 +98,7 @@ pub struct Forge {
     site: Arc<Site>,
     state_dir: PathBuf,
     server: JoinHandle<()>,
+    deliveries: JoinHandle<()>,
     /// Ends with its value.
     _emulator: Child,
 }
@@ -124,12 +131,15 @@ impl Forge {
             program: &options.emulate_bin,
             directory: &options.state_dir,
             public_url: &url,
+            hook_base: &format!("http://127.0.0.1:{port}"),
             people: PEOPLE,
             app: &app,
         })
         .await?;
         app.bot_user_id = app::introduce(&emulator, &app, &options.state_dir).await?;
+        let (hook, told) = hook::Hook::new(options.webhook, app.app_id);
         let site = Arc::new(Site {
+            hook,
             url,
             root,
             emulator,
@@ -146,10 +156,12 @@ impl Forge {
                 tracing::error!(%error, "the forge stopped serving");
             }
         });
+        let deliveries = tokio::spawn(hook::run(Arc::clone(&site), told));
         Ok(Self {
             site,
             state_dir: options.state_dir,
             server,
+            deliveries,
             _emulator: child,
         })
     }
@@ -305,6 +317,56 @@ impl Forge {
         Ok(text(&body, "/sha"))
     }
 
+    /// Says yes to a pull request, or asks for changes, as a user would, through the API.
+    pub async fn review(
+        &self,
+        owner: &str,
+        name: &str,
+        number: u64,
+        login: &str,
+        event: &str,
+        body: &str,
+    ) -> Result<(), ForgeError> {
+        let path = format!("/repos/{owner}/{name}/pulls/{number}/reviews");
+        let review = json!({"event": event, "body": body});
+        self.act(Method::POST, &path, login, &review).await?;
+        Ok(())
+    }
+
+    /// Any call of the API as a user; answers what it answered.
+    pub async fn act(
+        &self,
+        method: Method,
+        path: &str,
+        login: &str,
+        body: &Value,
+    ) -> Result<Value, ForgeError> {
+        let token = self.sign_in(login).await?;
+        Ok(visit::api(&self.site.url, method, path, &token.access_token, body).await?)
+    }
+
+    /// What is said of a commit by a check: conclusion and title.
+    pub async fn check(
+        &self,
+        owner: &str,
+        name: &str,
+        commit: &str,
+        check: &str,
+    ) -> Result<Option<(String, String)>, ForgeError> {
+        let repository = self.find(owner, name)?;
+        let token = self.site.emulator.acting(repository.administrator());
+        let path = format!("{}/commits/{commit}/check-runs", repository.api_path());
+        let runs = self
+            .site
+            .emulator
+            .demand(Method::GET, &path, token, None)
+            .await?;
+        let runs = runs.get("check_runs").and_then(Value::as_array).cloned();
+        let found = runs.unwrap_or_default();
+        let found = found.iter().find(|run| text(run, "/name") == check);
+        Ok(found.map(|run| (text(run, "/conclusion"), text(run, "/output/title"))))
+    }
+
     /// Goes through the sign-in page at `authorize_url` as a browser would, picks `login`, and
     /// answers where the page then sends the browser.
     pub async fn authorize(&self, authorize_url: &str, login: &str) -> Result<String, ForgeError> {
@@ -346,6 +408,11 @@ impl Forge {
     /// Lets every access token of a user run out; their refresh tokens stay good.
     pub fn expire_user_tokens(&self, login: &str) {
         self.site.tokens.expire_user(login);
+    }
+
+    /// How many webhook deliveries did not arrive.
+    pub fn undelivered(&self) -> usize {
+        self.site.hook.undelivered()
     }
 
     /// Takes back every token of a user, as if they had revoked the App.
@@ -422,6 +489,7 @@ impl Forge {
 impl Drop for Forge {
     fn drop(&mut self) {
         self.server.abort();
+        self.deliveries.abort();
     }
 }
 

@@ -99,6 +99,7 @@ impl Puppet {
             version: protocol::VERSION.to_owned(),
             images: Vec::new(),
             warm: Vec::new(),
+            depot: false,
         };
         line.post("/runner/register", &register).await?;
         let register = Arc::new(tokio::sync::Mutex::new(register));

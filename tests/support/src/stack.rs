@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::process::Command;
 
-use crate::forge::{Forge, ForgeError, ForgeOptions};
+use crate::forge::{Forge, ForgeError, ForgeOptions, WebhookTarget};
 use crate::model::{Model, ModelError, ModelOptions};
 use crate::process::{Process, ProcessError};
 
@@ -20,6 +20,12 @@ pub const MODEL_KEY: &str = "sk-scripted-3f9c1e7a5b2d4860";
 
 /// What the forge's webhooks are signed with.
 pub const WEBHOOK_SECRET: &str = "It's a Secret to Everybody";
+
+/// Who administers every stack.
+pub const ADMINISTRATOR: &str = "alice";
+
+/// One person does in tests what many do elsewhere.
+const CHANGES_PER_MINUTE: u32 = 100_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
@@ -87,6 +93,9 @@ pub struct Stack {
     model_choice: ModelChoice,
     /// Another Worker than the one that wrangler.toml names.
     entry: Option<&'static str>,
+    encryption_key: String,
+    /// Variables of the Worker besides those that every stack has; the later one counts.
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Stack {
@@ -108,6 +117,30 @@ impl Stack {
     /// The same with a Worker that panics when it is asked to (`.ci/build-worker --drill`).
     pub async fn start_drill(name: &str, model_choice: ModelChoice) -> Result<Self, StackError> {
         Self::prepare(name, model_choice, Some("target/drill/index.js")).await
+    }
+
+    /// The same with other variables for the Worker.
+    pub async fn start_with_variables(
+        name: &str,
+        variables: &[(&'static str, &str)],
+    ) -> Result<Self, StackError> {
+        let mut stack = Self::prepare(name, ModelChoice::Scripted, None).await?;
+        stack.restart_with_variables(variables).await?;
+        Ok(stack)
+    }
+
+    /// Restarts the Worker with more variables.
+    pub async fn restart_with_variables(
+        &mut self,
+        variables: &[(&'static str, &str)],
+    ) -> Result<(), StackError> {
+        let added = variables
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        self.variables.extend(added);
+        self.write_worker_variables()?;
+        self.kill_worker().await;
+        self.start_worker().await
     }
 
     async fn prepare(
@@ -136,9 +169,14 @@ impl Stack {
             ModelChoice::Real { .. } => None,
         };
         let worker_state = directory.join("worker");
+        let worker_port = free_port()?;
         let (forge, ()) = tokio::try_join!(
             async {
-                let options = ForgeOptions::from_environment(directory.join("forge"))?;
+                let mut options = ForgeOptions::from_environment(directory.join("forge"))?;
+                options.webhook = Some(WebhookTarget {
+                    url: format!("http://127.0.0.1:{worker_port}/github/webhooks"),
+                    secret: WEBHOOK_SECRET.to_owned(),
+                });
                 std::fs::create_dir_all(&options.state_dir).map_err(|source| {
                     StackError::Directory {
                         path: options.state_dir.clone(),
@@ -158,14 +196,17 @@ impl Stack {
             state_dir,
             worker: None,
             runner: None,
-            worker_port: free_port()?,
+            worker_port,
             runner_port: free_port()?,
             runner_keys: format!("whsec_{}", STANDARD.encode(key)),
             model_choice,
             entry,
+            encryption_key: String::new(),
+            variables: Vec::new(),
         };
         getrandom::fill(&mut key)?;
-        stack.write_worker_variables(&STANDARD.encode(key))?;
+        stack.encryption_key = STANDARD.encode(key);
+        stack.write_worker_variables()?;
         stack.start_worker().await?;
         Ok(stack)
     }
@@ -203,6 +244,10 @@ impl Stack {
 
     pub fn runner_process_id(&self) -> Option<i32> {
         self.runner.as_ref().map(Process::id)
+    }
+
+    pub fn worker_process_id(&self) -> Option<i32> {
+        self.worker.as_ref().map(Process::id)
     }
 
     pub async fn start_worker(&mut self) -> Result<(), StackError> {
@@ -305,6 +350,29 @@ impl Stack {
         }
     }
 
+    /// Ends all processes of all sandboxes as a crash would; what they wrote stays.
+    pub fn kill_sandboxes(&self) -> Result<(), StackError> {
+        let path = self.state_dir.join("sandboxes");
+        let failed = |source| StackError::Directory {
+            path: path.clone(),
+            source,
+        };
+        for entry in std::fs::read_dir(&path).map_err(failed)? {
+            let record = entry.map_err(failed)?.path().join("record.json");
+            let record = std::fs::read(record).unwrap_or_default();
+            let record: serde_json::Value = serde_json::from_slice(&record).unwrap_or_default();
+            let pid = record.pointer("/state/running/pid");
+            if let Some(pid) = pid.and_then(serde_json::Value::as_i64) {
+                // The first process of its namespace takes all others with it.
+                let mut kill = std::process::Command::new("kill");
+                kill.args(["-9", &pid.to_string()])
+                    .status()
+                    .map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Ends everything in order.
     pub async fn stop(mut self) {
         if let Some(worker) = self.worker.take() {
@@ -315,14 +383,15 @@ impl Stack {
         }
     }
 
-    fn write_worker_variables(&self, encryption_key: &str) -> Result<(), StackError> {
+    fn write_worker_variables(&self) -> Result<(), StackError> {
         let app = self.forge.app();
         let model = match &self.model_choice {
             ModelChoice::Scripted => "openai/scripted-1",
             ModelChoice::Real { name } => name,
         };
-        let text = format!(
+        let mut text = format!(
             "PUBLIC_URL={}\nRUNNER_KEYS={}\nENCRYPTION_KEY={encryption_key}\nMODEL={model}\n\
+             ADMINISTRATORS={ADMINISTRATOR}\nCHANGES_PER_MINUTE={CHANGES_PER_MINUTE}\n\
              GITHUB_URL={url}\nGITHUB_API_URL={url}\nGITHUB_CLIENT_ID={}\n\
              GITHUB_CLIENT_SECRET={}\nGITHUB_APP_ID={}\nGITHUB_APP_PRIVATE_KEY=\"{}\"\n\
              GITHUB_WEBHOOK_SECRET=\"{WEBHOOK_SECRET}\"\n",
@@ -333,7 +402,11 @@ impl Stack {
             app.app_id,
             app.private_key_pem.trim().replace('\n', "\\n"),
             url = self.forge.url(),
+            encryption_key = self.encryption_key,
         );
+        for (name, value) in &self.variables {
+            text.push_str(&format!("{name}=\"{value}\"\n"));
+        }
         let path = self.directory.join("worker.env");
         std::fs::write(&path, text).map_err(|source| StackError::Directory { path, source })
     }

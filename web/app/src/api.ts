@@ -4,18 +4,23 @@
  * Every failure is an `ApiError` whose message is for people.
  */
 import type {
+  Artifact,
+  ArtifactId,
   CreateSession,
   CreatedSession,
   EditPrompt,
   ErrorBody,
+  ForkSession,
   Me,
   PromptId,
+  ReorderQueue,
   RepositoryList,
   SessionId,
   SessionList,
   Ticket,
 } from "#ui/protocol.ts";
 import { Refused } from "#ui/socket.ts";
+import type { Send } from "#ui/uploads.ts";
 
 export class ApiError extends Error {
   readonly status: number;
@@ -46,6 +51,16 @@ export const api = {
   editPrompt: (id: SessionId, prompt: PromptId, body: EditPrompt) =>
     call<void>("PATCH", `${sessionApi(id)}/prompts/${prompt}`, body),
   cancelPrompt: (id: SessionId, prompt: PromptId) => call<void>("DELETE", `${sessionApi(id)}/prompts/${prompt}`, {}),
+  insertPrompt: (id: SessionId, prompt: PromptId) => call<void>("POST", `${sessionApi(id)}/prompts/${prompt}/insert`, {}),
+  reorderQueue: (id: SessionId, body: ReorderQueue) => call<void>("PUT", `${sessionApi(id)}/queue`, body),
+  resumeQueue: (id: SessionId) => call<void>("POST", `${sessionApi(id)}/queue/resume`, {}),
+  clearQueue: (id: SessionId) => call<void>("POST", `${sessionApi(id)}/queue/clear`, {}),
+  fork: (id: SessionId, body: ForkSession) => call<CreatedSession>("POST", `${sessionApi(id)}/fork`, body),
+  /** Without a session: for the first prompt of one to come. */
+  upload: (id: SessionId | undefined): Send => {
+    const path = id === undefined ? "/api/artifacts" : `${sessionApi(id)}/artifacts`;
+    return (file, progress, signal) => upload(path, file, progress, signal);
+  },
   stop: (id: SessionId) => call<void>("POST", `${sessionApi(id)}/stop`, {}),
   async ticket(id: SessionId): Promise<string> {
     try {
@@ -57,6 +72,8 @@ export const api = {
     }
   },
 };
+
+export const artifactPath = (id: SessionId, artifact: ArtifactId): string => `${sessionApi(id)}/artifacts/${artifact}`;
 
 export const socketPath = (id: SessionId): string => `${sessionApi(id)}/ws`;
 
@@ -76,15 +93,53 @@ async function call<Answer>(method: string, path: string, body?: object): Promis
       ...(body && { body: JSON.stringify(body) }),
     });
   } catch {
-    throw new ApiError(0, "offline", "The server cannot be reached. Check the connection and try again.");
+    throw offline();
   }
   const answer = await json(response);
   if (response.ok) return answer as Answer;
-  if (response.status === 401) signedOut();
+  throw failure(response.status, answer);
+}
+
+/** `fetch` does not tell how far a body is on its way. */
+function upload(path: string, file: File, progress: (done: number) => void, signal: AbortSignal): Promise<Artifact> {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", `${path}?name=${encodeURIComponent(file.name)}`);
+    request.setRequestHeader("content-type", file.type || "application/octet-stream");
+    request.setRequestHeader("x-requested-with", "hosted-agents");
+    request.upload.onprogress = (event) => event.lengthComputable && progress(event.loaded / event.total);
+    request.onload = () => {
+      const answer = parsed(request.responseText);
+      if (request.status === 201) resolve(answer as Artifact);
+      else reject(failure(request.status, answer));
+    };
+    request.onerror = () => reject(offline());
+    signal.addEventListener("abort", () => {
+      request.abort();
+      reject(offline());
+    });
+    request.send(file);
+  });
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function offline(): ApiError {
+  return new ApiError(0, "offline", "The server cannot be reached. Check the connection and try again.");
+}
+
+function failure(status: number, answer: unknown): ApiError {
+  if (status === 401) signedOut();
   const { code, message } = isErrorBody(answer)
     ? answer.error
-    : { code: "unexpected", message: `The server answered with status ${response.status}. Try again in a moment.` };
-  throw new ApiError(response.status, code, message);
+    : { code: "unexpected", message: `The server answered with status ${status}. Try again in a moment.` };
+  return new ApiError(status, code, message);
 }
 
 /** Undefined when the answer is empty or no JSON. */

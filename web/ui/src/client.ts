@@ -4,7 +4,7 @@
 import { createSignal, onCleanup, type Accessor } from "solid-js";
 
 import { promptFrame, requestId } from "./outbox.ts";
-import type { Mode, Person, ServerFrame } from "./protocol.ts";
+import type { Artifact, Mode, Person, ServerFrame } from "./protocol.ts";
 import { Connection, SUBPROTOCOL, type Link, type Ports } from "./socket.ts";
 import { SessionStore, type Complaint } from "./store.ts";
 
@@ -16,7 +16,7 @@ export interface SessionClient {
   readonly store: SessionStore;
   readonly link: Accessor<Link>;
   readonly typing: Accessor<readonly Person[]>;
-  send(text: string, mode: Mode): void;
+  send(text: string, mode: Mode, attachments?: readonly Artifact[]): void;
   /** Sends a refused prompt again, as a new request. */
   resend(id: string): void;
   typed(): void;
@@ -90,8 +90,8 @@ export function createSessionClient(options: {
   });
 
   let typedAt = 0;
-  const send = (text: string, mode: Mode) => {
-    const item = store.outbox.add(requestId(), text, mode);
+  const send = (text: string, mode: Mode, attachments: readonly Artifact[] = []) => {
+    const item = store.outbox.add(requestId(), text, mode, attachments);
     if (store.synced()) connection.send(promptFrame(item));
   };
 
@@ -104,7 +104,7 @@ export function createSessionClient(options: {
       const item = store.outbox.items().find((other) => other.id === id);
       if (!item) return;
       store.outbox.remove(id);
-      send(item.text, item.mode);
+      send(item.text, item.mode, item.attachments);
     },
     typed() {
       const now = Date.now();

@@ -4,7 +4,7 @@
  */
 import { createSignal, type Accessor } from "solid-js";
 
-import type { ClientFrame, Mode, Person, Prompt } from "./protocol.ts";
+import type { Artifact, ClientFrame, Mode, Person, Prompt } from "./protocol.ts";
 
 /** `api::MAX_PROMPT`; a frame holds the longest prompt however it is escaped. */
 const MAX_PROMPT_UNITS = 32 * 1024;
@@ -13,6 +13,7 @@ export interface Outgoing {
   readonly id: string;
   readonly text: string;
   readonly mode: Mode;
+  readonly attachments: readonly Artifact[];
   /** Why the server refused it. */
   readonly refusal: string | undefined;
 }
@@ -26,8 +27,8 @@ export class Outbox {
     this.#me = me;
   }
 
-  add(id: string, text: string, mode: Mode): Outgoing {
-    const item: Outgoing = { id, text, mode, refusal: undefined };
+  add(id: string, text: string, mode: Mode, attachments: readonly Artifact[] = []): Outgoing {
+    const item: Outgoing = { id, text, mode, attachments, refusal: undefined };
     this.#items[1]((items) => [...items, item]);
     return item;
   }
@@ -39,11 +40,14 @@ export class Outbox {
       .map(promptFrame);
   }
 
-  /** The log has it. The event does not carry the request's id, so author and text tell. */
+  /** The log has it. A prompt of an older server does not say of which request: author and text tell. */
   confirm(prompt: Prompt): void {
     if (prompt.author.id !== this.#me.id) return;
     const text = prompt.text.trim();
-    const found = this.items().find((item) => item.refusal === undefined && item.text.trim() === text);
+    const request = prompt.client_request_id;
+    const found = this.items().find((item) =>
+      request === undefined ? item.refusal === undefined && item.text.trim() === text : item.id === request,
+    );
     if (found) this.remove(found.id);
   }
 
@@ -60,7 +64,14 @@ export class Outbox {
 }
 
 export function promptFrame(item: Outgoing): ClientFrame {
-  return { type: "prompt", text: item.text, mode: item.mode, client_request_id: item.id };
+  const { id, text, mode, attachments } = item;
+  return {
+    type: "prompt",
+    text,
+    mode,
+    client_request_id: id,
+    ...(attachments.length > 0 && { attachments: attachments.map((artifact) => artifact.id) }),
+  };
 }
 
 /** What is wrong with a text as a prompt, in words for its author. */

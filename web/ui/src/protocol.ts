@@ -32,6 +32,11 @@ export type SnapshotId = string;
 export type ArtifactId = string;
 
 /**
+ * A personal API token; not its secret.
+ */
+export type TokenId = string;
+
+/**
  * Place of an event in its session's log: 1, 2, 3…, no gaps. 0 is "before the first".
  */
 export type Seq = number;
@@ -190,7 +195,11 @@ export type Artifact = { id: ArtifactId,
 /**
  * Without a path.
  */
-name: string, media_type: string, bytes: number, };
+name: string, media_type: string, bytes: number, 
+/**
+ * What its maker says that it shows.
+ */
+caption?: string, };
 
 export type PullRequestState = "draft" | "open" | "merged" | "closed";
 
@@ -297,7 +306,12 @@ export type Participant = { person: Person, active: boolean, };
 /**
  * `GET /api/me`.
  */
-export type Me = { person: Person, };
+export type Me = { person: Person, role?: Role, };
+
+/**
+ * What somebody is in this deployment.
+ */
+export type Role = "member" | "administrator";
 
 /**
  * `POST /api/sessions`.
@@ -399,7 +413,11 @@ export type ContactList = { contacts: Array<Contact>, };
  */
 export type RepositoryList = { repositories: Array<RepositorySummary>, };
 
-export type RepositorySummary = { repository: Repository, default_branch: string, private: boolean, };
+export type RepositorySummary = { repository: Repository, default_branch: string, private: boolean, 
+/**
+ * Whether the user may push, and so change its settings and secrets.
+ */
+may_write?: boolean, };
 
 /**
  * `PUT /api/repositories/{owner}/{name}/settings`, as a whole.
@@ -535,6 +553,151 @@ export type EnvironmentStatus = "building" | "ready" | "failed";
 export type EnvironmentList = { environments: Array<Environment>, };
 
 /**
+ * `GET /api/sessions/{id}/artifacts`, oldest first.
+ */
+export type ArtifactList = { artifacts: Array<Artifact>, };
+
+/**
+ * `POST /api/sessions/{id}/artifacts/{artifact}/url`.
+ */
+export type RequestArtifactUrl = { 
+/**
+ * [`MIN_URL_SECONDS`] to [`MAX_URL_SECONDS`]; [`URL_SECONDS`] without it.
+ */
+expires_in_seconds?: number, };
+
+/**
+ * Whoever has the URL gets the file until then, without signing in.
+ */
+export type ArtifactUrl = { 
+/**
+ * Absolute.
+ */
+url: string, expires_at: Millis, };
+
+/**
+ * `POST /api/sessions/{id}/pull-requests`: opens the pull request of a branch, or makes the open
+ * one as it is wanted. One is opened by itself for every branch with commits.
+ */
+export type WishPullRequest = { 
+/**
+ * The session's work branch when absent.
+ */
+branch?: string, title?: string, draft?: boolean, };
+
+/**
+ * `PATCH /api/sessions/{id}/pull-requests/{number}`: what is absent stays.
+ */
+export type ChangePullRequest = { title?: string, 
+/**
+ * The branch that it asks to be merged into.
+ */
+base?: string, draft?: boolean, };
+
+/**
+ * `GET /api/repositories/{owner}/{name}/blame?path=&line=&ref=`: who asked for a line, and why.
+ */
+export type Blame = { commit: string, 
+/**
+ * As git has it: `Name <address>`.
+ */
+author: string, 
+/**
+ * The session that the commit comes from; absent when a person made it.
+ */
+session: SessionId | null, prompt: PromptId | null, 
+/**
+ * What was asked for.
+ */
+prompt_text: string | null, 
+/**
+ * `provider/name`.
+ */
+model: string | null, 
+/**
+ * As git has them.
+ */
+co_authors: Array<string>, 
+/**
+ * The pull request by which it came.
+ */
+pull_request: number | null, };
+
+/**
+ * `PUT /api/me`.
+ */
+export type SetMe = { 
+/**
+ * The address that one's commits have, of those that GitHub has verified; GitHub's own for
+ * the account when absent.
+ */
+commit_email?: string, };
+
+/**
+ * What a token may do of what its user may. None of them implies another.
+ */
+export type TokenScope = "read" | "write" | "admin";
+
+/**
+ * `POST /api/tokens`.
+ */
+export type CreateApiToken = { 
+/**
+ * For people: what it is for.
+ */
+name: string, scopes: Array<TokenScope>, 
+/**
+ * [`DEFAULT_TOKEN_DAYS`] if absent.
+ */
+expires_in_days?: number, };
+
+/**
+ * The only answer that has the secret.
+ */
+export type CreatedApiToken = { token: ApiToken, secret: string, };
+
+export type ApiToken = { id: TokenId, name: string, scopes: Array<TokenScope>, created_at: Millis, expires_at: Millis, 
+/**
+ * Written at most every five minutes.
+ */
+last_used_at?: Millis, };
+
+/**
+ * `GET /api/tokens`.
+ */
+export type ApiTokenList = { tokens: Array<ApiToken>, };
+
+/**
+ * `GET /api/audit?cursor=`, newest first; for administrators.
+ */
+export type AuditPage = { entries: Array<AuditEntry>, 
+/**
+ * Ask with `?cursor=` for what is older; absent at the end.
+ */
+cursor?: string, };
+
+export type AuditEntry = { at: Millis, user: UserId, 
+/**
+ * As it was then.
+ */
+login: string, means: Means, deed: Deed, 
+/**
+ * A session, a repository, a token.
+ */
+subject: string, 
+/**
+ * Which of the subject's parts: a secret's name. Never a value.
+ */
+detail?: string, };
+
+/**
+ * How somebody acted.
+ */
+export type Means = "browser" | "token";
+
+export type Deed = "signed_in" | "signed_out_everywhere" | "token_created" | "token_revoked" | "secret_set" | "secret_removed" | "settings_changed" | "session_archived" | "prompt_stopped" | "access_refused" | "audit_read";
+
+/**
  * `PUT /api/repositories/{owner}/{name}/secrets/{secret}`.
  */
 export type SetSecret = { value: string, scope: SecretScope, };
@@ -554,6 +717,92 @@ prefix: string, } | { "kind": "sandbox" };
 export type SecretList = { secrets: Array<SecretSummary>, };
 
 export type SecretSummary = { name: string, scope: SecretScope, set_by: Person, set_at: Millis, };
+
+/**
+ * `GET /api/statistics?days=&repository=`: of repositories that the caller reaches, in the last
+ * `days`. Averages and shares are absent until there is something that they are of.
+ */
+export type Statistics = { days: number, 
+/**
+ * The only one that is counted, if one was asked for.
+ */
+repository?: Repository, 
+/**
+ * Pull requests of sessions that were merged.
+ */
+merged: number, 
+/**
+ * Pull requests that sessions opened.
+ */
+opened: number, 
+/**
+ * Of those opened in these days, the share that is merged by now.
+ */
+merged_share: number | null, 
+/**
+ * One entry for each day, the oldest first.
+ */
+trend: Array<DayFigures>, 
+/**
+ * From opening to the first review, comment or merge of a person who is not the author.
+ */
+median_first_response_ms: number | null, median_merge_ms: number | null, 
+/**
+ * Of those that somebody approved or asked changes of, the share whose newest verdict is an
+ * approval.
+ */
+approval_share: number | null, 
+/**
+ * Pushes after the first review, for each that was reviewed.
+ */
+revisions: number | null, 
+/**
+ * What was spent on models in these days, for each that was merged in them.
+ */
+microdollars_per_merged: number | null, microdollars: number, prompts: number, 
+/**
+ * Who prompted in the last five minutes.
+ */
+people_prompting: number, first_token_p50_ms: number | null, first_token_p95_ms: number | null, 
+/**
+ * Those with anything merged, whoever opened it, the most first.
+ */
+repositories: Array<RepositoryFigures>, people: Array<PersonFigures>, sources: Array<SourceFigures>, };
+
+/**
+ * What was opened and merged on one day.
+ */
+export type DayFigures = { 
+/**
+ * `2026-11-30`, in UTC.
+ */
+day: string, opened: number, merged: number, };
+
+export type RepositoryFigures = { repository: Repository, 
+/**
+ * Merged pull requests, everybody's.
+ */
+all_merged: number, 
+/**
+ * Of these, the sessions'.
+ */
+merged: number, merged_share: number, 
+/**
+ * Lines that merged pull requests added, everybody's.
+ */
+all_lines: number, lines: number, line_share: number | null, };
+
+/**
+ * What came of one person's prompts.
+ */
+export type PersonFigures = { id: UserId, login: string, prompts: number, microdollars: number, opened: number, merged: number, };
+
+/**
+ * What came of prompts from one place.
+ */
+export type SourceFigures = { source: Source, prompts: number, microdollars: number, opened: number, merged: number, };
+
+export type Totals = { prompts: number, microdollars: number, opened: number, merged: number, };
 
 /**
  * `GET /api/statistics/pool`: what warm sandboxes did and cost, in the last `days`.

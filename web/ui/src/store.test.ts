@@ -128,6 +128,15 @@ test("the same text sent twice waits for two events", () => {
   expect(store.outbox.items().map(({ id }) => id)).toEqual(["req_2"]);
 });
 
+test("a prompt that says of which request it is confirms that one, whatever its words are", () => {
+  const { store } = caughtUp(...STREAMING);
+  store.outbox.add("req_1", "go on", "queue");
+  store.outbox.add("req_2", "go on", "queue");
+  const confirmed = { ...prompt("pmt_2", "go on"), client_request_id: "req_2" };
+  store.receive({ type: "events", events: [{ seq: 5, at: 1, type: "prompt_queued", prompt: confirmed }] });
+  expect(store.outbox.items().map(({ id }) => id)).toEqual(["req_1"]);
+});
+
 test("a refused prompt says why and is not sent again", () => {
   const { store, listeners } = caughtUp(...STREAMING);
   store.outbox.add("req_1", "too much", "queue");

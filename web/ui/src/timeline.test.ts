@@ -210,6 +210,73 @@ test("a sandbox that starts for a prompt belongs to its turn, one that was lost 
   expect(turn(timeline).items().map(({ kind }) => kind)).toEqual(["sandbox"]);
 });
 
+test("waiting prompts take the order that they are given", () => {
+  const timeline = folded(
+    ...STREAMING,
+    { type: "prompt_queued", prompt: prompt("pmt_2", "two") },
+    { type: "prompt_queued", prompt: prompt("pmt_3", "three") },
+    { type: "prompt_queued", prompt: prompt("pmt_4", "four") },
+    { type: "prompts_reordered", order: ["pmt_4", "pmt_2"], by: BO },
+  );
+  expect(timeline.queue().map((waiting) => waiting.prompt.id)).toEqual(["pmt_4", "pmt_2", "pmt_3"]);
+});
+
+test("the queue is paused by somebody until it is resumed", () => {
+  const timeline = folded(...STREAMING, { type: "queue_paused", by: BO });
+  expect(timeline.paused()).toEqual(BO);
+  for (const event of log({ type: "queue_resumed", by: ADA })) timeline.apply(event);
+  expect(timeline.paused()).toBeUndefined();
+});
+
+test("a pull request has the state that was told last, and several are kept apart", () => {
+  const opened = (number: number): Fact => ({
+    type: "pull_request_opened",
+    prompt: "pmt_1",
+    number,
+    url: `https://github.com/acme/shop/pull/${number}`,
+    title: `Change ${number}`,
+    by: { kind: "app" },
+  });
+  const timeline = folded(...STREAMING, opened(1), opened(2), {
+    type: "pull_request_changed",
+    number: 1,
+    state: "merged",
+    by: "bo",
+  });
+  expect(timeline.pullRequests().map(({ number, state }) => [number, state])).toEqual([
+    [1, "merged"],
+    [2, "open"],
+  ]);
+  expect(timeline.pullRequest()?.number).toBe(2);
+});
+
+test("what the agent shares belongs to the turn of its prompt", () => {
+  const artifact = { id: "art_1", name: "shot.png", media_type: "image/png", bytes: 3 };
+  const timeline = folded(
+    ...STREAMING,
+    { type: "prompt_finished", prompt: "pmt_1", outcome: { result: "completed" } },
+    { type: "artifact_added", artifact, prompt: "pmt_1" },
+    { type: "artifact_added", artifact },
+  );
+  expect(turn(timeline).items().at(-1)).toMatchObject({ kind: "row", row: { type: "artifact_added" } });
+  expect(timeline.items().map(({ kind }) => kind)).toEqual(["turn", "row"]);
+});
+
+test("a sandbox that was released before it was ready leaves nothing warming", () => {
+  const timeline = folded(
+    { type: "sandbox_starting", sandbox: "sbx_1", epoch: 1 },
+    { type: "sandbox_released", sandbox: "sbx_1", epoch: 1 },
+  );
+  expect(timeline.state()).toBe("idle");
+});
+
+test("a fork knows what it was forked from", () => {
+  const parent = { session: "ses_0", prompt: "pmt_9" };
+  const timeline = folded({ type: "session_created", repository: "acme/shop", branch: "main", by: ADA, parent });
+  expect(timeline.parent()).toEqual(parent);
+  expect(timeline.items().map(({ kind }) => kind)).toEqual(["row"]);
+});
+
 test("an event of a kind that this page does not know is passed over", () => {
   const event = { seq: 1, at: 1, type: "from_the_future" } as unknown as Parameters<Timeline["apply"]>[0];
   expect(new Timeline().apply(event)).toBe(true);

@@ -11,6 +11,7 @@ import type {
   Event,
   Fact,
   Outcome,
+  Parent,
   PartId,
   PartOutcome,
   Person,
@@ -23,15 +24,31 @@ import type {
 
 export type EventOf<T extends Fact["type"]> = Extract<Event, { type: T }>;
 
-/** What the log says when one is opened; a summary knows more. */
-export type OpenedPullRequest = Pick<PullRequest, "number" | "url" | "title">;
+/** What the log says of one; a summary knows more. */
+export type OpenedPullRequest = Pick<PullRequest, "number" | "url" | "title" | "state">;
 
 /** Rows that say what happened around the agent's own words. */
-export type Row = EventOf<"notice" | "pushed" | "pull_request_opened" | "session_archived">;
+export type Row = EventOf<
+  | "notice"
+  | "limit_reached"
+  | "pushed"
+  | "pull_request_opened"
+  | "pull_request_changed"
+  | "pull_request_reviewed"
+  | "checks_finished"
+  | "artifact_added"
+  | "prompt_resumed"
+  | "queue_paused"
+  | "queue_resumed"
+  | "session_created"
+  | "session_archived"
+>;
 
 export type SandboxState =
   | { phase: "starting" }
   | { phase: "ready"; at: number; commit: string; fromImage: boolean }
+  /** Nobody used it, or it fell asleep before anybody could. */
+  | { phase: "released" }
   | { phase: "lost"; at: number; reason: string };
 
 export interface Sandbox {
@@ -122,7 +139,9 @@ export class Timeline {
   readonly #running = createSignal<readonly Turn[]>([]);
   readonly #last = createSignal<Turn | undefined>();
   readonly #title = createSignal<string | undefined>();
-  readonly #pullRequest = createSignal<OpenedPullRequest | undefined>();
+  readonly #pullRequests = createSignal<readonly OpenedPullRequest[]>([]);
+  readonly #paused = createSignal<Person | undefined>();
+  readonly #parent = createSignal<Parent | undefined>();
   readonly #pushed = createSignal<EventOf<"pushed"> | undefined>();
   readonly #archived = createSignal(false);
   readonly #failed = createSignal(false);
@@ -140,7 +159,13 @@ export class Timeline {
   /** Where time went before the next turn has started. */
   readonly upcoming: Accessor<readonly Step[]> = this.#upcoming.all;
   readonly title: Accessor<string | undefined> = this.#title[0];
-  readonly pullRequest: Accessor<OpenedPullRequest | undefined> = this.#pullRequest[0];
+  /** In the order in which they were opened. */
+  readonly pullRequests: Accessor<readonly OpenedPullRequest[]> = this.#pullRequests[0];
+  readonly pullRequest: Accessor<OpenedPullRequest | undefined> = () => this.pullRequests().at(-1);
+  /** Who paused the queue, while it is paused. */
+  readonly paused: Accessor<Person | undefined> = this.#paused[0];
+  /** What this session was forked from. */
+  readonly parent: Accessor<Parent | undefined> = this.#parent[0];
   readonly pushed: Accessor<EventOf<"pushed"> | undefined> = this.#pushed[0];
 
   /** What the session list says (`State::activity` of the Worker). */
@@ -158,6 +183,11 @@ export class Timeline {
   apply(event: Event): boolean {
     this.#activity[1]();
     switch (event.type) {
+      case "session_created":
+        if (!event.parent) break;
+        this.#parent[1](event.parent);
+        this.#items.push({ kind: "row", row: event });
+        break;
       case "session_titled":
         this.#title[1](event.title);
         break;
@@ -180,8 +210,22 @@ export class Timeline {
       case "prompt_cancelled":
         this.#dequeue(event.prompt);
         break;
+      case "prompts_reordered":
+        this.#reorder(event.order);
+        break;
+      case "queue_paused":
+        this.#paused[1](event.by);
+        this.#add({ kind: "row", row: event }, this.running()?.prompt.id);
+        break;
+      case "queue_resumed":
+        this.#paused[1](undefined);
+        this.#items.push({ kind: "row", row: event });
+        break;
       case "prompt_started":
         this.#startTurn(event);
+        break;
+      case "prompt_resumed":
+        this.#add({ kind: "row", row: event }, event.prompt);
         break;
       case "prompt_finished":
         this.#finishTurn(event);
@@ -197,6 +241,13 @@ export class Timeline {
       case "sandbox_lost":
         this.#sandboxIs(event.epoch, { phase: "lost", at: event.at, reason: event.reason });
         break;
+      case "sandbox_slept":
+      case "sandbox_released":
+        this.#sandboxEnded(event.epoch);
+        break;
+      case "snapshotted":
+        // For whoever goes back to it; people see it as a step of the waterfall.
+        break;
       case "step":
         this.#place(event.step);
         break;
@@ -210,15 +261,30 @@ export class Timeline {
         this.#add({ kind: "row", row: event }, event.prompt);
         break;
       case "pull_request_opened":
-        this.#pullRequest[1]({ number: event.number, url: event.url, title: event.title });
+        this.#opened({ number: event.number, url: event.url, title: event.title, state: "open" });
         this.#add({ kind: "row", row: event }, event.prompt);
         break;
+      case "pull_request_changed":
+        this.#pullRequests[1]((all) =>
+          all.map((one) => (one.number === event.number ? { ...one, state: event.state } : one)),
+        );
+        this.#items.push({ kind: "row", row: event });
+        break;
+      case "pull_request_reviewed":
+      case "checks_finished":
+        this.#items.push({ kind: "row", row: event });
+        break;
+      case "artifact_added":
+        this.#add({ kind: "row", row: event }, event.prompt ?? this.running()?.prompt.id);
+        break;
+      case "limit_reached":
       case "notice":
         this.#add({ kind: "row", row: event }, this.running()?.prompt.id);
         break;
       default:
-        // A newer server may say more than this page knows; the rest still reads well.
-        break;
+        // Every kind is handled above, which the compiler sees to. A newer server may say more than
+        // this page knows; the rest still reads well.
+        event satisfies never;
     }
     return true;
   }
@@ -255,6 +321,21 @@ export class Timeline {
     });
   }
 
+  /** What the new order does not name stays behind what it names. */
+  #reorder(order: readonly PromptId[]): void {
+    this.#queue[1]((queue) => {
+      const place = (waiting: Waiting) => {
+        const found = order.indexOf(waiting.prompt.id);
+        return found < 0 ? order.length : found;
+      };
+      return [...queue].sort((one, other) => place(one) - place(other));
+    });
+  }
+
+  #opened(pull: OpenedPullRequest): void {
+    this.#pullRequests[1]((all) => [...all.filter((one) => one.number !== pull.number), pull]);
+  }
+
   #dequeue(id: PromptId): Prompt | undefined {
     const waiting = this.queue().find((other) => other.prompt.id === id);
     if (waiting) this.#queue[1]((queue) => queue.filter((other) => other !== waiting));
@@ -279,7 +360,8 @@ export class Timeline {
   /** Sandboxes that were started for the turn which begins: they are part of its work. */
   #newSandboxes(): (Item & { kind: "sandbox" })[] {
     const all = this.items();
-    const isNew = (item: Item) => item.kind === "sandbox" && item.sandbox.state().phase !== "lost";
+    const isNew = (item: Item) =>
+      item.kind === "sandbox" && item.sandbox.state().phase !== "lost" && item.sandbox.state().phase !== "released";
     const from = all.findLastIndex((item) => !isNew(item)) + 1;
     return this.#items.take(from).filter((item) => item.kind === "sandbox");
   }
@@ -310,6 +392,11 @@ export class Timeline {
   #sandboxIs(epoch: number, state: SandboxState): void {
     this.#sandboxes.get(epoch)?.(state);
     this.#starting[1]((starting) => (starting === epoch ? undefined : starting));
+  }
+
+  /** One that was ready has said so, and the next prompt starts or wakes another. */
+  #sandboxEnded(epoch: number): void {
+    if (this.#starting[0]() === epoch) this.#sandboxIs(epoch, { phase: "released" });
   }
 
   #place(step: Step): void {

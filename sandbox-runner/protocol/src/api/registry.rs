@@ -13,6 +13,7 @@ use crate::image::{Base, BuildStep, EnvironmentName, Specification};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Settings {
     /// What images of the default environment are to hold; without one, the repository's own files
     /// decide.
@@ -28,6 +29,7 @@ pub struct Settings {
 /// `GET /api/repositories/{owner}/{name}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RepositoryDetail {
     pub repository: Repository,
     pub default_branch: String,
@@ -42,6 +44,7 @@ pub struct RepositoryDetail {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RequestImage {
     /// The default branch if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +61,7 @@ pub struct RequestImage {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RequestedImage {
     /// Of the build that was under way already, if there was one.
     pub id: ImageId,
@@ -67,6 +71,7 @@ pub struct RequestedImage {
 /// An image, or the attempt to make one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Image {
     pub id: ImageId,
     pub base: Base,
@@ -104,6 +109,7 @@ pub struct Image {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ImageState {
     /// It waits for a runner, or for the build before it.
     Requested,
@@ -118,6 +124,7 @@ pub enum ImageState {
 /// `GET /api/repositories/{owner}/{name}/images`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ImageList {
     /// Newest first.
     pub images: Vec<Image>,
@@ -126,6 +133,7 @@ pub struct ImageList {
 /// `GET /api/repositories/{owner}/{name}/images/{id}/log?offset=`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ImageLog {
     /// What follows `offset`, which counts bytes.
     pub text: String,
@@ -139,6 +147,7 @@ pub struct ImageLog {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreateEnvironment {
     pub name: EnvironmentName,
     #[serde(default)]
@@ -158,6 +167,7 @@ pub struct CreateEnvironment {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Environment {
     pub status: EnvironmentStatus,
     pub name: EnvironmentName,
@@ -181,6 +191,7 @@ pub struct Environment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum EnvironmentStatus {
     Building,
     Ready,
@@ -190,6 +201,7 @@ pub enum EnvironmentStatus {
 /// `GET /api/repositories/{owner}/{name}/environments`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EnvironmentList {
     pub environments: Vec<Environment>,
 }

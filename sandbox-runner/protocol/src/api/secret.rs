@@ -13,7 +13,9 @@ pub const MAX_SECRET: usize = 16 * 1024;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SetSecret {
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 16384)))]
     pub value: String,
     pub scope: SecretScope,
 }
@@ -31,10 +33,13 @@ impl std::fmt::Debug for SetSecret {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum SecretScope {
     /// The gateway puts it into a header of requests to these hosts; the sandbox never has it.
     Header {
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 20)))]
         hosts: Vec<HostPattern>,
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 100)))]
         header: String,
         /// Written before the value: `Bearer `.
         #[serde(default)]
@@ -47,12 +52,14 @@ pub enum SecretScope {
 /// `GET /api/repositories/{owner}/{name}/secrets`: everything but the values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecretList {
     pub secrets: Vec<SecretSummary>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecretSummary {
     pub name: String,
     pub scope: SecretScope,

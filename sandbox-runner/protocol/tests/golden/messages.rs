@@ -1,5 +1,9 @@
 //! An example of every message and every variant.
 
+#[path = "messages/account.rs"]
+mod account;
+#[path = "messages/artifacts.rs"]
+mod artifacts;
 #[path = "messages/bodies.rs"]
 mod bodies;
 #[path = "messages/callbacks.rs"]
@@ -8,12 +12,16 @@ mod callbacks;
 mod commands;
 #[path = "messages/events.rs"]
 mod events;
+#[path = "messages/forge.rs"]
+mod forge;
 #[path = "messages/frames.rs"]
 mod frames;
 #[path = "messages/registry.rs"]
 mod registry;
 #[path = "messages/samples.rs"]
 mod samples;
+#[path = "messages/statistics.rs"]
+mod statistics;
 
 use protocol::Fact;
 use protocol::api::*;
@@ -30,7 +38,7 @@ variants! {
     Command { Start, Prompt, Stop, Sleep, End, BuildImage }
     Provider { Anthropic, Openai }
     Report {
-        Step, Ready, PartStarted, Delta, PartFinished, Pushed, PromptFinished, Notice, Contacts,
+        Step, Ready, PartStarted, Delta, PartFinished, Pushed, PullRequestWished, PromptFinished, Notice, Contacts,
         Snapshotted, Slept, LimitReached, Lost
     }
     ContactKind { Model, Git, Https, Http, Name }
@@ -66,6 +74,13 @@ variants! {
     MissReason { PoolEmpty, OlderImage, OtherModel, NoImage }
     ImageState { Requested, Building, Ready, Unchanged, Failed }
     EnvironmentStatus { Building, Ready, Failed }
+    Role { Member, Administrator }
+    TokenScope { Read, Write, Admin }
+    Means { Browser, Token }
+    Deed {
+        SignedIn, SignedOutEverywhere, TokenCreated, TokenRevoked, SecretSet, SecretRemoved,
+        SettingsChanged, SessionArchived, PromptStopped, AccessRefused, AuditRead
+    }
 }
 
 pub fn all() -> Vec<Example> {
@@ -73,9 +88,13 @@ pub fn all() -> Vec<Example> {
         commands::commands(),
         callbacks::callbacks(),
         events::events(),
+        forge::forge(),
         frames::frames(),
+        artifacts::artifacts(),
         bodies::bodies(),
         registry::registry(),
+        account::account(),
+        statistics::statistics(),
     ]
     .into_iter()
     .flatten()

@@ -178,8 +178,10 @@ impl<'a> Reporter<'a> {
         match &tool.state {
             ToolState::Pending => {}
             ToolState::Running { metadata, .. } => self.live_output(part, metadata),
-            ToolState::Completed { output, .. } => {
-                let output = cut_output(output);
+            ToolState::Completed {
+                output, metadata, ..
+            } => {
+                let output = with_exit(cut_output(output), metadata);
                 if part.streamed.is_prefix_of(&output) {
                     self.rest(part, &output);
                 }
@@ -269,5 +271,40 @@ impl<'a> Reporter<'a> {
             text,
             outcome,
         });
+    }
+}
+
+/// A command that did not succeed says so at its end: nothing else in the log tells.
+fn with_exit(output: String, metadata: &Value) -> String {
+    match metadata.get("exit").and_then(Value::as_i64) {
+        None | Some(0) => output,
+        Some(code) => {
+            let line_end = if output.is_empty() || output.ends_with('\n') {
+                ""
+            } else {
+                "\n"
+            };
+            format!("{output}{line_end}(exit code {code})")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::with_exit;
+
+    #[test]
+    fn a_command_that_failed_says_so_at_its_end() {
+        for (output, exit, expected) in [
+            ("a\n", json!({ "exit": 1 }), "a\n(exit code 1)"),
+            ("a", json!({ "exit": 101 }), "a\n(exit code 101)"),
+            ("", json!({ "exit": 2 }), "(exit code 2)"),
+            ("a", json!({ "exit": 0 }), "a"),
+            ("a", json!({}), "a"),
+        ] {
+            assert_eq!(with_exit(output.to_owned(), &exit), expected);
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! HTTP: each request is parsed, checked, and written anew, so that what the host reads is what
-//! was checked here.
+//! was checked here. A host for which the repository has a header secret is asked by HTTPS, with the
+//! secret in the request: the sandbox asks without encryption, since what it encrypted could not be
+//! added to, and what leaves this machine is encrypted.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,10 +15,16 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::egress::HostName;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::flow::Watched;
 use super::{ContactKind, Way};
+use crate::cause;
 
 /// What concerns one connection only.
 const CONNECTION_HEADERS: [HeaderName; 9] = [
@@ -73,14 +82,37 @@ async fn answer(way: Arc<Way>, address: IpAddr, request: Request<Incoming>) -> R
         Ok(host) => host,
         Err(reason) => return say(StatusCode::FORBIDDEN, &reason),
     };
-    let upstream = match way.dial(ContactKind::Http, &host).await {
+    let secrets = match way.vault.headers_for(&host).await {
+        Ok(secrets) => secrets,
+        Err(error) => {
+            let error = cause::chain(&*error);
+            tracing::warn!(error, "a repository's secrets cannot be had");
+            let reason = "The secrets of this repository cannot be had at the moment.";
+            return say(StatusCode::BAD_GATEWAY, reason);
+        }
+    };
+    let kind = match secrets.is_empty() {
+        true => ContactKind::Http,
+        false => ContactKind::Https,
+    };
+    let upstream = match way.dial(kind, &host).await {
         Ok(upstream) => upstream,
         Err(error @ super::DialError::Forbidden(_)) => {
             return say(StatusCode::FORBIDDEN, &format!("{host}: {error}"));
         }
         Err(error) => return say(StatusCode::BAD_GATEWAY, &format!("{host}: {error}")),
     };
-    match forward(&way, &host, upstream, request).await {
+    let answered = match kind {
+        ContactKind::Https => match encrypt(&way, &host, upstream).await {
+            Ok(upstream) => forward(&way, (kind, &host), upstream, request, secrets).await,
+            Err(error) => {
+                way.ledger.failed(kind, host.as_str(), &error.to_string());
+                return say(StatusCode::BAD_GATEWAY, &format!("{host}: {error}"));
+            }
+        },
+        _ => forward(&way, (kind, &host), upstream, request, secrets).await,
+    };
+    match answered {
         Ok(response) => response,
         Err(error) => {
             tracing::debug!(%error, host = host.as_str(), "a request was not answered");
@@ -124,18 +156,31 @@ fn plain(authority: &str) -> Option<&str> {
     }
 }
 
-async fn forward(
+/// Whom it is connected to is proved by their certificate, before anything is said.
+async fn encrypt(
     way: &Way,
     host: &HostName,
     upstream: TcpStream,
+) -> io::Result<TlsStream<TcpStream>> {
+    let tls = way.egress.tls().map_err(io::Error::other)?;
+    let name = ServerName::try_from(host.as_str().to_owned()).map_err(io::Error::other)?;
+    let greeting = TlsConnector::from(tls).connect(name, upstream);
+    timeout(way.egress.limits.head, greeting).await?
+}
+
+async fn forward(
+    way: &Way,
+    (kind, host): (ContactKind, &HostName),
+    upstream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Incoming>,
+    secrets: Vec<(HeaderName, HeaderValue)>,
 ) -> Result<Response<Body>, hyper::Error> {
     let (parts, body) = request.into_parts();
     let ledger = Arc::clone(&way.ledger);
     let counted = host.clone();
     let body = body.map_frame(move |frame| {
         let sent = frame.data_ref().map_or(0, |data| data.len() as u64);
-        ledger.bytes(ContactKind::Http, counted.as_str(), sent, 0);
+        ledger.bytes(kind, counted.as_str(), sent, 0);
         frame
     });
     let has_body = !body.is_end_stream();
@@ -157,6 +202,10 @@ async fn forward(
     outgoing
         .headers_mut()
         .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    // In place of whatever the sandbox has put there.
+    for (name, value) in secrets {
+        outgoing.headers_mut().insert(name, value);
+    }
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_buf_size(LONGEST_HEAD)
         .handshake(TokioIo::new(upstream))
@@ -170,7 +219,7 @@ async fn forward(
     let counted = host.clone();
     let body = body.map_frame(move |frame| {
         let received = frame.data_ref().map_or(0, |data| data.len() as u64);
-        ledger.bytes(ContactKind::Http, counted.as_str(), 0, received);
+        ledger.bytes(kind, counted.as_str(), 0, received);
         frame
     });
     Ok(Response::from_parts(parts, Body::new(body)))

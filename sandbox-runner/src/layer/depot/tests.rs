@@ -222,3 +222,61 @@ async fn a_layer_that_is_not_here_cannot_be_exported() {
     let expected = matches!(refused, Err(DepotError::Layer(LayerError::Unknown(_))));
     assert!(expected, "{refused:?}");
 }
+
+#[tokio::test]
+async fn the_newest_parcel_of_a_name_is_found_and_replaced_by_itself_alone() {
+    let bench = Bench::new();
+    let depot = bench.depot();
+    let parcel = |text: &str| {
+        let path = bench.root.path().join("parcel");
+        fs::write(&path, text).unwrap();
+        fs::File::open(path).unwrap()
+    };
+    assert_eq!(depot.parcels("ses_1").await.unwrap(), [0; 0]);
+    depot
+        .put_parcel("ses_1", 2, parcel("second"))
+        .await
+        .unwrap();
+    depot
+        .put_parcel("ses_1", 10, parcel("tenth"))
+        .await
+        .unwrap();
+    // Late, from whoever does not know yet that it was replaced.
+    depot.put_parcel("ses_1", 2, parcel("again")).await.unwrap();
+    assert_eq!(depot.parcels("ses_1").await.unwrap(), [10, 2]);
+    let fetched = bench.root.path().join("fetched");
+    assert!(depot.fetch_parcel("ses_1", 10, &fetched).await.unwrap());
+    assert_eq!(fs::read_to_string(&fetched).unwrap(), "tenth");
+    depot.remove_parcels("ses_1", 9).await.unwrap();
+    assert_eq!(depot.parcels("ses_1").await.unwrap(), [10]);
+    assert!(!depot.fetch_parcel("ses_1", 2, &fetched).await.unwrap());
+    assert_eq!(depot.parcels("ses_2").await.unwrap(), [0; 0]);
+}
+
+#[tokio::test]
+async fn what_is_old_is_removed_but_for_layers() {
+    let bench = Bench::new();
+    let (depot, chain) = (bench.depot(), [bench.layer(1)]);
+    let manifest = depot.export(&bench.store, &chain).await.unwrap();
+    for name in ["old", "new"] {
+        depot.publish(name, &manifest).await.unwrap();
+    }
+    let file = |name: &str| {
+        let path = bench.root.path().join("depot").join(name);
+        fs::File::options().write(true).open(path).unwrap()
+    };
+    let parcel = fs::File::open(bench.root.path().join("depot/snapshots/new.json")).unwrap();
+    depot.put_parcel("old", 1, parcel).await.unwrap();
+    let hours_ago = std::time::SystemTime::now() - Duration::from_secs(7200);
+    for name in ["snapshots/old.json", "progress/old/1"] {
+        file(name).set_modified(hours_ago).unwrap();
+    }
+    let layer = layer_key(&manifest.layers[0].digest).to_string();
+    file(&layer).set_modified(hours_ago).unwrap();
+    assert_eq!(depot.expire(Duration::from_secs(3600)).await.unwrap(), 2);
+    assert_eq!(depot.manifest("old").await.unwrap(), None);
+    assert_eq!(depot.parcels("old").await.unwrap(), [0; 0]);
+    assert!(depot.manifest("new").await.unwrap().is_some());
+    let there = store(&bench.root.path().join("other"));
+    depot.import(&there, &manifest).await.unwrap();
+}

@@ -34,21 +34,45 @@ pub(super) async fn upload(
             Ok(_) | Err(Error::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
-        let mut content = content;
-        content.seek(SeekFrom::Start(0)).map_err(local)?;
-        let mut content = tokio::fs::File::from_std(content);
-        if size <= PIECE {
-            let mut bytes = Vec::new();
-            content.read_to_end(&mut bytes).await.map_err(local)?;
-            return store.put(key, PutPayload::from(bytes)).await.map(drop);
-        }
-        upload_pieces(store, key, content).await
+        write(store, key, content, size).await
     };
     bounded(key, limit, upload, |key, source| DepotError::Write {
         key,
         source,
     })
     .await
+}
+
+/// Writes an object of this size in place of the one that is there.
+pub(super) async fn replace(
+    store: &dyn ObjectStore,
+    key: &Key,
+    content: File,
+    size: u64,
+    limit: Duration,
+) -> Result<(), DepotError> {
+    let written = write(store, key, content, size);
+    bounded(key, limit, written, |key, source| DepotError::Write {
+        key,
+        source,
+    })
+    .await
+}
+
+async fn write(
+    store: &dyn ObjectStore,
+    key: &Key,
+    mut content: File,
+    size: u64,
+) -> Result<(), Error> {
+    content.seek(SeekFrom::Start(0)).map_err(local)?;
+    let mut content = tokio::fs::File::from_std(content);
+    if size <= PIECE {
+        let mut bytes = Vec::new();
+        content.read_to_end(&mut bytes).await.map_err(local)?;
+        return store.put(key, PutPayload::from(bytes)).await.map(drop);
+    }
+    upload_pieces(store, key, content).await
 }
 
 async fn upload_pieces(
@@ -122,7 +146,7 @@ pub(super) async fn read_small(
     found.bytes().await
 }
 
-async fn bounded<T>(
+pub(super) async fn bounded<T>(
     key: &Key,
     limit: Duration,
     work: impl Future<Output = Result<T, Error>>,
@@ -139,7 +163,7 @@ fn piece() -> usize {
     usize::try_from(PIECE).unwrap_or(usize::MAX)
 }
 
-fn local(error: io::Error) -> Error {
+pub(super) fn local(error: io::Error) -> Error {
     Error::Generic {
         store: "depot",
         source: Box::new(error),

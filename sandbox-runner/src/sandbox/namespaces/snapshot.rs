@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use super::launcher::Channel;
 use super::message::{Home, Order, Report, Swap, Verdict};
 use super::{Namespaces, below, tree};
+use crate::layer::squash::{MAX_DEPTH, squash};
 use crate::layer::{LayerId, LayerMeta, Parts};
 use crate::sandbox::cgroup::Cgroup;
 use crate::sandbox::channel::{self, REPLY};
@@ -38,6 +39,7 @@ impl Namespaces {
             return Err(SandboxError::NotRunning(id.clone()));
         }
         let layer = LayerId::of(id, record.ordinal);
+        let lower = self.shallow(&record).await?;
         // Init is stopped soon.
         let namespaces = channel::namespaces(self.connect(id).await?).await?;
         self.make_fresh(id).await?;
@@ -45,7 +47,7 @@ impl Namespaces {
         record.snapshot = Some(Snapshot::Begun);
         self.write_record(&record)?;
         let swapped = match self.pause(id).await {
-            Ok(()) => self.swap(&mut record, namespaces).await,
+            Ok(()) => self.swap(&mut record, lower, namespaces).await,
             Err(error) => Err(error),
         };
         if swapped.is_err() {
@@ -61,16 +63,36 @@ impl Namespaces {
         Ok(layer)
     }
 
-    /// Replaces the overlay of a stopped sandbox and records that; or changes nothing.
+    /// The layers of a sandbox, so few that they can be mounted for some time to come.
+    async fn shallow(&self, record: &SandboxRecord) -> Result<Vec<LayerId>, SandboxError> {
+        if record.layers.len() < MAX_DEPTH {
+            return Ok(record.layers.clone());
+        }
+        let (layers, chain) = (self.layers.clone(), record.layers.clone());
+        let flat = LayerId::flat(&record.id, record.ordinal);
+        let kept = MAX_DEPTH / 2;
+        let flattening =
+            spawn_blocking(move || squash(&layers, &chain, chain.len().saturating_sub(kept), flat));
+        let meta = flattening
+            .await
+            .map_err(|error| SandboxError::Interrupted(error.into()))??;
+        let mut lower = meta.parents;
+        lower.push(meta.id);
+        Ok(lower)
+    }
+
+    /// Replaces the overlay of a stopped sandbox and records that; or changes nothing. `lower` holds
+    /// the same files as its layers.
     async fn swap(
         &self,
         record: &mut SandboxRecord,
+        lower: Vec<LayerId>,
         namespaces: Vec<std::os::fd::OwnedFd>,
     ) -> Result<Channel, SandboxError> {
         let (root, directory) = (self.state.root(), self.state.sandbox(&record.id));
         self.copy_agent(&directory).await?;
         let sandbox = below(root, directory.path());
-        let mut home = self.home(&record.layers, &sandbox);
+        let mut home = self.home(&lower, &sandbox);
         home.lower.push(sandbox.join("upper"));
         let order = Order::Swap(Swap {
             state: root.to_owned(),
@@ -94,7 +116,9 @@ impl Namespaces {
             other => return Err(unexpected(other)),
         }
         record.snapshot = Some(Snapshot::Swapped);
+        let before = std::mem::replace(&mut record.layers, lower);
         if let Err(error) = self.write_record(record) {
+            record.layers = before;
             channel
                 .send(&Verdict::Undo)
                 .await

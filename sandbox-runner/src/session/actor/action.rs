@@ -35,7 +35,7 @@ impl Actor {
                 self.tasks.spawn(async move {
                     let published = publication::publish(&machinery, &start, &place, &work).await;
                     let is_pushed = |input: &Input| {
-                        matches!(input, Input::Published { outcome, .. } if matches!(outcome, Ok(Some(_))))
+                        matches!(input, Input::Published { outcome, .. } if outcome.as_ref().is_ok_and(|pushed| !pushed.is_empty()))
                     };
                     if is_pushed(&published) {
                         progress.forget().await;
@@ -70,6 +70,14 @@ impl Actor {
                         progress.forget().await;
                     }
                     Outcome::Input(slept)
+                });
+            }
+            Action::Salvage(scene) => {
+                (self.link, self.events, self.keeping) = (None, None, false);
+                self.tasks.abort_all();
+                self.tasks.spawn(async move {
+                    let snapshot = keeping::salvage(&machinery, &start, &place, *scene).await;
+                    Outcome::Input(Input::Salvaged { snapshot })
                 });
             }
             Action::WarmUp => {
@@ -115,7 +123,7 @@ async fn open_stream(agent: &Agent, conversation: &ConversationId) -> Outcome {
             Ok(events) => return Outcome::Events(events),
             Err(error) if Instant::now() >= deadline => {
                 let reason = format!(
-                    "the agent does not answer any more; the next prompt starts another sandbox: {}",
+                    "the agent does not answer any more: {}",
                     cause::chain(&error)
                 );
                 return Outcome::Input(Input::Lost { reason });

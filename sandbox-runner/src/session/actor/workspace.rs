@@ -4,25 +4,50 @@
 use std::sync::Arc;
 
 use protocol::Millis;
-use protocol::event::{Step, StepName};
+use protocol::event::{Limit, Step, StepName};
 
-use super::{Actor, Ending, Outcome};
+use super::{Actor, Outcome};
 use crate::clock;
-use crate::gateway::{Serving, Wait};
+use crate::gateway::{Serving, Wait, Wish};
+use crate::session::keeping;
 use crate::session::machine::Input;
 use crate::session::progress::Site;
 use crate::session::provision::{Footing, synchronise};
+use crate::session::sharing::Desk;
 
 impl Actor {
     /// What the sandbox tells of its workspace is heard from now on.
     pub(super) fn serve_requests(&mut self, serving: Serving) {
         // Here, where nothing was counted yet, an earlier process's figures are counted on from.
         serving.ledger().restore(self.machine.contacts());
+        let (ledger, told) = (Arc::clone(serving.ledger()), self.told.clone());
+        self.tasks.spawn(async move {
+            let message = ledger.exhausted().await;
+            let limit = Limit::Money;
+            // A session that is gone spends nothing.
+            let _ = told.send(Input::LimitReached { limit, message }).await;
+            Outcome::Nothing
+        });
         let (gate, told) = (serving.gate(), self.told.clone());
+        self.prompt.send_replace(self.machine.current_prompt());
+        let desk = Desk {
+            machinery: Arc::clone(&self.machinery),
+            start: self.start.clone(),
+            place: self.place.clone(),
+            prompt: self.prompt.subscribe(),
+        };
+        let offering = Arc::clone(&gate);
+        self.tasks.spawn(async move {
+            desk.serve(offering.offers()).await;
+            Outcome::Nothing
+        });
         self.serving = Some(serving);
         self.tasks.spawn(async move {
             loop {
-                let input = Input::Step(write_wait(gate.waited().await));
+                let input = tokio::select! {
+                    wait = gate.waited() => Input::Step(write_wait(wait)),
+                    Wish { branch, wish } = gate.wished() => Input::PullRequestWished { branch, wish },
+                };
                 if told.send(input).await.is_err() {
                     return Outcome::Nothing;
                 }
@@ -60,6 +85,11 @@ impl Actor {
         if std::mem::replace(&mut self.keeping, true) {
             return;
         }
+        let progress = Arc::clone(&self.progress);
+        self.tasks.spawn(async move {
+            progress.ship().await;
+            Outcome::Nothing
+        });
         let (progress, told) = (Arc::clone(&self.progress), self.told.clone());
         self.tasks.spawn(async move {
             progress.follow(&site, &gate, &told).await;
@@ -67,15 +97,12 @@ impl Actor {
         });
     }
 
-    /// What becomes of the work in progress when the sandbox does not go on.
-    pub(super) async fn settle_progress(&mut self, ending: &Ending) {
-        if matches!(ending, Ending::Void) || !self.machine.is_gone() {
-            // The session is over.
-            return self.progress.forget().await;
-        }
-        // The sandbox may be there still: only its agent has ended.
-        if let Some(site) = self.site().filter(|_| self.keeping) {
-            self.progress.keep_last(&site).await;
+    /// Keeps what was not kept yet of a sandbox that is ended in the middle of its work. The session
+    /// may go on from it in another, or may be over: that is not known here.
+    pub(super) async fn settle(&mut self) {
+        if let Some(scene) = self.machine.remains() {
+            let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
+            keeping::salvage(&machinery, &start, &self.place.clone(), scene).await;
         }
     }
 

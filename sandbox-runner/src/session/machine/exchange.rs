@@ -1,8 +1,9 @@
 //! What a machine is told, and what it wants.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-use protocol::callback::Report;
+use protocol::callback::{PullRequestWish, Report};
 use protocol::command::SendPrompt;
 use protocol::event::{Limit, Step};
 use protocol::{ImageId, Millis, PromptId, SnapshotId};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::AgentEvent;
 use crate::agent::transcript::Transcript;
 use crate::git::{Published, Synchronised};
+use crate::store::snapshot::Lineage;
 
 /// What happened.
 pub(in crate::session) enum Input {
@@ -36,6 +38,11 @@ pub(in crate::session) enum Input {
         limit: Limit,
         message: String,
     },
+    /// The agent says how a pull request is to be; without a branch, that of the work branch.
+    PullRequestWished {
+        branch: Option<String>,
+        wish: PullRequestWish,
+    },
     Agent(AgentEvent),
     Delivered(PromptId),
     /// The agent did not take a prompt; `fatal` when it never will.
@@ -47,7 +54,7 @@ pub(in crate::session) enum Input {
     /// What the stopped turn left running is gone.
     Cleared,
     Published {
-        outcome: Result<Option<Published>, String>,
+        outcome: Result<Vec<Published>, String>,
         started_at: Millis,
     },
     /// The files were kept after a turn, or could not be, which harms nothing.
@@ -62,9 +69,13 @@ pub(in crate::session) enum Input {
     },
     /// A moment that [`Machine::due`] named has come.
     Time,
-    /// The sandbox is gone.
+    /// The sandbox is gone, or is not to be used any more.
     Lost {
         reason: String,
+    },
+    /// What was left of a lost sandbox has become a snapshot, if it could.
+    Salvaged {
+        snapshot: Option<SnapshotId>,
     },
 }
 
@@ -80,6 +91,9 @@ pub(in crate::session) struct Ground {
     /// The commit of the image. A sandbox of the same session that is made anew has it as well.
     pub(in crate::session) commit: String,
     pub(in crate::session) source: Source,
+    /// What the session may know the files as.
+    #[serde(default)]
+    pub(in crate::session) lineage: Lineage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +103,8 @@ pub(in crate::session) enum Source {
     Pool,
     /// The files are those of an earlier sandbox of the session.
     Snapshot,
+    /// The files are those of another session.
+    Fork,
 }
 
 /// What is to be done once the state is recorded.
@@ -108,13 +124,15 @@ pub(in crate::session) enum Action {
     },
     /// The same, and ends the sandbox.
     Sleep(Box<Scene>),
+    /// The same with a sandbox that is lost.
+    Salvage(Box<Scene>),
     /// Brings the workspace up to date.
     Synchronise,
     /// Nobody needs the agent now: time to make its first answer fast.
     WarmUp,
 }
 
-/// What a session knows of its sandbox between two turns.
+/// What a session knows of its sandbox.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::session) struct Scene {
     pub(in crate::session) ground: Ground,
@@ -128,6 +146,7 @@ pub(in crate::session) struct Work {
     pub(in crate::session) summary: String,
     pub(in crate::session) base: String,
     pub(in crate::session) pushed: Option<String>,
+    pub(in crate::session) beside: BTreeMap<String, String>,
     pub(in crate::session) behind: bool,
 }
 

@@ -32,6 +32,10 @@ impl Machine {
     ) {
         self.keeping = false;
         if let Some(snapshot) = snapshot {
+            self.state.unsaved = false;
+            if let Some(running) = &mut self.state.running {
+                running.ground.lineage.grow(snapshot.clone());
+            }
             let step = step(StepName::Snapshot, started_at, now);
             self.report(Report::Step { step }, now, effects);
             let prompt = Some(prompt);

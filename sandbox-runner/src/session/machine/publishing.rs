@@ -1,11 +1,12 @@
 //! The end of a turn: what the agent did is committed and pushed before the prompt is over.
 
 use protocol::Millis;
-use protocol::callback::{PromptResult, Report};
+use protocol::branch::is_of_session;
+use protocol::callback::{PromptResult, PullRequestWish, Report};
 use protocol::event::StepName;
 
 use super::exchange::{Action, Effects, Moment, Work};
-use super::state::{Phase, Turn};
+use super::state::{Phase, Standing, Turn};
 use super::{Machine, step};
 use crate::git::Published;
 
@@ -52,18 +53,19 @@ impl Machine {
             summary: running.transcript.summary().to_owned(),
             base: standing.base,
             pushed: standing.pushed,
+            beside: standing.beside,
             behind: standing.behind,
         })));
     }
 
     pub(super) fn published(
         &mut self,
-        outcome: Result<Option<Published>, String>,
+        outcome: Result<Vec<Published>, String>,
         started_at: Millis,
         now: Moment,
         effects: &mut Effects,
     ) {
-        let branch = self.start.work_branch.clone();
+        let work_branch = self.start.work_branch.clone();
         let Some(running) = &mut self.state.running else {
             return;
         };
@@ -78,26 +80,27 @@ impl Machine {
         let (busy, repeat) = (*busy, std::mem::take(again));
         let mut reports = Vec::new();
         match outcome {
-            Ok(Some(Published { commit, files })) => {
-                if let Some(standing) = &mut self.state.standing {
-                    (standing.pushed, standing.behind) = (Some(commit.clone()), false);
-                }
-                reports.push(Report::Step {
-                    step: step(StepName::Push, started_at, now),
-                });
-                if let Some(prompt) = prompts.first().map(|prompt| prompt.prompt.clone()) {
-                    let summary = running.transcript.summary().to_owned();
-                    reports.push(Report::Pushed {
-                        prompt,
-                        branch,
-                        commit,
-                        files,
-                        summary,
-                        base: None,
+            Ok(published) => {
+                if !published.is_empty() {
+                    reports.push(Report::Step {
+                        step: step(StepName::Push, started_at, now),
                     });
                 }
+                let prompt = prompts.first().map(|prompt| prompt.prompt.clone());
+                for one in published {
+                    if let Some(standing) = &mut self.state.standing {
+                        standing.push(&work_branch, &one);
+                    }
+                    reports.extend(prompt.clone().map(|prompt| Report::Pushed {
+                        prompt,
+                        branch: one.branch,
+                        commit: one.commit,
+                        files: one.files,
+                        summary: running.transcript.summary().to_owned(),
+                        base: one.base,
+                    }));
+                }
             }
-            Ok(None) => {}
             Err(message) => {
                 let message = format!(
                     "The work could not be pushed, and is kept for the next prompt: {message}"
@@ -112,6 +115,42 @@ impl Machine {
             self.publish(effects);
         } else {
             self.finish(&PromptResult::Completed, now, effects);
+        }
+    }
+
+    /// Tells of the agent's wish, if it is for a branch of this session.
+    pub(super) fn wished(
+        &mut self,
+        branch: Option<String>,
+        wish: PullRequestWish,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
+        let work = &self.start.work_branch;
+        let branch = branch.unwrap_or_else(|| work.clone());
+        let running = self.state.running.as_ref();
+        let prompt = running
+            .and_then(|running| running.turn.as_ref())
+            .and_then(|turn| turn.prompts.first())
+            .map(|prompt| prompt.prompt.clone());
+        if let Some(prompt) = prompt.filter(|_| is_of_session(work, &branch)) {
+            let report = Report::PullRequestWished {
+                prompt,
+                branch,
+                wish,
+            };
+            self.report(report, now, effects);
+        }
+    }
+}
+
+impl Standing {
+    fn push(&mut self, work_branch: &str, published: &Published) {
+        let commit = published.commit.clone();
+        if published.branch == work_branch {
+            (self.pushed, self.behind) = (Some(commit), false);
+        } else {
+            self.beside.insert(published.branch.clone(), commit);
         }
     }
 }

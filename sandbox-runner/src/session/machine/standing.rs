@@ -30,15 +30,17 @@ impl Machine {
             let message = conflict(paths, &synchronised);
             self.report(Report::Notice { message }, now, effects);
         }
+        let before = self.state.standing.take();
         self.state.standing = Some(Standing {
             base: synchronised.base,
             pushed: synchronised.pushed,
+            beside: before.map(|before| before.beside).unwrap_or_default(),
             behind: synchronised.behind,
         });
         if self.is_publishing() {
             self.publish(effects);
         }
-        self.doze(effects);
+        self.next(now, effects);
     }
 
     /// The next prompt tries again. One that is done is over: its work is kept in the sandbox.
@@ -51,7 +53,7 @@ impl Machine {
         if self.is_publishing() {
             self.finish(&PromptResult::Completed, now, effects);
         }
-        self.doze(effects);
+        self.next(now, effects);
     }
 
     fn is_publishing(&self) -> bool {

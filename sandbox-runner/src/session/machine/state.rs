@@ -1,6 +1,6 @@
 //! What is recorded of a machine. Every change to it is in the transaction of its reports.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use protocol::command::SendPrompt;
 use protocol::ledger::Contact;
@@ -25,6 +25,12 @@ pub(in crate::session) struct State {
     pub(super) taken: BTreeSet<PromptId>,
     /// The sandbox is gone, lost or asleep.
     pub(super) gone: bool,
+    /// Why the sandbox is lost, while what is left of it is being kept.
+    #[serde(default)]
+    pub(super) losing: Option<String>,
+    /// Whether a turn began since the files were last kept.
+    #[serde(default)]
+    pub(super) unsaved: bool,
     #[serde(default)]
     pub(super) rest: Rest,
     /// Totals of the ledger as last reported: a later process of the runner counts on from them.
@@ -56,6 +62,9 @@ pub(super) struct Standing {
     pub(super) base: String,
     /// The work branch at the forge.
     pub(super) pushed: Option<String>,
+    /// The branches beside it that this sandbox has pushed.
+    #[serde(default)]
+    pub(super) beside: BTreeMap<String, String>,
     /// Whether what is pushed may be missing in the workspace.
     pub(super) behind: bool,
 }

@@ -18,6 +18,7 @@ use crate::agent::transcript::Transcript;
 use crate::agent::{Conversation, Failure, MessageInfo, Part, Snapshot, Status};
 use crate::fixture;
 use crate::git::{Published, Synchronised};
+use crate::store::snapshot::Lineage;
 
 /// A machine, its clock, and all that it ever wanted.
 struct Bench {
@@ -41,6 +42,7 @@ fn ready() -> Input {
             image: None,
             commit: "image".into(),
             source: Source::Image,
+            lineage: Lineage::new(None, None),
         },
         transcript: transcript(),
     }))
@@ -87,11 +89,13 @@ fn insert(mut prompt: SendPrompt) -> SendPrompt {
 
 fn push(commit: &str) -> Input {
     let published = Published {
+        branch: "agent/1".into(),
         commit: commit.into(),
         files: Vec::new(),
+        base: None,
     };
     Input::Published {
-        outcome: Ok(Some(published)),
+        outcome: Ok(vec![published]),
         started_at: Millis(0),
     }
 }
@@ -132,14 +136,18 @@ impl Bench {
     fn apply(&mut self, input: Input) {
         self.take(input);
         // The files are kept at once, and as nothing, but where a test is about that.
-        while let Some(Action::Keep { prompt, .. }) = self.actions.last() {
-            let prompt = prompt.clone();
+        loop {
+            let kept = match self.actions.last() {
+                Some(Action::Keep { prompt, .. }) => Input::Kept {
+                    snapshot: None,
+                    prompt: prompt.clone(),
+                    started_at: self.now.at,
+                },
+                Some(Action::Salvage(_)) => Input::Salvaged { snapshot: None },
+                _ => return,
+            };
             self.actions.pop();
-            self.take(Input::Kept {
-                snapshot: None,
-                prompt,
-                started_at: self.now.at,
-            });
+            self.take(kept);
         }
     }
 
@@ -588,4 +596,5 @@ fn a_sub_agents_conversation_does_not_end_the_turn() {
 }
 
 mod keeping;
+mod losing;
 mod standing;

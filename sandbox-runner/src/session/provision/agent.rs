@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{AGENT, AGENT_LOG, Beginning, ProvisionError, WORKSPACE, serve_gateway, tell};
 use crate::agent::transcript::Transcript;
-use crate::agent::{Agent, BoxIo, ConversationId, Dial, Events, launch};
+use crate::agent::{Agent, AgentEvent, BoxIo, ConversationId, Dial, Events, launch};
 use crate::clock;
 use crate::gateway::Serving;
 use crate::init::wire::SpawnSpec;
@@ -62,12 +62,27 @@ pub(in crate::session) async fn reach(
         Beginning::Resuming(snapshot) => {
             let agent = spawn_agent(machinery, place, commit, &start.model).await?;
             tell(told, StepName::AgentUp, began, None).await;
+            let is_forked = snapshot.session != start.session;
             let transcript = snapshot.transcript;
-            let events = agent.events(transcript.conversation()).await;
+            let mut transcript = if is_forked {
+                transcript.forked(start.first_part)
+            } else {
+                transcript.resumed(start.first_part)
+            };
+            let conversation = transcript.conversation().clone();
+            let taken_up = async {
+                if snapshot.remains {
+                    // What was said last may not have been heard, and is over.
+                    let said = agent.snapshot(&conversation).await?;
+                    transcript.event(&AgentEvent::Snapshot(said));
+                }
+                agent.events(&conversation).await
+            };
+            let events = taken_up.await.map_err(ProvisionError::Conversation)?;
             Ok(Reached {
                 agent,
-                events: events.map_err(ProvisionError::Conversation)?,
-                transcript: transcript.resumed(start.first_part),
+                events,
+                transcript,
             })
         }
     }

@@ -10,7 +10,7 @@ use crate::gateway::Gate;
 use crate::git::{BundleError, GitError, Restored, Synchronised, Workspace};
 use crate::session::Machinery;
 use crate::session::machine::{Ground, Input, Source};
-use crate::session::progress::KeepError;
+use crate::session::progress::{self, FindError};
 use crate::{cause, clock};
 
 /// What a workspace is before it is brought up to date.
@@ -66,14 +66,23 @@ async fn bring(
         .as_ref()
         .ok()
         .and_then(|looked| looked.pushed.as_deref());
-    // A snapshot's files are the session's own: they are not replaced, nor moved to anything newer.
-    let is_resumed = footing.ground.source == Source::Snapshot;
-    if footing.untouched && !is_resumed {
-        match restore(machinery, start, &workspace, pushed, gate).await {
-            Ok(false) => {}
-            Ok(true) => {
+    if footing.untouched && footing.ground.source == Source::Fork {
+        workspace.fork().await?;
+    } else if footing.untouched {
+        match restore(machinery, start, footing, &workspace, pushed, gate).await {
+            Ok(None) => {}
+            Ok(Some(Restored::Whole)) => {
                 let detail = "with the work in progress of the sandbox before";
                 return Ok((workspace.stay(&looked?).await?, Some(detail)));
+            }
+            Ok(Some(Restored::Outdated)) => {}
+            Ok(Some(Restored::Conflicting { commit })) => {
+                let message = format!(
+                    "Work of the sandbox before, which was not pushed, is not in the files: what \
+                     was pushed meanwhile changes the same places. The workspace's git has it as \
+                     commit {commit}."
+                );
+                let _ = told.send(Input::Notice { message }).await;
             }
             Err(error) => {
                 let error = cause::chain(&error);
@@ -86,12 +95,17 @@ async fn bring(
         }
     }
     let looked = looked?;
-    if is_resumed || looked.head != footing.ground.commit {
+    // A snapshot's files are the session's own. They are moved to nothing but later work of it.
+    let is_resumed = matches!(footing.ground.source, Source::Snapshot | Source::Fork);
+    let stays = if is_resumed {
+        !(footing.untouched && workspace.is_overtaken(&looked).await?)
+    } else {
         // There is work in it already, which nothing may move away from under the agent.
-        return Ok((
-            workspace.stay(&looked).await?,
-            Some("work goes on where it was"),
-        ));
+        looked.head != footing.ground.commit
+    };
+    if stays {
+        let detail = Some("work goes on where it was");
+        return Ok((workspace.stay(&looked).await?, detail));
     }
     gate.changing(looked.changed.as_deref());
     let detail = looked
@@ -105,30 +119,27 @@ enum RestoreError {
     #[error(transparent)]
     Bundle(#[from] BundleError),
     #[error(transparent)]
-    Kept(#[from] KeepError),
+    Find(#[from] FindError),
 }
 
-/// Whether there was work in progress, and it is in the workspace now. What is kept is newer than
-/// what the sandbox started from.
+/// What became of work in progress that was done upon what the sandbox started from, if there is any.
 async fn restore(
     machinery: &Machinery,
     start: &Start,
+    footing: Footing<'_>,
     workspace: &Workspace<'_>,
     pushed: Option<&str>,
     gate: &Gate,
-) -> Result<bool, RestoreError> {
-    let Some(bundle) = machinery.progress.kept(&start.session).await? else {
-        return Ok(false);
+) -> Result<Option<Restored>, RestoreError> {
+    let kept = progress::newest(machinery, start).await?;
+    let upon = footing.ground.lineage.newest();
+    let Some(kept) = kept.filter(|kept| kept.label.lineage.follows(upon)) else {
+        return Ok(None);
     };
     gate.changing(None);
-    let restored = workspace.restore_progress(&start.work_branch, pushed, &bundle);
-    match restored.await? {
-        Restored::Whole => Ok(true),
-        Restored::Outdated => {
-            machinery.progress.forget(&start.session).await?;
-            Ok(false)
-        }
-    }
+    let bundle = (kept.path.as_path(), kept.offset);
+    let restored = workspace.restore_progress(&start.work_branch, pushed, bundle);
+    Ok(Some(restored.await?))
 }
 
 /// The workspace of a session's sandbox.

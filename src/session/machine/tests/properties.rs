@@ -11,6 +11,11 @@ use super::*;
 enum Act {
     Prompt(u8, i64, bool),
     Cancel(u8),
+    Insert(u8),
+    Reorder(u64),
+    Resume,
+    Clear,
+    Forked(u8),
     Stop,
     Typing,
     Wait(i64),
@@ -37,6 +42,11 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         4 => (number.clone(), 1..4i64, any::<bool>()).prop_map(|(n, a, i)| Act::Prompt(n, a, i)),
         1 => number.clone().prop_map(Act::Cancel),
+        2 => number.clone().prop_map(Act::Insert),
+        2 => any::<u64>().prop_map(Act::Reorder),
+        2 => Just(Act::Resume),
+        1 => Just(Act::Clear),
+        1 => number.clone().prop_map(Act::Forked),
         2 => Just(Act::Stop),
         3 => Just(Act::Typing),
         2 => (1..700_000i64).prop_map(Act::Wait),
@@ -84,6 +94,29 @@ fn perform(session: &mut Session, act: Act, used: &mut BTreeSet<u8>) {
         Act::Cancel(number) => session.take(Input::Cancel {
             prompt: prompt_id(number),
             by: person(1),
+        }),
+        Act::Insert(number) => session.take(Input::Insert {
+            prompt: prompt_id(number),
+            by: person(2),
+        }),
+        Act::Reorder(salt) => {
+            let queue = session.state.queue.iter();
+            let mut order: Vec<_> = queue.map(|waiting| waiting.prompt.clone()).collect();
+            let turns = usize::try_from(salt % 7).unwrap().min(order.len());
+            order.rotate_left(turns);
+            if salt % 5 == 0 {
+                order.pop();
+            }
+            session.take(Input::Reorder {
+                order,
+                by: person(1),
+            })
+        }
+        Act::Resume => session.take(Input::ResumeQueue { by: person(1) }),
+        Act::Clear => session.take(Input::ClearQueue { by: person(2) }),
+        Act::Forked(number) => session.take(Input::Forked {
+            session: SessionId::from_random([number; 16]),
+            by: person(2),
         }),
         Act::Stop => session.take(Input::Stop { by: person(3) }),
         Act::Typing => session.take(Input::Typing),
@@ -196,6 +229,8 @@ proptest! {
         for (_, effect) in session.schedule.values() {
             let epoch = match effect {
                 Effect::StartSandbox { epoch, .. }
+                | Effect::SendPrompt { epoch, .. }
+                | Effect::StopPrompt { epoch, .. }
                 | Effect::SleepSandbox { epoch }
                 | Effect::Expire(
                     Deadline::Start { epoch }
@@ -210,6 +245,7 @@ proptest! {
         }
         let mut started = BTreeSet::new();
         let mut finished = BTreeSet::new();
+        let mut resumed = std::collections::BTreeMap::<_, u32>::new();
         let mut open = BTreeSet::new();
         let mut closed = BTreeSet::new();
         for fact in &session.facts {
@@ -220,6 +256,12 @@ proptest! {
                 Fact::PromptFinished { prompt, .. } => {
                     prop_assert!(started.contains(prompt), "what finishes has started");
                     prop_assert!(finished.insert(prompt.clone()), "a prompt finishes once");
+                }
+                Fact::PromptResumed { prompt, .. } => {
+                    prop_assert!(started.contains(prompt) && !finished.contains(prompt));
+                    let times = resumed.entry(prompt.clone()).or_default();
+                    *times += 1;
+                    prop_assert!(*times <= MAX_RESUMED, "not for ever");
                 }
                 Fact::PartStarted { part, .. } => {
                     prop_assert!(open.insert(*part), "a part starts once");
@@ -235,7 +277,7 @@ proptest! {
             }
         }
         let running: BTreeSet<_> = session.state.running.iter().flat_map(|running| {
-            std::iter::once(running.prompt.clone()).chain(running.inserted.clone())
+            running.prompts().cloned()
         }).collect();
         let unfinished: BTreeSet<_> = started.difference(&finished).cloned().collect();
         prop_assert_eq!(running, unfinished, "what started and has not finished is running");

@@ -216,13 +216,27 @@ fn a_sandbox_that_does_not_fall_asleep_is_lost_and_its_last_snapshot_is_gone_on_
 }
 
 #[test]
-fn a_sandbox_put_to_sleep_by_its_runner_fails_what_ran() {
+fn what_ran_in_a_sandbox_put_to_sleep_by_its_runner_goes_on_in_the_next() {
     let mut session = Session::ready();
     session.take(prompt(1, 1, Mode::Queue)).unwrap();
     let snapshot = snapshot(1);
     session.report(Report::Slept { snapshot }).unwrap();
-    assert!(matches!(
-        session.outcome_of(1),
-        Some(Outcome::Failed { .. })
-    ));
+    session.another();
+    assert_eq!(session.sends(), [&prompt_id(1), &prompt_id(1)]);
+}
+
+#[test]
+fn a_sandbox_whose_queue_is_paused_sleeps_and_is_woken_when_it_is_resumed() {
+    let mut session = Session::ready();
+    session.take(prompt(1, 1, Mode::Queue)).unwrap();
+    session.take(prompt(2, 1, Mode::Queue)).unwrap();
+    session.take(Input::Stop { by: person(1) }).unwrap();
+    session.finish(1, PromptResult::Stopped).unwrap();
+    session.ring(Deadline::Idle { epoch: FIRST }, IDLE_MS);
+    let snapshot = snapshot(1);
+    session.report(Report::Slept { snapshot }).unwrap();
+    assert_eq!(session.state.sandbox, None);
+    session.take(Input::ResumeQueue { by: person(1) }).unwrap();
+    session.another();
+    assert_eq!(session.sends(), [&prompt_id(1), &prompt_id(2)]);
 }

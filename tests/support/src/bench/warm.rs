@@ -14,7 +14,9 @@ use protocol::signature::Keys;
 use protocol::{RunnerId, SandboxId, SessionId};
 use sandbox_runner::agent::launch::{self, Place};
 use sandbox_runner::agent::{Agent, BoxIo, Dial};
+use sandbox_runner::artifact::parcel::Parcels;
 use sandbox_runner::config::Upstream;
+use sandbox_runner::courier::Courier;
 use sandbox_runner::gateway::{
     Access, CredentialSource, CredentialsError, Gateway, GatewayPolicy, Serving,
 };
@@ -253,12 +255,18 @@ impl Yard {
             layers.clone(),
             Arc::clone(&gateway),
             System::read(),
+            None,
         );
         let progress = Drawer::open(bed.state().join("wip")).map_err(unexpected)?;
+        let store = Arc::new(Store::open(&bed.state().join("runner.sqlite"))?);
+        let courier = Courier::new(Arc::clone(&store), layers.clone(), None);
+        let parcels = Parcels::open(bed.state().join("artifacts"), worker.clone());
         let machinery = Arc::new(Machinery {
+            parcels: Arc::new(parcels.map_err(unexpected)?),
             runner: RunnerId::from_random([1; 16]),
             progress: Arc::new(progress),
-            store: Arc::new(Store::open(&bed.state().join("runner.sqlite"))?),
+            courier: Arc::new(courier),
+            store,
             worker,
             backend,
             layers,

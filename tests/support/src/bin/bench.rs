@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use protocol::Seq;
 use support::bench::alone::Alone;
 use support::bench::{
-    BenchError, Results, crowd, events, first_token, idle, memory, sandbox_start, snapshot, warm,
-    wire,
+    BenchError, Results, crowd, events, first_token, idle, memory, sandbox_start, snapshot,
+    sockets, warm, wire,
 };
 use support::client::Client;
 use support::demo::{self, LOGIN, Stage};
@@ -46,6 +46,10 @@ async fn run() -> Result<(), BenchError> {
     if wanted("events_per_second") {
         println!("events_per_second: 5,000 events into one session");
         results.push(events::measure().await?);
+    }
+    if wanted("sockets_300_p99") {
+        println!("sockets_300_p99: 300 sessions, a live socket each, 100 events a second");
+        results.extend(sockets::measure().await?);
     }
     launcher(&wanted, &mut results).await?;
     let on_stack = ["prompt_to_first_token", "wire_bytes", "runner_memory"];

@@ -15,6 +15,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::emulator::Answer;
+use super::graphql;
+use super::hook;
 use super::listing;
 use super::people::ACCOUNTS_WITH_APP;
 use super::pull;
@@ -49,6 +51,7 @@ pub(super) async fn answer(site: &Site, mut call: Call) -> Result<Response, Refu
             StatusCode::UNAUTHORIZED,
             "A JSON web token could not be decoded",
         )),
+        (&Method::POST, ["graphql"]) => graphql::answer(site, &call, &grant).await,
         (_, ["user", ..]) if matches!(grant.holder, Holder::Installation { .. }) => {
             Err(Refusal::not_accessible())
         }
@@ -131,6 +134,7 @@ async fn answer_app(site: &Site, call: Call, token: &str) -> Result<Response, Re
             learn(site, id, &answer);
             Ok(respond(site, &answer))
         }
+        ["app", "hook", "deliveries", rest @ ..] => hook::answer(site, &call.method, rest).await,
         ["app", ..] | ["repos", _, _, "installation"] | ["orgs" | "users", _, "installation"] => {
             Ok(respond(site, &pass_on(site, &call).await?))
         }

@@ -16,6 +16,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::app::{AppCredentials, CALLBACK_PATH};
+use super::hook;
 use super::people::{ACCOUNTS_WITH_APP, ORGANIZATION, Person};
 use crate::random;
 
@@ -96,6 +97,8 @@ pub(super) struct Launch<'a> {
     pub(super) program: &'a Path,
     pub(super) directory: &'a Path,
     pub(super) public_url: &'a str,
+    /// Where the forge itself listens.
+    pub(super) hook_base: &'a str,
     pub(super) people: &'static [Person],
     pub(super) app: &'a AppCredentials,
 }
@@ -287,7 +290,9 @@ fn seed_of(launch: &Launch<'_>, acting: &BTreeMap<&'static str, String>) -> Valu
                 "slug": launch.app.slug,
                 "name": launch.app.name,
                 "private_key": launch.app.private_key_pem,
+                "webhook_url": format!("{}{}", launch.hook_base, hook::PATH),
                 "permissions": {
+                    "actions": "read",
                     "checks": "write",
                     "contents": "write",
                     "issues": "write",

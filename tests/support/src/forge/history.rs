@@ -145,5 +145,10 @@ fn account_of(signature: &Value) -> Value {
             let private = format!("+{}@users.noreply.github.com", person.login);
             email == person.email || email.ends_with(&private)
         })
-        .map_or(Value::Null, |person| json!({"login": person.login}))
+        .map_or(Value::Null, |person| {
+            let id = email
+                .split_once('+')
+                .and_then(|(id, _)| id.parse::<u64>().ok());
+            json!({"login": person.login, "id": id.unwrap_or_default(), "type": "User"})
+        })
 }

@@ -10,7 +10,7 @@ pub struct Person {
     pub member: bool,
 }
 
-/// Alice and Bob work at the organization; Carol does not.
+/// Alice, Bob and Dana work at the organization; Carol does not.
 pub const PEOPLE: &[Person] = &[
     Person {
         login: "alice",
@@ -29,6 +29,12 @@ pub const PEOPLE: &[Person] = &[
         name: "Carol Nguyen",
         email: "carol@example.com",
         member: false,
+    },
+    Person {
+        login: "dana",
+        name: "Dana Silva",
+        email: "dana@example.com",
+        member: true,
     },
 ];
 

@@ -12,6 +12,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::api::{body_of, pass_on};
+use super::emulator::EmulatorError;
 use super::git::GitError;
 use super::history;
 use super::json::{number, text};
@@ -52,6 +53,9 @@ pub(super) async fn answer(
         (&Method::POST, ["pulls"]) => open(site, call, grant, repository).await,
         (&Method::PUT, ["pulls", number, "merge"]) => {
             merge(site, call, grant, repository, number).await
+        }
+        (&Method::POST, ["pulls", number, "reviews"]) => {
+            review(site, call, grant, repository, number).await
         }
         (&Method::PUT, ["pulls", _, "update-branch"]) => Err(Refusal::not_supported()),
         (&Method::GET, ["pulls", number, "commits"]) => {
@@ -246,23 +250,69 @@ async fn open(
     Ok(json_response(answer.status, &pull))
 }
 
-async fn is_open(
+/// A review is of the head as it is now, and nobody's of their own pull request.
+async fn review(
+    site: &Site,
+    call: &Call,
+    grant: &Grant,
+    repository: &Arc<Repository>,
+    number: &str,
+) -> Result<Response, Refusal> {
+    let mut body = body_of(call)?;
+    let path = format!("{}/pulls/{number}", repository.api_path());
+    let token = site.emulator.acting(repository.administrator());
+    let mut pull = site
+        .emulator
+        .demand(Method::GET, &path, token, None)
+        .await?;
+    bring_up_to_date(repository, &mut pull).await?;
+    let decides = matches!(
+        text(&body, "/event").as_str(),
+        "APPROVE" | "REQUEST_CHANGES"
+    );
+    if let Holder::User { login } = &grant.holder
+        && decides
+        && *login == text(&pull, "/user/login")
+    {
+        let message = "Can not approve your own pull request";
+        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, message));
+    }
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("commit_id".to_owned(), json!(text(&pull, "/head/sha")));
+    }
+    let path = format!("{path}/reviews");
+    let answer = site
+        .emulator
+        .call(Method::POST, &path, &grant.upstream, Some(&body))
+        .await?;
+    Ok(respond(site, &answer))
+}
+
+/// Open pull requests whose head is a branch, as the emulator has them.
+pub(super) async fn open_of_branch(
     site: &Site,
     repository: &Repository,
-    head: &str,
-    base: &str,
-) -> Result<bool, Refusal> {
+    branch: &str,
+) -> Result<Vec<Value>, EmulatorError> {
     let token = site.emulator.acting(repository.administrator());
     let path = format!("{}/pulls?state=open&per_page=100", repository.api_path());
     let pulls = site
         .emulator
         .demand(Method::GET, &path, token, None)
         .await?;
-    let same = |pull: &Value| {
-        pull.pointer("/head/ref").and_then(Value::as_str) == Some(head)
-            && pull.pointer("/base/ref").and_then(Value::as_str) == Some(base)
-    };
-    Ok(pulls.as_array().is_some_and(|pulls| pulls.iter().any(same)))
+    let pulls = pulls.as_array().cloned().unwrap_or_default();
+    let has_it = |pull: &Value| text(pull, "/head/ref") == branch;
+    Ok(pulls.into_iter().filter(has_it).collect())
+}
+
+async fn is_open(
+    site: &Site,
+    repository: &Repository,
+    head: &str,
+    base: &str,
+) -> Result<bool, Refusal> {
+    let pulls = open_of_branch(site, repository, head).await?;
+    Ok(pulls.iter().any(|pull| text(pull, "/base/ref") == base))
 }
 
 fn invalid(field: &str) -> Refusal {

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use super::api;
 use super::app::AppCredentials;
 use super::emulator::{Answer, Emulator};
+use super::hook::{self, Hook};
 use super::page;
 use super::reply::Refusal;
 use super::repository::{self, Repositories};
@@ -25,6 +26,7 @@ const BODY_LIMIT: usize = 64 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Site {
+    pub(super) hook: Hook,
     pub(super) url: String,
     /// Where the bare repositories are.
     pub(super) root: PathBuf,
@@ -93,6 +95,7 @@ async fn route(site: Arc<Site>, request: Request) -> Result<Response, Refusal> {
         (&Method::POST, ["login", "oauth", "access_token"]) => {
             sign_in::exchange(&site, call.headers, call.body).await
         }
+        (&Method::POST, ["_emulate", "hook"]) => Ok(hook::take(&site, &call.headers, &call.body)),
         (&Method::GET, ["avatars", "u", login]) => Ok(page::avatar(login)),
         (&Method::GET, ["_emulate", "fonts" | "favicon.ico", ..] | ["favicon.ico"]) => {
             let path = call.path_and_query();

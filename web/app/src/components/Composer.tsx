@@ -1,10 +1,13 @@
 /** Where a prompt is written. What is written survives a reload. */
-import { Show, createSignal, onMount, type JSX } from "solid-js";
+import { Show, createSignal, onCleanup, onMount, type JSX } from "solid-js";
 
 import { promptProblem } from "#ui/outbox.ts";
+import type { Artifact } from "#ui/protocol.ts";
+import { Uploads, type Send } from "#ui/uploads.ts";
 import { Icon, Spinner } from "#ui/view/Icon.tsx";
 
 import { remember, remembered } from "../storage.ts";
+import { Attachments } from "./Attachments.tsx";
 
 const APPLE = /Mac|iPhone|iPad/.test(navigator.platform);
 
@@ -23,12 +26,18 @@ export function Composer(props: {
   /** Beside the button: what else can be done. */
   beside?: JSX.Element;
   onTyped?: () => void;
+  /** Where files go. */
+  upload: Send;
   /** True when the text has been taken over and the field can be empty again. */
-  onSubmit: (text: string) => boolean | Promise<boolean>;
+  onSubmit: (text: string, attachments: readonly Artifact[]) => boolean | Promise<boolean>;
 }): JSX.Element {
   const [text, setText] = createSignal(remembered(props.draft));
   const [problem, setProblem] = createSignal<string | undefined>();
+  const [dragged, setDragged] = createSignal(false);
+  const uploads = new Uploads(props.upload);
+  onCleanup(() => uploads.clear());
   let field!: HTMLTextAreaElement;
+  let picker!: HTMLInputElement;
 
   onMount(() => {
     if (props.focus) field.focus();
@@ -44,16 +53,25 @@ export function Composer(props: {
   const submit = async () => {
     if (props.busy) return;
     const written = text();
-    const wrong = promptProblem(written);
+    const wrong = promptProblem(written) ?? uploads.problem();
     setProblem(wrong);
     if (wrong !== undefined) {
       field.focus();
       return;
     }
-    if (!(await props.onSubmit(written))) return;
+    if (!(await props.onSubmit(written, uploads.artifacts()))) return;
+    uploads.clear();
     setText("");
     remember(props.draft, "");
   };
+
+  const attach = (files: FileList | null | undefined) => {
+    if (!files || files.length === 0) return;
+    uploads.add(files);
+    setProblem(undefined);
+  };
+
+  const holdsFiles = (event: DragEvent) => event.dataTransfer?.types.includes("Files") ?? false;
 
   const keyDown = (event: KeyboardEvent) => {
     if (event.key !== "Enter" || !(event.metaKey || event.ctrlKey) || event.isComposing) return;
@@ -64,6 +82,27 @@ export function Composer(props: {
   return (
     <form
       class="composer"
+      classList={{ dragged: dragged() }}
+      onPaste={(event) => {
+        if (!event.clipboardData?.files.length) return;
+        event.preventDefault();
+        attach(event.clipboardData.files);
+      }}
+      onDragOver={(event) => {
+        if (!holdsFiles(event)) return;
+        event.preventDefault();
+        setDragged(true);
+      }}
+      onDragLeave={(event) => {
+        const to = event.relatedTarget;
+        if (!(to instanceof Node && event.currentTarget.contains(to))) setDragged(false);
+      }}
+      onDrop={(event) => {
+        if (!holdsFiles(event)) return;
+        event.preventDefault();
+        setDragged(false);
+        attach(event.dataTransfer?.files);
+      }}
       onSubmit={(event) => {
         event.preventDefault();
         void submit();
@@ -79,6 +118,7 @@ export function Composer(props: {
         onInput={(event) => change(event.currentTarget.value)}
         onKeyDown={keyDown}
       />
+      <Attachments uploads={uploads} />
       <Show when={problem()}>
         {(message) => (
           <p class="composer-problem" role="alert">
@@ -87,7 +127,24 @@ export function Composer(props: {
         )}
       </Show>
       <div class="composer-foot">
-        <div class="composer-tools">{props.tools}</div>
+        <div class="composer-tools">
+          <button class="icon-button" type="button" aria-label="Attach files" title="Attach files" onClick={() => picker.click()}>
+            <Icon name="clip" />
+          </button>
+          <input
+            ref={picker}
+            class="unseen"
+            type="file"
+            multiple
+            tabindex="-1"
+            aria-label="Files to attach"
+            onChange={(event) => {
+              attach(event.currentTarget.files);
+              event.currentTarget.value = "";
+            }}
+          />
+          {props.tools}
+        </div>
         <span class="composer-hint quiet" aria-hidden="true">
           <kbd>{APPLE ? "⌘" : "Ctrl"}</kbd> <kbd>↵</kbd>
         </span>

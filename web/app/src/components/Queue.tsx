@@ -1,9 +1,9 @@
 /** Prompts that wait: what the agent will read next, and what is still on its way to the server. */
-import { For, Show, createSignal, type JSX } from "solid-js";
+import { For, Show, createEffect, createSignal, on, type JSX } from "solid-js";
 
 import type { SessionClient } from "#ui/client.ts";
 import { promptProblem, type Outgoing } from "#ui/outbox.ts";
-import type { SessionId } from "#ui/protocol.ts";
+import type { Person, PromptId, SessionId } from "#ui/protocol.ts";
 import type { Waiting } from "#ui/timeline.ts";
 import { Avatar, displayName } from "#ui/view/Avatar.tsx";
 import { Icon, Spinner } from "#ui/view/Icon.tsx";
@@ -12,24 +12,84 @@ import { api, messageOf } from "../api.ts";
 import { notify } from "../notices.ts";
 
 export function Queue(props: { id: SessionId; client: SessionClient }): JSX.Element {
-  const waiting = () => props.client.store.timeline().queue();
+  const timeline = () => props.client.store.timeline();
+  const waiting = () => timeline().queue();
   const outgoing = () => props.client.store.outbox.items();
   return (
-    <Show when={waiting().length + outgoing().length > 0}>
-      <section class="queue" aria-label="Queue">
-        <ol>
-          <For each={waiting()}>{(item) => <WaitingPrompt id={props.id} waiting={item} />}</For>
-          <For each={outgoing()}>{(item) => <OutgoingPrompt client={props.client} outgoing={item} />}</For>
-        </ol>
-      </section>
-    </Show>
+    <>
+      <Show when={timeline().paused()}>
+        {(by) => <Paused id={props.id} by={by()} waiting={waiting().length} />}
+      </Show>
+      <Show when={waiting().length + outgoing().length > 0}>
+        <section class="queue" aria-label="Queue">
+          <ol>
+            <For each={waiting()}>
+              {(item, index) => (
+                <WaitingPrompt
+                  id={props.id}
+                  waiting={item}
+                  place={index()}
+                  order={waiting().map(({ prompt }) => prompt.id)}
+                  running={timeline().running() !== undefined}
+                />
+              )}
+            </For>
+            <For each={outgoing()}>{(item) => <OutgoingPrompt client={props.client} outgoing={item} />}</For>
+          </ol>
+        </section>
+      </Show>
+    </>
   );
 }
 
-function WaitingPrompt(props: { id: SessionId; waiting: Waiting }): JSX.Element {
+/** After a stop nothing starts by itself. */
+function Paused(props: { id: SessionId; by: Person; waiting: number }): JSX.Element {
+  const [busy, setBusy] = createSignal(false);
+  const attempt = async (change: Promise<void>) => {
+    setBusy(true);
+    try {
+      await change;
+    } catch (error) {
+      notify(messageOf(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  const words = () => (props.waiting === 1 ? "1 prompt waits" : `${props.waiting} prompts wait`);
+  return (
+    <div class="paused" role="status">
+      <Icon name="pause" />
+      <p>
+        The queue is paused: {displayName(props.by)} stopped the agent.
+        <Show when={props.waiting > 0}> {words()}.</Show>
+      </p>
+      <span class="paused-actions">
+        <Show when={props.waiting > 0}>
+          <button class="button" disabled={busy()} onClick={() => void attempt(api.clearQueue(props.id))}>
+            Clear
+          </button>
+        </Show>
+        <button class="button primary" disabled={busy()} onClick={() => void attempt(api.resumeQueue(props.id))}>
+          Resume
+        </button>
+      </span>
+    </div>
+  );
+}
+
+function WaitingPrompt(props: {
+  id: SessionId;
+  waiting: Waiting;
+  place: number;
+  /** Of all that wait. */
+  order: readonly PromptId[];
+  running: boolean;
+}): JSX.Element {
   const [draft, setDraft] = createSignal<string | undefined>();
   const [busy, setBusy] = createSignal(false);
   const prompt = () => props.waiting.prompt;
+  let upward: HTMLButtonElement | undefined;
+  let downward: HTMLButtonElement | undefined;
 
   const attempt = async (change: () => Promise<void>) => {
     setBusy(true);
@@ -48,34 +108,108 @@ function WaitingPrompt(props: { id: SessionId; waiting: Waiting }): JSX.Element 
     if (wrong !== undefined) notify(wrong);
     else void attempt(() => api.editPrompt(props.id, prompt().id, { text }));
   };
+
+  // Whoever moves a row by keyboard moves it on from where it is then.
+  let moving: "up" | "down" | undefined;
+  const canMove = (by: -1 | 1) => props.place + by >= 0 && props.place + by < props.order.length;
+  const move = (by: -1 | 1) => {
+    if (busy() || !canMove(by)) return;
+    const order = props.order.filter((id) => id !== prompt().id);
+    order.splice(props.place + by, 0, prompt().id);
+    moving = by < 0 ? "up" : "down";
+    void attempt(() => api.reorderQueue(props.id, { order }));
+  };
+  createEffect(
+    on([() => props.place, busy], () => {
+      if (moving === undefined || busy()) return;
+      const wanted = moving === "up" ? [upward, downward] : [downward, upward];
+      wanted.find((button) => button && !button.disabled)?.focus();
+      moving = undefined;
+    }, { defer: true }),
+  );
+  const keyDown = (event: KeyboardEvent) => {
+    if (!event.altKey || draft() !== undefined) return;
+    if (event.key === "ArrowUp") move(-1);
+    else if (event.key === "ArrowDown") move(1);
+    else return;
+    event.preventDefault();
+  };
+  const attached = () => prompt().attachments?.length ?? 0;
   return (
-    <li class="queued">
+    <li class="queued" onKeyDown={keyDown}>
       <Avatar person={prompt().author} size="small" />
       <Show
         when={draft() !== undefined}
         fallback={
           <>
-            <p class="queued-text">
+            <p class="queued-text" title={prompt().text}>
               <span class="unseen">{displayName(prompt().author)}: </span>
               {prompt().text}
               <Show when={props.waiting.editedBy}>
                 {(person) => <span class="quiet"> · edited by {displayName(person())}</span>}
               </Show>
             </p>
+            <Show when={attached() > 0}>
+              <span class="queued-files quiet" title={attached() === 1 ? "1 attachment" : `${attached()} attachments`}>
+                <Icon name="clip" /> {attached()}
+              </span>
+            </Show>
             <Show when={prompt().mode === "insert"}>
               <span class="tag">next step</span>
             </Show>
-            <button class="icon-button" aria-label="Edit" disabled={busy()} onClick={() => setDraft(prompt().text)}>
-              <Icon name="pencil" />
-            </button>
-            <button
-              class="icon-button"
-              aria-label="Remove from the queue"
-              disabled={busy()}
-              onClick={() => void attempt(() => api.cancelPrompt(props.id, prompt().id))}
-            >
-              <Icon name="cross" />
-            </button>
+            <span class="queued-actions">
+              <Show when={props.running}>
+                <button
+                  class="icon-button"
+                  aria-label="Insert now"
+                  title="Insert now: the agent reads it at its next step"
+                  disabled={busy()}
+                  onClick={() => void attempt(() => api.insertPrompt(props.id, prompt().id))}
+                >
+                  <Icon name="insert" />
+                </button>
+              </Show>
+              <Show when={props.order.length > 1}>
+                <button
+                  ref={upward}
+                  class="icon-button"
+                  aria-label="Move up"
+                  title="Move up (Alt ↑)"
+                  disabled={busy() || !canMove(-1)}
+                  onClick={() => move(-1)}
+                >
+                  <Icon name="up" />
+                </button>
+                <button
+                  ref={downward}
+                  class="icon-button"
+                  aria-label="Move down"
+                  title="Move down (Alt ↓)"
+                  disabled={busy() || !canMove(1)}
+                  onClick={() => move(1)}
+                >
+                  <Icon name="down" />
+                </button>
+              </Show>
+              <button
+                class="icon-button"
+                aria-label="Edit"
+                title="Edit"
+                disabled={busy()}
+                onClick={() => setDraft(prompt().text)}
+              >
+                <Icon name="pencil" />
+              </button>
+              <button
+                class="icon-button"
+                aria-label="Remove from the queue"
+                title="Remove from the queue"
+                disabled={busy()}
+                onClick={() => void attempt(() => api.cancelPrompt(props.id, prompt().id))}
+              >
+                <Icon name="cross" />
+              </button>
+            </span>
           </>
         }
       >
@@ -118,6 +252,9 @@ function OutgoingPrompt(props: { client: SessionClient; outgoing: Outgoing }): J
       </Show>
       <p class="queued-text">
         {props.outgoing.text}
+        <Show when={props.outgoing.attachments.length > 0}>
+          <span class="quiet"> · {props.outgoing.attachments.map(({ name }) => name).join(", ")}</span>
+        </Show>
         <span class="quiet"> · {props.outgoing.refusal ?? (sent() ? "sending…" : "will be sent when connected")}</span>
       </p>
       <Show when={props.outgoing.refusal !== undefined}>

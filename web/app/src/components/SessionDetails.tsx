@@ -1,5 +1,5 @@
 /** Beside the timeline: what came of the session and where its time went. */
-import { Index, Show, createEffect, createMemo, createSignal, on, type JSX } from "solid-js";
+import { For, Index, Show, createEffect, createMemo, createSignal, on, type JSX } from "solid-js";
 
 import type { SessionSummary, Step } from "#ui/protocol.ts";
 import type { Timeline, Turn } from "#ui/timeline.ts";
@@ -9,22 +9,30 @@ import { ChangeCount, FileList, webAddress } from "#ui/view/Row.tsx";
 import { Waterfall } from "#ui/view/Waterfall.tsx";
 
 export function SessionDetails(props: { timeline: Timeline; summary: SessionSummary | undefined }): JSX.Element {
-  const pull = () => props.timeline.pullRequest() ?? props.summary?.pull_requests.at(-1);
+  // The log is newer where it knows of any.
+  const pulls = () => {
+    const told = props.timeline.pullRequests();
+    return (told.length > 0 ? told : (props.summary?.pull_requests ?? [])).toReversed();
+  };
   return (
     <>
-      <Show when={pull()}>
-        {(request) => (
-          <section>
-            <h2>Pull request</h2>
-            <a class="card pull-request" href={webAddress(request().url)} target="_blank" rel="noopener noreferrer">
-              <Icon name="pull" />
-              <span class="card-main">
-                <strong>{request().title}</strong>
-                <span class="quiet">#{request().number}</span>
-              </span>
-            </a>
-          </section>
-        )}
+      <Show when={pulls().length > 0}>
+        <section>
+          <h2>{pulls().length === 1 ? "Pull request" : "Pull requests"}</h2>
+          <For each={pulls()}>
+            {(request) => (
+              <a class="card pull-request" href={webAddress(request.url)} target="_blank" rel="noopener noreferrer">
+                <Icon name="pull" />
+                <span class="card-main">
+                  <strong>{request.title}</strong>
+                  <span class="quiet">
+                    #{request.number} · {request.state}
+                  </span>
+                </span>
+              </a>
+            )}
+          </For>
+        </section>
       </Show>
       <section>
         <h2>

@@ -1,7 +1,7 @@
 import { Match, Show, Switch, createEffect, createSignal, onMount, type JSX } from "solid-js";
 
 import { requestId } from "#ui/outbox.ts";
-import type { CreateSession, Person, RepositorySummary } from "#ui/protocol.ts";
+import type { Artifact, CreateSession, Person, RepositorySummary } from "#ui/protocol.ts";
 import { Icon } from "#ui/view/Icon.tsx";
 
 import { api, messageOf } from "../api.ts";
@@ -51,7 +51,7 @@ export function NewSessionPage(props: { me: Person }): JSX.Element {
     return { ...wanted, client_request_id: request.id };
   };
 
-  const start = async (prompt: string): Promise<boolean> => {
+  const start = async (prompt: string, attachments: readonly Artifact[]): Promise<boolean> => {
     const on = chosen();
     if (!on) {
       setRefusal("Choose a repository first.");
@@ -62,7 +62,12 @@ export function NewSessionPage(props: { me: Person }): JSX.Element {
     const wanted = branch().trim();
     try {
       const { id } = await api.createSession(
-        identified({ repository: on.repository, prompt, ...(wanted && { branch: wanted }) }),
+        identified({
+          repository: on.repository,
+          prompt,
+          ...(wanted && { branch: wanted }),
+          ...(attachments.length > 0 && { attachments: attachments.map(({ id }) => id) }),
+        }),
       );
       remember(LAST_REPOSITORY, on.repository);
       remember(draftKey("new"), "");
@@ -106,6 +111,7 @@ export function NewSessionPage(props: { me: Person }): JSX.Element {
               rows={5}
               focus
               busy={starting()}
+              upload={api.upload(undefined)}
               onSubmit={start}
               tools={
                 <>

@@ -1,12 +1,14 @@
 import { Match, Show, Switch, createEffect, createSignal, on, type JSX } from "solid-js";
 
 import { createSessionClient } from "#ui/client.ts";
+import { requestId } from "#ui/outbox.ts";
 import type { Person, SessionId } from "#ui/protocol.ts";
+import { SurroundingsContext, type Surroundings } from "#ui/view/context.ts";
 import { Icon, Spinner } from "#ui/view/Icon.tsx";
 import { webAddress } from "#ui/view/Row.tsx";
 import { TimelineView } from "#ui/view/TimelineView.tsx";
 
-import { api, messageOf, socketPath } from "../api.ts";
+import { api, artifactPath, messageOf, socketPath } from "../api.ts";
 import { Composer } from "../components/Composer.tsx";
 import { LinkState } from "../components/LinkState.tsx";
 import { Menu } from "../components/Menu.tsx";
@@ -17,7 +19,7 @@ import { SessionList } from "../components/SessionList.tsx";
 import { StateBadge } from "../components/SessionState.tsx";
 import { NewSessionLink, TopBar } from "../components/TopBar.tsx";
 import { notify } from "../notices.ts";
-import { title } from "../router.ts";
+import { navigate, sessionPath, title } from "../router.ts";
 import { knownSession, refreshSessions, sessionTitle } from "../sessions.ts";
 import { draftKey } from "../storage.ts";
 
@@ -53,6 +55,22 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
     } catch (error) {
       notify(messageOf(error));
     }
+  };
+
+  let forking = false;
+  const surroundings: Surroundings = {
+    file: (artifact) => artifactPath(id, artifact),
+    session: sessionPath,
+    fork: (prompt) => {
+      if (forking) return;
+      forking = true;
+      const fork = async () => {
+        const { id: forked } = await api.fork(id, { prompt, client_request_id: requestId() });
+        void refreshSessions();
+        navigate(sessionPath(forked));
+      };
+      void attempt(fork()).finally(() => (forking = false));
+    },
   };
 
   return (
@@ -132,10 +150,12 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
               )}
             </Match>
             <Match when={opened()}>
-              <TimelineView
-                timeline={timeline()}
-                empty={<p class="row">A sandbox is being made ready. Say what should be done.</p>}
-              />
+              <SurroundingsContext.Provider value={surroundings}>
+                <TimelineView
+                  timeline={timeline()}
+                  empty={<p class="row">A sandbox is being made ready. Say what should be done.</p>}
+                />
+              </SurroundingsContext.Provider>
             </Match>
           </Switch>
           <Show when={refused() === undefined}>
@@ -153,8 +173,9 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
                   action={state() === "working" ? "Queue" : "Send"}
                   rows={1}
                   onTyped={() => client.typed()}
-                  onSubmit={(text) => {
-                    client.send(text, "queue");
+                  upload={api.upload(id)}
+                  onSubmit={(text, attachments) => {
+                    client.send(text, "queue", attachments);
                     return true;
                   }}
                   beside={<StopButton id={id} visible={timeline().running() !== undefined} />}

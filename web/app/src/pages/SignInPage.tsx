@@ -9,6 +9,7 @@ import { title } from "../router.ts";
 const REASONS: Record<string, string> = {
   denied: "GitHub was not allowed to tell who you are, so nobody was signed in.",
   expired: "That sign-in took too long or was started in another window. Start again.",
+  not_allowed: "This account may not use this deployment. Ask an administrator.",
   refused: "GitHub did not accept the sign-in. Start again.",
 };
 

@@ -1,15 +1,18 @@
 /** What happened around the agent's own words, one line each. */
 import { For, Match, Show, Switch, type JSX } from "solid-js";
 
-import type { FileChange, Opener } from "../protocol.ts";
+import type { FileChange, Opener, PullRequestState, ReviewVerdict } from "../protocol.ts";
 import type { EventOf, Row, Sandbox } from "../timeline.ts";
 import { displayName } from "./Avatar.tsx";
 import { duration } from "./duration.ts";
-import { Icon, Spinner } from "./Icon.tsx";
+import { useSurroundings } from "./context.ts";
+import { FileView } from "./Files.tsx";
+import { Icon, Spinner, type IconName } from "./Icon.tsx";
 
 export function SystemRow(props: { row: Row }): JSX.Element {
   const as = <T extends Row["type"]>(type: T) =>
     props.row.type === type ? (props.row as EventOf<T>) : undefined;
+  const surroundings = useSurroundings();
   return (
     <Switch>
       <Match when={as("notice")}>
@@ -28,6 +31,69 @@ export function SystemRow(props: { row: Row }): JSX.Element {
           </p>
         )}
       </Match>
+      <Match when={as("limit_reached")}>
+        {(row) => (
+          <Line icon="warning" bad>
+            {row().message}
+          </Line>
+        )}
+      </Match>
+      <Match when={as("session_created")?.parent}>
+        {(parent) => (
+          <Line icon="fork">
+            Forked from <a href={surroundings.session(parent().session)}>another session</a>, with its files and its
+            conversation.
+          </Line>
+        )}
+      </Match>
+      <Match when={as("prompt_resumed")}>
+        <Line icon="box">Its sandbox was lost. It went on in a new sandbox.</Line>
+      </Match>
+      <Match when={as("queue_paused")}>
+        {(row) => <Line icon="pause">{displayName(row().by)} paused the queue.</Line>}
+      </Match>
+      <Match when={as("queue_resumed")}>
+        {(row) => <Line icon="play">{displayName(row().by)} resumed the queue.</Line>}
+      </Match>
+      <Match when={as("pull_request_changed")}>
+        {(row) => (
+          <Line icon="pull">
+            {row().by} {CHANGES[row().state]} pull request #{row().number}.
+          </Line>
+        )}
+      </Match>
+      <Match when={as("pull_request_reviewed")}>
+        {(row) => (
+          <Line icon={row().verdict === "changes_requested" ? "pencil" : row().verdict === "approved" ? "check" : "chat"}>
+            {row().by} {VERDICTS[row().verdict]} pull request #{row().number}.
+          </Line>
+        )}
+      </Match>
+      <Match when={as("checks_finished")}>
+        {(row) => (
+          <Show
+            when={row().failed.length > 0}
+            fallback={
+              <Line icon="check">
+                All checks of pull request #{row().number} passed at <code>{row().commit.slice(0, 7)}</code>.
+              </Line>
+            }
+          >
+            <Line icon="warning" bad>
+              {row().failed.length === 1 ? "A check" : `${row().failed.length} checks`} of pull request #{row().number}{" "}
+              failed at <code>{row().commit.slice(0, 7)}</code>: {row().failed.join(", ")}.
+            </Line>
+          </Show>
+        )}
+      </Match>
+      <Match when={as("artifact_added")}>
+        {(row) => (
+          <figure class="shared">
+            <FileView artifact={row().artifact} large />
+            <Show when={row().artifact.caption}>{(caption) => <figcaption class="quiet">{caption()}</figcaption>}</Show>
+          </figure>
+        )}
+      </Match>
       <Match when={as("pushed")}>{(row) => <Pushed row={row()} />}</Match>
       <Match when={as("pull_request_opened")}>
         {(row) => (
@@ -44,6 +110,28 @@ export function SystemRow(props: { row: Row }): JSX.Element {
         )}
       </Match>
     </Switch>
+  );
+}
+
+const CHANGES: Readonly<Record<PullRequestState, string>> = {
+  draft: "turned into a draft",
+  open: "opened again or made ready",
+  merged: "merged",
+  closed: "closed",
+};
+
+const VERDICTS: Readonly<Record<ReviewVerdict, string>> = {
+  approved: "approved",
+  changes_requested: "requested changes on",
+  commented: "commented on",
+};
+
+function Line(props: { icon: IconName; bad?: boolean; children: JSX.Element }): JSX.Element {
+  return (
+    <p class="row" classList={{ bad: props.bad ?? false }}>
+      <Icon name={props.icon} />
+      <span>{props.children}</span>
+    </p>
   );
 }
 
@@ -124,6 +212,10 @@ export function SandboxRow(props: { sandbox: Sandbox }): JSX.Element {
               </span>
             </>
           )}
+        </Match>
+        <Match when={state().phase === "released"}>
+          <Icon name="box" />
+          <span>A sandbox was made ready and not used.</span>
         </Match>
         <Match when={lost()}>
           {(is) => (

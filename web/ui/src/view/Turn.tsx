@@ -5,9 +5,12 @@ import type { Outcome } from "../protocol.ts";
 import type { Part, Turn, TurnItem } from "../timeline.ts";
 import { Avatar, displayName } from "./Avatar.tsx";
 import { clockTime, duration } from "./duration.ts";
+import { useSurroundings } from "./context.ts";
+import { Files } from "./Files.tsx";
 import { Icon, Spinner } from "./Icon.tsx";
 import { Markdown } from "./Markdown.tsx";
 import { SandboxRow, SystemRow } from "./Row.tsx";
+import { SOURCES } from "./source.ts";
 import { Tool } from "./Tool.tsx";
 
 export function TurnView(props: { turn: Turn }): JSX.Element {
@@ -21,6 +24,8 @@ export function TurnView(props: { turn: Turn }): JSX.Element {
   const answer = createMemo(() =>
     props.turn.items().findLast((item) => item.kind === "part" && item.part.kind === "text"),
   );
+  const source = () => SOURCES[props.turn.prompt.source] ?? SOURCES.web;
+  const surroundings = useSurroundings();
   const isWork = (item: TurnItem) => item.kind !== "row" && item !== answer();
   const work = createMemo(() => props.turn.items().filter(isWork).length);
   const shown = createMemo(() =>
@@ -34,11 +39,14 @@ export function TurnView(props: { turn: Turn }): JSX.Element {
           <p class="prompt-author">
             <strong>{displayName(props.turn.prompt.author)}</strong>
             <span class="quiet">
-              {props.turn.prompt.source === "api" ? "API · " : ""}
-              <time datetime={new Date(props.turn.startedAt).toISOString()}>{clockTime(props.turn.startedAt)}</time>
+              <span class="source" title={`From: ${source().label}`}>
+                <Icon name={source().icon} /> {source().label}
+              </span>{" "}
+              · <time datetime={new Date(props.turn.startedAt).toISOString()}>{clockTime(props.turn.startedAt)}</time>
             </span>
           </p>
           <p class="prompt-text">{props.turn.prompt.text}</p>
+          <Show when={props.turn.prompt.attachments}>{(artifacts) => <Files artifacts={artifacts()} />}</Show>
         </div>
       </header>
       <div class="work">
@@ -55,7 +63,20 @@ export function TurnView(props: { turn: Turn }): JSX.Element {
         </Show>
         <For each={shown()}>{(item) => <TurnItemView item={item} />}</For>
         <Show when={finished()} fallback={<Working since={props.turn.startedAt} />}>
-          {(end) => <End outcome={end().outcome} />}
+          {(end) => (
+            <>
+              <End outcome={end().outcome} />
+              <Show when={surroundings.fork}>
+                <button
+                  class="turn-action"
+                  title="A new session with the files and the conversation as they were here"
+                  onClick={() => surroundings.fork?.(props.turn.prompt.id)}
+                >
+                  <Icon name="fork" /> Fork from here
+                </button>
+              </Show>
+            </>
+          )}
         </Show>
       </div>
     </article>

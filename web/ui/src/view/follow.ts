@@ -48,7 +48,9 @@ export function createFollow(
     const scrolled = () => {
       // A page that became shorter moves up by itself, which says nothing about its reader.
       const up = element.scrollTop < top - 1 && element.scrollHeight >= height;
-      following = !up && near();
+      // What is told of our own move may come after a picture has made the page longer again.
+      const moved = Math.abs(element.scrollTop - top) > 1;
+      following = moved ? !up && near() : following || near();
       if (following) setBehind(false);
       top = element.scrollTop;
       height = element.scrollHeight;

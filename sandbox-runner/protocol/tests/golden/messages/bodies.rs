@@ -14,13 +14,21 @@ pub fn bodies() -> Vec<Example> {
         repository: repository(),
         default_branch: "main".to_owned(),
         private: true,
+        may_write: true,
     };
     let error = ErrorDetail {
         code: "not_found".to_owned(),
         message: "there is no session here, or you have no access to it".to_owned(),
     };
     vec![
-        message("me", PassedOver, Me { person: alice() }),
+        message(
+            "me",
+            PassedOver,
+            Me {
+                person: alice(),
+                role: Role::Administrator,
+            },
+        ),
         message(
             "create_session",
             Refused,

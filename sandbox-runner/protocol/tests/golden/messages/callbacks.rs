@@ -60,6 +60,15 @@ pub fn callbacks() -> Vec<Example> {
             limit: Limit::Memory,
             message: "cargo was ended: the sandbox has 4 GiB".to_owned(),
         },
+        Report::PullRequestWished {
+            prompt: prompt_id(),
+            branch: "agent/ses_1-docs".to_owned(),
+            wish: PullRequestWish {
+                title: Some("Document the parser".to_owned()),
+                body: Some("It was in nobody's head.".to_owned()),
+                draft: Some(true),
+            },
+        },
         Report::Contacts {
             contacts: vec![model_contact(), denied_contact()],
         },
@@ -108,6 +117,7 @@ pub fn callbacks() -> Vec<Example> {
                 version: VERSION.to_owned(),
                 images: vec![held_image()],
                 warm: vec![warm_sandbox()],
+                depot: true,
             },
         ),
         message("held_image", PassedOver, held_image()),
@@ -177,6 +187,15 @@ pub fn callbacks() -> Vec<Example> {
         list(
             "purpose",
             vec![Purpose::Image, Purpose::Session { session: session() }],
+        ),
+        message(
+            "pull_request_wish",
+            PassedOver,
+            PullRequestWish {
+                title: Some("Document the parser".to_owned()),
+                body: None,
+                draft: Some(true),
+            },
         ),
         list(
             "prompt_result",

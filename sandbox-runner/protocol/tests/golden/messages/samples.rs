@@ -236,13 +236,19 @@ pub fn artifact() -> Artifact {
         name: "before.png".to_owned(),
         media_type: "image/png".to_owned(),
         bytes: 48_211,
+        caption: Some("The cart before the change".to_owned()),
     }
 }
 
 pub fn attachment() -> Attachment {
     Attachment {
         artifact: artifact(),
-        url: format!("https://agents.example/runner/artifacts/{}", artifact().id),
+        url: format!(
+            "https://agents.example/runner/artifacts/{}/{}",
+            session(),
+            artifact().id
+        ),
+        sha256: Some("5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8".to_owned()),
     }
 }
 
