@@ -1,6 +1,6 @@
 //! Files between a session and its sandbox, by way of the runner.
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use protocol::api::MAX_ARTIFACT;
 use protocol::{ArtifactId, PromptId, SessionId};
@@ -9,6 +9,7 @@ use worker::Env;
 
 use super::{MAX_MESSAGE_BODY, verified};
 use crate::api::artifacts::note;
+use crate::api::extract::{Path, Query};
 use crate::artifacts::serve::{Audience, serve};
 use crate::artifacts::upload::Upload;
 use crate::artifacts::{Artifacts, Key};

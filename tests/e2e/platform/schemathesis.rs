@@ -35,10 +35,13 @@ async fn every_answer_to_anything_is_one_that_is_described(_: &World) -> Outcome
          \"path.session\" = \"{}\"\n",
         played.session
     );
-    for (name, parameters) in [("anything", ""), ("what-is-there", &there)] {
+    for (name, parameters, phases) in [
+        ("anything", "", "examples,coverage"),
+        ("what-is-there", &there, "fuzzing"),
+    ] {
         let settings = directory.join(format!("{name}.toml"));
         std::fs::write(&settings, format!("{CHECKS}{parameters}"))?;
-        run(&stack.stack.url(), &secret, &directory, &settings).await?;
+        run(&stack.stack.url(), &secret, &settings, phases).await?;
     }
     stack.stack.stop().await;
     Ok(())
@@ -54,7 +57,8 @@ expected-statuses = ["2xx", "302", "400", "401", "403", "404", "409", "410", "41
 expected-statuses = ["400", "401", "403", "404", "405", "409", "413", "415", "429"]
 "#;
 
-async fn run(url: &str, secret: &str, directory: &Path, settings: &Path) -> Outcome {
+async fn run(url: &str, secret: &str, settings: &Path, phases: &str) -> Outcome {
+    let directory = settings.parent().ok_or("settings are in a folder")?;
     let program = std::env::var("SCHEMATHESIS_BIN")
         .map_err(|_| "SCHEMATHESIS_BIN is not set: run this through make, or `. .ci/env`")?;
     let output = Command::new(program)
@@ -63,8 +67,10 @@ async fn run(url: &str, secret: &str, directory: &Path, settings: &Path) -> Outc
         .arg(settings)
         .args(["run", &format!("{url}/api/openapi.json")])
         .args(["--header", &format!("Authorization: Bearer {secret}")])
-        .args(["--checks", "all", "--phases", "examples,coverage,fuzzing"])
-        .args(["--max-examples", "12", "--seed", SEED, "--workers", "2"])
+        .args(["--checks", "all", "--phases", phases])
+        // With more workers, Python 3.11 fails now and then: it counts the depth of its parser once for
+        // all threads (gh-106905).
+        .args(["--max-examples", "8", "--seed", SEED, "--workers", "1"])
         .args([
             "--generation-database",
             "none",

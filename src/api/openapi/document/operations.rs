@@ -441,6 +441,10 @@ fn runners(schemas: &mut Schemas) -> Vec<Operation> {
             .refuses(signed),
         shared
             .secured_by(&["runner"])
+            .query("id", json!({ "type": "string" }))
+            .query("name", json!({ "type": "string" }))
+            .query("prompt", json!({ "type": "string" }))
+            .query("caption", json!({ "type": "string" }))
             .takes_file()
             .answers(200, schemas.of::<Artifact>())
             .answers(201, schemas.of::<Artifact>())
