@@ -18,7 +18,7 @@ use axum::response::{IntoResponse as _, Response};
 use protocol::api::{ErrorBody, ErrorDetail};
 use protocol::callback::{
     Acknowledgement, Batch, Credentials, CredentialsRequest, PoolTarget, PromptResult, Register,
-    Registered, Report, WarmSandbox,
+    Registered, Report, Secrets, WarmSandbox,
 };
 use protocol::command::{
     BuildImage, Command, GitIdentity, Model as ModelName, Provider, SendPrompt, Start,
@@ -759,6 +759,10 @@ async fn answer(
             };
             Json(credentials).into_response()
         }
+        "/runner/secrets" => Json(Secrets {
+            secrets: Vec::new(),
+        })
+        .into_response(),
         path if path.starts_with("/runner/images/") => {
             let image = path.rsplit('/').next().unwrap();
             let image = ImageId::parse(image).unwrap();
