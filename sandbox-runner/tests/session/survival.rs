@@ -267,42 +267,6 @@ async fn a_runner_that_is_killed_in_the_middle_of_a_snapshot_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_runner_that_is_killed_in_the_middle_of_a_restore_restores_again() {
-    let mut stage = Stage::start().await;
-    let first = stage.open(1).await;
-    let text =
-        r#"[[bash command="mkdir -p ~/notes; echo ignored > ~/notes/word; echo kept > a.txt"]]"#;
-    let prompt = stage.prompt(&first, 1, text).await;
-    let mut snapshot = Some(kept(&stage, &first, &prompt).await);
-    for (epoch, state) in [(2, "starting"), (3, "running")] {
-        let start = open_from(&stage, epoch, snapshot.take()).await;
-        let sandbox = start.clone();
-        let is = |stage: &Stage, state: &str| {
-            let record = stage.record(&sandbox).unwrap_or_default();
-            record["state"] == state || record["state"].get(state).is_some()
-        };
-        // The first of the two moments is short.
-        kill_while(
-            &mut stage,
-            |stage| is(stage, state),
-            |stage| is(stage, "running"),
-        )
-        .await;
-        stage.start_runner().await;
-        let text = format!(r#"[[bash command="cat ~/notes/word a.txt > {epoch}.txt"]]"#);
-        let prompt = stage.prompt(&start, epoch as u8, &text).await;
-        assert_eq!(
-            stage.finished(&start, &prompt).await,
-            PromptResult::Completed
-        );
-        let file = format!("agent/work:{epoch}.txt");
-        assert_eq!(stage.git(&["show", &file]), "ignored\nkept");
-        snapshot = Some(kept(&stage, &start, &prompt).await);
-    }
-    stage.worker.assert_faultless();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_runner_that_is_killed_right_after_a_sandbox_was_made_makes_it_again() {
     let mut stage = Stage::start().await;
     // So that there is an image, and the sandbox is made at once.
