@@ -7,13 +7,13 @@ test("what is empty is left to the platform", async () => {
   /** @type {object[]} */
   const asked = []
   const tool = pullRequest(async (body) => asked.push(body) && 202)
-  const said = await tool.execute({ branch: " ", title: "Fix it", body: "", draft: false })
+  const said = await tool.execute({ branch: " ", title: "Fix it", body: "", draft: false }, {})
   assert.match(said, /opened or updated/)
   assert.deepEqual(asked, [{ branch: undefined, title: "Fix it", body: undefined, draft: false }])
 })
 
 test("a wish that was not taken is an error which the agent reads", async () => {
-  const refused = (/** @type {number} */ status) => pullRequest(async () => status).execute({ title: "x" })
+  const refused = (/** @type {number} */ status) => pullRequest(async () => status).execute({ title: "x" }, {})
   await assert.rejects(refused(400), /no name of a branch/)
   await assert.rejects(refused(429), /too many/)
 })
