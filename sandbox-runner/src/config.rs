@@ -81,7 +81,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "SANDBOX_UID",
         "20001",
-        "first of the numeric users and groups that sandboxes run as if the runner is root, one each, not 0; as many as RUNNER_CAPACITY and image builds must be free",
+        "first of the numeric users and groups that sandboxes run as if the runner is root, one each, not 0; the thousand from it on must be free, another runner's on the same machine too",
     ),
     variable(
         "ANTHROPIC_API_KEY",

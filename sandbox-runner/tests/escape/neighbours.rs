@@ -32,11 +32,11 @@ pub(crate) fn group(group: &mut Group<'_>) {
 struct Decoy(Child);
 
 impl Decoy {
-    fn start() -> Self {
+    fn start(fixture: &Fixture) -> Self {
         let mut command = Command::new("sleep");
         command.arg(format!("600.{}", std::process::id()));
         if rustix::process::getuid().is_root() {
-            std::os::unix::process::CommandExt::uid(&mut command, 20001);
+            std::os::unix::process::CommandExt::uid(&mut command, fixture.first_user);
         }
         Self(command.spawn().unwrap())
     }
@@ -55,7 +55,7 @@ impl Drop for Decoy {
 
 async fn a_process_of_the_host_is_not_seen(world: &World) {
     let pair = world.pair().await;
-    let decoy = Decoy::start();
+    let decoy = Decoy::start(&pair.fixture);
     let look = format!(
         "grep -l 600.{} /proc/[0-9]*/cmdline 2> /dev/null | wc -l",
         std::process::id()
@@ -74,7 +74,7 @@ async fn a_process_of_the_host_is_not_seen(world: &World) {
 
 async fn no_signal_reaches_a_process_of_the_host(world: &World) {
     let pair = world.pair().await;
-    let mut decoy = Decoy::start();
+    let mut decoy = Decoy::start(&pair.fixture);
     let program = "import ctypes, os, signal, sys\n\
                    libc, victim, sent = ctypes.CDLL(None), int(sys.argv[1]), 0\n\
                    for number in (9, 15, 19):\n\
@@ -225,9 +225,10 @@ async fn a_program_that_belongs_to_root_does_work_outside(world: &World) {
     }
     let pair = world.pair().await;
     let tools = pair.fixture.path().join("tools");
+    let user = pair.fixture.first_user.to_string();
     let as_user = |program: &str, argument: &str| {
         let output = Command::new("setpriv")
-            .args(["--reuid", "20001", "--regid", "20001", "--clear-groups"])
+            .args(["--reuid", &user, "--regid", &user, "--clear-groups"])
             .arg(find(&tools, program))
             .arg(argument)
             .output()

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use protocol::SandboxId;
@@ -26,7 +27,17 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Fixture {
     pub(crate) backend: Arc<Namespaces>,
+    /// The first of the users that are its sandboxes' own if the tests run as root.
+    pub(crate) first_user: u32,
     state: State,
+}
+
+/// Users of the host for one more backend: two that shared them would also share what the kernel
+/// counts for a user, and a sandbox that takes it all is what some tests are about.
+fn users() -> u32 {
+    const RANGE: u32 = 1000;
+    static NEXT: AtomicU32 = AtomicU32::new(20_001);
+    NEXT.fetch_add(RANGE, Ordering::Relaxed)
 }
 
 /// Sandboxes outlive the process that started them, so they are ended with their directory.
@@ -85,18 +96,25 @@ impl Fixture {
 
     pub(crate) fn with_tools(tools: Vec<Tool>) -> Self {
         let state = TempDir::new().unwrap();
+        let first_user = users();
         Self {
-            backend: open(state.path(), tools),
+            backend: open(state.path(), first_user, tools),
+            first_user,
             state: State(state),
         }
     }
 
     /// The runner's process ends and another one takes its place; what held sandboxes is dropped.
     pub(crate) fn restart(self) -> Self {
-        let Self { backend, state } = self;
+        let Self {
+            backend,
+            first_user,
+            state,
+        } = self;
         drop(backend);
         Self {
-            backend: open(state.0.path(), Vec::new()),
+            backend: open(state.0.path(), first_user, Vec::new()),
+            first_user,
             state,
         }
     }
@@ -168,11 +186,11 @@ pub(crate) fn spec(layers: &[LayerId]) -> SandboxSpec {
     }
 }
 
-fn open(state: &Path, tools: Vec<Tool>) -> Arc<Namespaces> {
+fn open(state: &Path, sandbox_uid: u32, tools: Vec<Tool>) -> Arc<Namespaces> {
     let backend = Namespaces::open(&NamespacesConfig {
         state: state.to_owned(),
         runner: env!("CARGO_BIN_EXE_sandbox-runner").into(),
-        sandbox_uid: 20001,
+        sandbox_uid,
         tools,
     });
     Arc::new(backend.unwrap())

@@ -82,7 +82,8 @@ async fn no_two_sandboxes_run_as_the_same_user_of_the_host() {
                 .map(str::to_owned),
         );
     }
-    let expected = [20001, 20002].map(|user| format!("Uid:\t{user}\t{user}\t{user}\t{user}"));
+    let first = fixture.first_user;
+    let expected = [first, first + 1].map(|user| format!("Uid:\t{user}\t{user}\t{user}\t{user}"));
     assert_eq!(users, BTreeSet::from(expected));
 }
 
