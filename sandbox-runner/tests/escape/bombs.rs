@@ -204,17 +204,18 @@ async fn memory_taken_through_pipes_is_limited(world: &World) {
 }
 
 /// The sandbox is ended, by whoever counts what it writes now and then, and with it the bomb, which
-/// waits for that. The neighbour answers meanwhile.
+/// waits for that: on a busy machine a walk takes seconds, and ten times as long is between two.
+/// The neighbour answers meanwhile.
 async fn is_ended(world: &World, take: &str, times: u32) {
     let program = format!(
         "import os, time\n\
          {take}\n\
          for number in range({times}): take(number)\n\
-         time.sleep(15); print('NOTHING STOPPED IT')"
+         time.sleep(60); print('NOTHING STOPPED IT')"
     );
     let pair = world.pair().await;
     let (fixture, id) = small().await;
-    let spec = ExecSpec::new([PYTHON, "-c", &program], LIMIT);
+    let spec = ExecSpec::new([PYTHON, "-c", &program], LIMIT * 5);
     let bomb = fixture.backend.exec(&id, &spec).await.unwrap().output();
     tokio::pin!(bomb);
     let ended = loop {
