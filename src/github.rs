@@ -124,6 +124,7 @@ impl From<RepositoryAnswer> for RepositorySummary {
             default_branch: answer.default_branch.unwrap_or_else(|| "main".to_owned()),
             private: answer.private,
             may_write: answer.permissions.push,
+            image: None,
         }
     }
 }

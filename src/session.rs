@@ -436,6 +436,7 @@ fn summary_of(state: &machine::State) -> protocol::api::SessionSummary {
         pull_requests: state.pull_requests.clone(),
         paused: state.paused,
         parent: state.parent.clone(),
+        unread: false,
     }
 }
 

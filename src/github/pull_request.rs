@@ -77,6 +77,8 @@ impl Found {
                 (false, _, Some(_)) => PullRequestState::Merged,
                 (false, _, None) => PullRequestState::Closed,
             },
+            review: None,
+            checks: None,
         }
     }
 }

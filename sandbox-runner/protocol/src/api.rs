@@ -2,24 +2,32 @@
 
 mod artifact;
 mod audit;
+mod change;
 mod forge;
+mod lobby;
 mod registry;
 mod secret;
 mod statistics;
+mod terminal;
 mod token;
 
 pub use artifact::*;
 pub use audit::*;
+pub use change::*;
 pub use forge::*;
+pub use lobby::*;
 pub use registry::*;
 pub use secret::*;
 pub use statistics::*;
+pub use terminal::*;
 pub use token::*;
 
 use serde::{Deserialize, Serialize};
 
 use crate::command::Model;
-use crate::event::{Event, Mode, Parent, Person, PullRequestState, Repository, Step};
+use crate::event::{
+    Event, Mode, Parent, Person, PullRequestState, Repository, ReviewVerdict, Step,
+};
 use crate::id::{ArtifactId, Millis, PromptId, Seq, SessionId};
 use crate::image::EnvironmentName;
 use crate::ledger::Contact;
@@ -126,6 +134,10 @@ pub struct SessionSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub parent: Option<Parent>,
+    /// Something happened since the caller looked at it. Only in lists.
+    #[serde(default)]
+    #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
+    pub unread: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,6 +166,23 @@ pub struct PullRequest {
     /// Of this session, that it asks to merge.
     pub branch: String,
     pub state: PullRequestState,
+    /// The newest verdict that is more than a comment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub review: Option<ReviewVerdict>,
+    /// How the checks of its head ended; absent while they run, and if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub checks: Option<ChecksVerdict>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum ChecksVerdict {
+    Passed,
+    Failed,
 }
 
 /// `GET /api/sessions`.
@@ -267,6 +296,49 @@ pub struct RepositorySummary {
     #[serde(default)]
     #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
     pub may_write: bool,
+    /// Newest of the default branch that sandboxes can start from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub image: Option<ImageAge>,
+}
+
+/// How ready a repository is, as pickers show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ImageAge {
+    /// Of the newest build, which may have come after the image that is used.
+    pub state: ImageState,
+    /// When what sandboxes start from was built; absent if there is nothing yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub built_at: Option<Millis>,
+}
+
+/// `GET /api/repositories/{owner}/{name}/branches?query=`: those whose name contains `query`, the
+/// default branch first, at most 100.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BranchList {
+    pub branches: Vec<String>,
+}
+
+/// `GET /api/models`: what a session can be started with, the default first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ModelList {
+    pub models: Vec<ModelChoice>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ModelChoice {
+    pub model: Model,
+    /// As people read it.
+    pub label: String,
 }
 
 /// `GET /api/statistics/pool`: what warm sandboxes did and cost, in the last `days`.

@@ -179,6 +179,14 @@ pub enum Fact {
         #[cfg_attr(test, ts(optional))]
         prompt: Option<PromptId>,
     },
+    /// What the files differ by at the end of a prompt can be looked at
+    /// (`GET /api/sessions/{id}/diff`). The counts are since the session began.
+    ChangesKept {
+        prompt: PromptId,
+        files: u32,
+        additions: u32,
+        deletions: u32,
+    },
     /// Something a person should know that ends nothing.
     Notice {
         message: String,

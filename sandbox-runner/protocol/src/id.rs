@@ -165,7 +165,8 @@ number!(
     Epoch, u32
 );
 number!(
-    /// GitHub's numeric user id: logins can be reassigned, this cannot.
+    /// GitHub's numeric user id: logins can be reassigned, this cannot. A negative one is ours, of
+    /// somebody who prompts from elsewhere and is linked to nobody at GitHub.
     UserId, i64
 );
 number!(

@@ -52,7 +52,8 @@ export type PartId = number;
 export type Epoch = number;
 
 /**
- * GitHub's numeric user id: logins can be reassigned, this cannot.
+ * GitHub's numeric user id: logins can be reassigned, this cannot. A negative one is ours, of
+ * somebody who prompts from elsewhere and is linked to nobody at GitHub.
  */
 export type UserId = number;
 
@@ -88,7 +89,7 @@ by: string, } | { "type": "checks_finished", number: number, commit: string,
 /**
  * Names of those that failed.
  */
-failed: Array<string>, } | { "type": "artifact_added", artifact: Artifact, prompt?: PromptId, } | { "type": "notice", message: string, });
+failed: Array<string>, } | { "type": "artifact_added", artifact: Artifact, prompt?: PromptId, } | { "type": "changes_kept", prompt: PromptId, files: number, additions: number, deletions: number, } | { "type": "notice", message: string, });
 
 export type Fact = { "type": "session_created", repository: Repository, branch: string, by: Person, 
 /**
@@ -114,7 +115,7 @@ by: string, } | { "type": "checks_finished", number: number, commit: string,
 /**
  * Names of those that failed.
  */
-failed: Array<string>, } | { "type": "artifact_added", artifact: Artifact, prompt?: PromptId, } | { "type": "notice", message: string, };
+failed: Array<string>, } | { "type": "artifact_added", artifact: Artifact, prompt?: PromptId, } | { "type": "changes_kept", prompt: PromptId, files: number, additions: number, deletions: number, } | { "type": "notice", message: string, };
 
 /**
  * A repository as people name it.
@@ -353,7 +354,11 @@ pull_requests: Array<PullRequest>,
 /**
  * Nothing starts until somebody resumes or clears the queue.
  */
-paused: boolean, parent?: Parent, };
+paused: boolean, parent?: Parent, 
+/**
+ * Something happened since the caller looked at it. Only in lists.
+ */
+unread?: boolean, };
 
 export type SessionState = "warming" | "working" | "idle" | "failed" | "archived";
 
@@ -361,7 +366,17 @@ export type PullRequest = { number: number, url: string, title: string,
 /**
  * Of this session, that it asks to merge.
  */
-branch: string, state: PullRequestState, };
+branch: string, state: PullRequestState, 
+/**
+ * The newest verdict that is more than a comment.
+ */
+review?: ReviewVerdict, 
+/**
+ * How the checks of its head ended; absent while they run, and if there are none.
+ */
+checks?: ChecksVerdict, };
+
+export type ChecksVerdict = "passed" | "failed";
 
 /**
  * `GET /api/sessions`.
@@ -417,7 +432,103 @@ export type RepositorySummary = { repository: Repository, default_branch: string
 /**
  * Whether the user may push, and so change its settings and secrets.
  */
-may_write?: boolean, };
+may_write?: boolean, 
+/**
+ * Newest of the default branch that sandboxes can start from.
+ */
+image?: ImageAge, };
+
+/**
+ * How ready a repository is, as pickers show it.
+ */
+export type ImageAge = { 
+/**
+ * Of the newest build, which may have come after the image that is used.
+ */
+state: ImageState, 
+/**
+ * When what sandboxes start from was built; absent if there is nothing yet.
+ */
+built_at?: Millis, };
+
+/**
+ * `GET /api/repositories/{owner}/{name}/branches?query=`: those whose name contains `query`, the
+ * default branch first, at most 100.
+ */
+export type BranchList = { branches: Array<string>, };
+
+/**
+ * `GET /api/models`: what a session can be started with, the default first.
+ */
+export type ModelList = { models: Array<ModelChoice>, };
+
+export type ModelChoice = { model: Model, 
+/**
+ * As people read it.
+ */
+label: string, };
+
+/**
+ * `GET /api/sessions/{id}/diff?prompt=&scope=`: as things were at the end of `prompt`, the newest
+ * that ended if absent.
+ */
+export type Changes = { prompt: PromptId, scope: ChangesScope, 
+/**
+ * By path.
+ */
+files: Array<ChangedFile>, 
+/**
+ * Files beyond [`MAX_CHANGED_FILES`].
+ */
+omitted: number, };
+
+export type ChangesScope = "session" | "prompt";
+
+export type ChangedFile = { path: string, 
+/**
+ * What it was called, if it was renamed.
+ */
+previous?: string, change: Change, 
+/**
+ * Absent for binary files.
+ */
+additions?: number, deletions?: number, patch: Patch, };
+
+export type Change = "added" | "modified" | "deleted" | "renamed";
+
+export type Patch = { "kind": "text", hunks: string, } | { "kind": "binary" } | { "kind": "too_large" };
+
+/**
+ * `POST /api/sessions/{id}/terminal`.
+ */
+export type TerminalTicket = { 
+/**
+ * Absolute `ws:` or `wss:` URL of a host of its own, which never gets the page's cookies.
+ */
+url: string, 
+/**
+ * Good once, for 30 seconds.
+ */
+ticket: string, };
+
+/**
+ * A text message of a viewer.
+ */
+export type TerminalRequest = { "type": "take_control", } | { "type": "release_control", } | { "type": "resize", columns: number, rows: number, } | { "type": "ping", };
+
+/**
+ * A text message to a viewer.
+ */
+export type TerminalNotice = { "type": "state", columns: number, rows: number, viewers: Array<Person>, controller?: Person, 
+/**
+ * Whether this viewer is the one in control.
+ */
+yours: boolean, } | { "type": "ended", code?: number, } | { "type": "error", code: string, message: string, } | { "type": "pong" };
+
+/**
+ * What the lobby tells. A client sends nothing but `ping`, as text.
+ */
+export type LobbyNotice = { "type": "session", session: SessionSummary, } | { "type": "seen", session: SessionId, } | { "type": "prompting", people: number, } | { "type": "pong" };
 
 /**
  * `PUT /api/repositories/{owner}/{name}/settings`, as a whole.

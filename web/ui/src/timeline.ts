@@ -281,6 +281,8 @@ export class Timeline {
       case "notice":
         this.#add({ kind: "row", row: event }, this.running()?.prompt.id);
         break;
+      case "changes_kept":
+        break;
       default:
         // Every kind is handled above, which the compiler sees to. A newer server may say more than
         // this page knows; the rest still reads well.

@@ -22,6 +22,8 @@ mod registry;
 mod samples;
 #[path = "messages/statistics.rs"]
 mod statistics;
+#[path = "messages/views.rs"]
+mod views;
 
 use protocol::Fact;
 use protocol::api::*;
@@ -48,7 +50,7 @@ variants! {
     Fact {
         SessionCreated, SessionTitled, SessionArchived, PromptQueued, PromptEdited,
         PromptCancelled, PromptsReordered, QueuePaused, QueueResumed, PromptStarted, PromptResumed, PromptFinished, SandboxStarting, SandboxReady, SandboxLost,
-        SandboxSlept, SandboxReleased, Snapshotted, LimitReached, Step, PartStarted, PartFinished, Pushed, PullRequestOpened, PullRequestChanged, PullRequestReviewed, ChecksFinished, ArtifactAdded, Notice
+        SandboxSlept, SandboxReleased, Snapshotted, LimitReached, Step, PartStarted, PartFinished, Pushed, PullRequestOpened, PullRequestChanged, PullRequestReviewed, ChecksFinished, ArtifactAdded, ChangesKept, Notice
     }
     Source { Web, Api, Github, Slack, Extension, Editor }
     PullRequestState { Draft, Open, Merged, Closed }
@@ -75,6 +77,13 @@ variants! {
     ImageState { Requested, Building, Ready, Unchanged, Failed }
     EnvironmentStatus { Building, Ready, Failed }
     Role { Member, Administrator }
+    TerminalRequest { TakeControl, ReleaseControl, Resize, Ping }
+    TerminalNotice { State, Ended, Error, Pong }
+    LobbyNotice { Session, Seen, Prompting, Pong }
+    ChangesScope { Session, Prompt }
+    Change { Added, Modified, Deleted, Renamed }
+    Patch { Text, Binary, TooLarge }
+    ChecksVerdict { Passed, Failed }
     TokenScope { Read, Write, Admin }
     Means { Browser, Token }
     Deed {
@@ -95,6 +104,7 @@ pub fn all() -> Vec<Example> {
         registry::registry(),
         account::account(),
         statistics::statistics(),
+        views::views(),
     ]
     .into_iter()
     .flatten()

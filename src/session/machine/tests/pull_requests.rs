@@ -16,6 +16,8 @@ fn opened() -> Session {
         title: "Fix it".to_owned(),
         branch: session.state.work_branch.clone(),
         state: PullRequestState::Open,
+        review: None,
+        checks: None,
     });
     session
 }

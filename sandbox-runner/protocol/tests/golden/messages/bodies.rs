@@ -15,6 +15,10 @@ pub fn bodies() -> Vec<Example> {
         default_branch: "main".to_owned(),
         private: true,
         may_write: true,
+        image: Some(ImageAge {
+            state: ImageState::Ready,
+            built_at: Some(NOW),
+        }),
     };
     let error = ErrorDetail {
         code: "not_found".to_owned(),

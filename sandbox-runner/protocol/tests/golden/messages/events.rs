@@ -122,6 +122,12 @@ pub fn events() -> Vec<Example> {
             artifact: artifact(),
             prompt: Some(prompt_id()),
         },
+        Fact::ChangesKept {
+            prompt: prompt_id(),
+            files: 2,
+            additions: 12,
+            deletions: 3,
+        },
         Fact::Notice {
             message: "the pull request could not be opened".to_owned(),
         },

@@ -313,6 +313,8 @@ pub fn pull_request() -> PullRequest {
         title: TEXT.to_owned(),
         branch: format!("agent/{}", session()),
         state: PullRequestState::Open,
+        review: Some(ReviewVerdict::ChangesRequested),
+        checks: Some(ChecksVerdict::Failed),
     }
 }
 
@@ -329,6 +331,7 @@ pub fn summary() -> SessionSummary {
         pull_requests: vec![pull_request()],
         paused: true,
         parent: Some(parent()),
+        unread: true,
     }
 }
 

@@ -162,6 +162,8 @@ impl Simulation {
                 title: String::new(),
                 branch: branch.to_owned(),
                 state: PullRequestState::Open,
+                review: None,
+                checks: None,
             },
             by: Opener::User { person: person(1) },
             step,
