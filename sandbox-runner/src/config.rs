@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use protocol::RunnerId;
 use protocol::command::GitIdentity;
@@ -114,6 +115,11 @@ pub const VARIABLES: &[Variable] = &[
         "what one session may spend on models, in dollars; needs MODEL_PRICES; no limit if absent",
     ),
     variable(
+        "PROMPT_MINUTES",
+        "240",
+        "how long one prompt may run before it is ended, in minutes, 1 to 10080",
+    ),
+    variable(
         "EGRESS_INTERNAL_HOSTS",
         "",
         "host names, separated by spaces, that may have private addresses; a repository's policy has to allow them as well",
@@ -155,6 +161,8 @@ pub struct Config {
     pub opencode_bin: PathBuf,
     pub agent_hooks_dir: Option<PathBuf>,
     pub sandbox_uid: u32,
+    /// How long a prompt may run.
+    pub turn_limit: Duration,
     pub anthropic: Upstream,
     pub openai: Upstream,
     pub billing: Billing,
@@ -243,6 +251,9 @@ impl Config {
                 key: source.optional("OPENAI_API_KEY"),
             },
             billing: source.billing()?,
+            turn_limit: source
+                .checked("PROMPT_MINUTES", |minutes| (1..=10_080).contains(minutes))
+                .map(|minutes: u64| Duration::from_secs(minutes * 60))?,
             internal_hosts: source.hosts("EGRESS_INTERNAL_HOSTS")?,
             committer: GitIdentity {
                 name: source.line("GIT_COMMITTER_NAME")?,
@@ -432,6 +443,7 @@ mod tests {
             ("GIT_COMMITTER_NAME", "a\nb"),
             ("MODEL_PRICES", "3 dollars"),
             ("SESSION_BUDGET_USD", "5"),
+            ("PROMPT_MINUTES", "0"),
             ("EGRESS_INTERNAL_HOSTS", "mirror.example.com 10.0.0.1"),
             ("DEPOT_URL", "/srv/layers"),
         ];

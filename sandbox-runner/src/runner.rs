@@ -159,6 +159,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         parcels: Arc::clone(&parcels),
         agent_binary: agent_binary(&config.opencode_bin),
         committer: config.committer.clone(),
+        turn_limit: config.turn_limit,
     });
     let pool = Pool::new(Arc::clone(&machinery), config.capacity);
     let supervising = tokio::spawn(supervisor.run(Arc::clone(&machinery), Arc::clone(&pool)));

@@ -77,6 +77,8 @@ pub struct Machinery {
     /// The agent's executable inside a sandbox.
     pub agent_binary: String,
     pub committer: GitIdentity,
+    /// How long a prompt may run.
+    pub turn_limit: Duration,
 }
 
 /// A handle that says when something was recorded. Clones tell the same supervisor.

@@ -107,7 +107,7 @@ impl Actor {
             machinery: Arc::clone(machinery),
             pool: Arc::clone(pool),
             place: machinery.store.place_of(&start.sandbox)?,
-            machine: Machine::new(start.clone(), state),
+            machine: Machine::new(start.clone(), state, machinery.turn_limit),
             progress: Arc::new(Progress::new(Arc::clone(machinery), start.clone())),
             outbox: Outbox::new(Arc::clone(&machinery.store), start.sandbox.clone()),
             start,

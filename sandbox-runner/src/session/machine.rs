@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use protocol::callback::{MAX_CONTACTS, PromptResult, Report};
 use protocol::command::{SendPrompt, Start};
-use protocol::event::{Mode, Step, StepName};
+use protocol::event::{Limit, Mode, Step, StepName};
 use protocol::ledger::Contact;
 use protocol::{Millis, PromptId};
 
@@ -34,6 +34,10 @@ pub(super) struct Machine {
     state: State,
     /// When patience with a stopped agent ends. Not recorded: a restart stops it again.
     stop_at: Option<Instant>,
+    /// How long a turn may take.
+    turn_limit: Duration,
+    /// When the turn has taken that long. Not recorded: it follows from when the turn began.
+    overdue_at: Option<Instant>,
     /// While the files are being kept no turn begins: they would be those of half a turn. Not
     /// recorded: after a restart nobody is keeping them.
     keeping: bool,
@@ -42,11 +46,13 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(start: Start, state: State) -> Self {
+    pub(super) fn new(start: Start, state: State, turn_limit: Duration) -> Self {
         Self {
             start,
             state,
             stop_at: None,
+            turn_limit,
+            overdue_at: None,
             keeping: false,
             synchronising: false,
         }
@@ -121,6 +127,7 @@ impl Machine {
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
         self.stop_at
             .into_iter()
+            .chain(self.overdue_at)
             .chain(self.state.coalescer.due(now))
             .min()
     }
@@ -157,7 +164,7 @@ impl Machine {
         match running.turn.as_ref().map(|turn| turn.phase) {
             Some(Phase::Stopping) => self.stop(now, &mut effects),
             Some(Phase::Publishing { .. }) => self.publish(&mut effects),
-            Some(Phase::Running) => {}
+            Some(Phase::Running) => self.expect_end(now),
             None => self.next(now, &mut effects),
         }
         effects
@@ -273,7 +280,9 @@ impl Machine {
             delivery: Delivery::InFlight,
             attempts: 1,
             complaint: None,
+            is_overdue: false,
         });
+        self.expect_end(now);
         self.report_all(parts, now, effects);
         self.synchronise(effects);
     }
@@ -381,15 +390,52 @@ impl Machine {
     }
 
     fn cleared(&mut self, now: Moment, effects: &mut Effects) {
-        if self.turn_in(Phase::Stopping).is_some() {
-            self.finish(&PromptResult::Stopped, now, effects);
-        }
+        let Some(turn) = self.turn_in(Phase::Stopping) else {
+            return;
+        };
+        let result = if turn.is_overdue {
+            PromptResult::Failed {
+                message: overdue(self.turn_limit),
+            }
+        } else {
+            PromptResult::Stopped
+        };
+        self.finish(&result, now, effects);
+    }
+
+    /// Sets the clock for the turn that goes on.
+    fn expect_end(&mut self, now: Moment) {
+        let limit = self.turn_limit;
+        let turn = self.turn_in(Phase::Running);
+        self.overdue_at = turn.map(|turn| {
+            let passed = now.at.0.saturating_sub(turn.started_at.0);
+            let passed = Duration::from_millis(u64::try_from(passed).unwrap_or(0));
+            now.instant + limit.saturating_sub(passed)
+        });
+    }
+
+    fn end_overdue(&mut self, now: Moment, effects: &mut Effects) {
+        self.overdue_at = None;
+        let Some(turn) = self.turn_in(Phase::Running) else {
+            return;
+        };
+        turn.is_overdue = true;
+        turn.phase = Phase::Stopping;
+        let told = Report::LimitReached {
+            limit: Limit::Time,
+            message: overdue(self.turn_limit),
+        };
+        self.report(told, now, effects);
+        self.stop(now, effects);
     }
 
     fn time(&mut self, now: Moment, effects: &mut Effects) {
         if self.stop_at.is_some_and(|at| at <= now.instant) {
             self.stop_at = None;
             effects.actions.push(Action::Clear);
+        }
+        if self.overdue_at.is_some_and(|at| at <= now.instant) {
+            self.end_overdue(now, effects);
         }
         if self
             .state
@@ -427,6 +473,7 @@ impl Machine {
             last = Some(prompt.prompt);
         }
         self.stop_at = None;
+        self.overdue_at = None;
         if let Some(prompt) = last {
             self.keep(prompt, effects);
         }
@@ -467,6 +514,14 @@ impl Machine {
             self.report(report, now, effects);
         }
     }
+}
+
+fn overdue(limit: Duration) -> String {
+    format!(
+        "The prompt was ended after {} minutes, which is as long as one may run (PROMPT_MINUTES). \
+         What was done so far is kept; another prompt goes on from there.",
+        limit.as_secs() / 60
+    )
 }
 
 fn deliver(prompt: &SendPrompt) -> Action {

@@ -82,6 +82,9 @@ pub(super) struct Turn {
     pub(super) attempts: u32,
     /// The last complaint of the model that was passed on.
     pub(super) complaint: Option<String>,
+    /// Whether it is stopped for having taken too long.
+    #[serde(default)]
+    pub(super) is_overdue: bool,
 }
 
 /// Whether the agent has the turn's first prompt.

@@ -20,6 +20,8 @@ use crate::fixture;
 use crate::git::{Published, Synchronised};
 use crate::store::snapshot::Lineage;
 
+const TURN_LIMIT: Duration = Duration::from_secs(3600);
+
 /// A machine, its clock, and all that it ever wanted.
 struct Bench {
     machine: Machine,
@@ -106,7 +108,11 @@ impl Bench {
             at: Millis(5_000),
             instant: Instant::now(),
         };
-        let machine = Machine::new(fixture::start("http://127.0.0.1:1/"), State::default());
+        let machine = Machine::new(
+            fixture::start("http://127.0.0.1:1/"),
+            State::default(),
+            TURN_LIMIT,
+        );
         let mut bench = Self {
             machine,
             now,
@@ -176,7 +182,7 @@ impl Bench {
     fn restart(&mut self) {
         let recorded = serde_json::to_string(self.machine.state()).unwrap();
         let state = serde_json::from_str(&recorded).unwrap();
-        self.machine = Machine::new(fixture::start("http://127.0.0.1:1/"), state);
+        self.machine = Machine::new(fixture::start("http://127.0.0.1:1/"), state, TURN_LIMIT);
         self.forget();
         let effects = self.machine.resume(self.now);
         self.keep(effects);
@@ -404,6 +410,39 @@ fn an_agent_that_does_not_stop_is_not_waited_for() {
     bench.pass(STOP_PATIENCE);
     bench.apply(Input::Time);
     assert_eq!(bench.actions, [Action::Abort, Action::Clear]);
+}
+
+#[test]
+fn a_prompt_that_runs_too_long_is_ended_and_told_of() {
+    let mut bench = Bench::running();
+    bench.pass(TURN_LIMIT / 2);
+    // The clock goes on where it was.
+    bench.restart();
+    bench.forget();
+    let due = bench.machine.due(bench.now.instant).unwrap();
+    assert!(due <= bench.now.instant + TURN_LIMIT / 2);
+    bench.apply(Input::Time);
+    assert_eq!(bench.actions, []);
+    bench.pass(TURN_LIMIT / 2);
+    bench.apply(Input::Time);
+    assert_eq!(bench.actions, [Action::Abort]);
+    bench.apply(Input::Cleared);
+    let told = |report: &Report| {
+        matches!(
+            report,
+            Report::LimitReached {
+                limit: Limit::Time,
+                ..
+            }
+        )
+    };
+    assert!(bench.reports.iter().any(told));
+    let message = overdue(TURN_LIMIT);
+    assert_eq!(
+        bench.finished(),
+        [outcome(1, PromptResult::Failed { message })]
+    );
+    assert_eq!(bench.machine.due(bench.now.instant), None);
 }
 
 #[test]

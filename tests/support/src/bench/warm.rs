@@ -274,6 +274,7 @@ impl Yard {
             gateway,
             agent_binary: agent_binary.to_string_lossy().into_owned(),
             committer: author(),
+            turn_limit: Duration::from_secs(3600),
         });
         let base = Base {
             repository: Repository::new(ORGANIZATION, REPOSITORY).map_err(unexpected)?,
