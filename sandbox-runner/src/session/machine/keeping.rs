@@ -58,6 +58,23 @@ impl Machine {
         }
     }
 
+    /// Whether the sandbox is to sleep and nothing is to be done before.
+    pub(in crate::session) fn may_sleep(&self) -> bool {
+        let idle = self.state.waiting.is_empty() && self.scene().is_some();
+        self.state.rest != Rest::Awake && idle
+    }
+
+    /// Has a sandbox that is to sleep do so although its processes have ended already: nothing of it
+    /// is lost with them. Called instead of [`Machine::resume`].
+    pub(in crate::session) fn sleep_ended(&mut self, now: Moment) -> Effects {
+        let mut effects = Effects::default();
+        let mut told = self.state.coalescer.flush(now.instant);
+        effects.reports.append(&mut told);
+        (self.keeping, self.synchronising) = (false, false);
+        self.doze(&mut effects);
+        effects
+    }
+
     pub(super) fn slept(&mut self, snapshot: SnapshotId, now: Moment, effects: &mut Effects) {
         self.report(Report::Slept { snapshot }, now, effects);
         self.state.running = None;
