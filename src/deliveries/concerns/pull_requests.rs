@@ -77,7 +77,15 @@ async fn changed(
             .map(|sender| sender.login.clone())
             .unwrap_or_default(),
     };
-    tell(env, &known.session, news).await
+    tell(env, &known.session, news).await?;
+    if event.action == PullRequestAction::Synchronize
+        && let Some(commit) = known.head
+    {
+        let number = known.number;
+        let news = PullRequestNews::Pushed { number, commit };
+        tell(env, &known.session, news).await?;
+    }
+    Ok(())
 }
 
 async fn reviewed(
@@ -96,23 +104,29 @@ async fn reviewed(
     database::pull_requests::reviewed(database, repository, pull.number, review, at).await?;
     responded(database, repository, pull.number, review.user.as_ref(), at).await?;
     let verdict = match review.state {
-        ReviewState::Approved => ReviewVerdict::Approved,
-        ReviewState::ChangesRequested => ReviewVerdict::ChangesRequested,
-        ReviewState::Commented => ReviewVerdict::Commented,
-        ReviewState::Dismissed | ReviewState::Pending => return Ok(()),
-    };
-    let (ReviewAction::Submitted, Some(reviewer)) = (event.action, &review.user) else {
-        return Ok(());
+        ReviewState::Approved => Some(ReviewVerdict::Approved),
+        ReviewState::ChangesRequested => Some(ReviewVerdict::ChangesRequested),
+        ReviewState::Commented => Some(ReviewVerdict::Commented),
+        ReviewState::Dismissed => None,
+        ReviewState::Pending => return Ok(()),
     };
     let Some(known) = database::pull_requests::find(database, repository, pull.number).await?
     else {
         return Ok(());
     };
-    let news = PullRequestNews::Reviewed {
-        number: known.number,
-        review: review.id,
-        verdict,
-        by: reviewer.login.clone(),
+    let number = known.number;
+    let news = match (verdict, event.action, &review.user) {
+        (None, ..) => PullRequestNews::Dismissed {
+            number,
+            review: review.id,
+        },
+        (Some(verdict), ReviewAction::Submitted, Some(reviewer)) => PullRequestNews::Reviewed {
+            number,
+            review: review.id,
+            verdict,
+            by: reviewer.login.clone(),
+        },
+        _ => return Ok(()),
     };
     tell(env, &known.session, news).await
 }
