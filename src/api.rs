@@ -20,6 +20,8 @@ pub mod sessions;
 pub mod statistics;
 pub mod webhooks;
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Body;
 use axum::http::Method;
@@ -30,7 +32,7 @@ use protocol::api::{Deed, Means, Role};
 use protocol::event::{Person, Repository, Source};
 use protocol::image::EnvironmentName;
 use serde::de::DeserializeOwned;
-use worker::Env;
+use worker::{Context, Env};
 
 use crate::auth::policy::{self, Action, Actor, Subject, can};
 use crate::auth::{self, CurrentUser};
@@ -39,6 +41,7 @@ use crate::database::environments::Environment;
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::github::Github;
+use crate::limits::shared;
 use crate::platform::clock;
 use crate::platform::http::to_object;
 use crate::session::request::{REQUEST_PATH, Request as SessionRequest};
@@ -66,12 +69,14 @@ impl Caller {
             return Err(Error::NotAllowed);
         }
         let changes = config::changes_per_minute(&env)?;
-        let (what, rate) = match parts.method {
-            Method::GET | Method::HEAD => ("look", limits::looks(changes)),
-            _ => ("change", limits::changes(changes)),
-        };
-        limits::take_here(&format!("{what} {}", person.id), rate, clock::now())
-            .map_err(Error::RateLimited)?;
+        match parts.method {
+            Method::GET | Method::HEAD => {
+                let background = parts.extensions.get::<Arc<Context>>();
+                let background = background.map(AsRef::as_ref);
+                shared::look(&env, background, person.id, limits::looks(changes))?;
+            }
+            _ => shared::change(&env, person.id, limits::changes(changes)).await?,
+        }
         let role = match config::administrators(&env).contains(&person) {
             true => Role::Administrator,
             false => Role::Member,

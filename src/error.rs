@@ -16,6 +16,7 @@ use crate::auth::policy::Denied;
 use crate::database::DatabaseError;
 use crate::github::GithubError;
 use crate::limits::Wait;
+use crate::platform::object::ObjectError;
 use crate::session::machine::Refusal;
 use crate::session::store::StoreError;
 
@@ -79,10 +80,21 @@ pub enum Error {
     Crypto(#[from] crate::platform::crypto::CryptoError),
     #[error("the platform failed")]
     Platform(#[from] worker::Error),
+    #[error("an object could not be asked")]
+    Object(#[source] ObjectError),
     #[error("no random bits could be had")]
     Random(#[from] getrandom::Error),
     #[error("an internal message has an unknown form")]
     Internal(#[from] serde_json::Error),
+}
+
+impl From<ObjectError> for Error {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::Refused { status: 502, .. } => Self::GithubAway,
+            error => Self::Object(error),
+        }
+    }
 }
 
 impl Error {
@@ -137,6 +149,7 @@ impl Error {
             | Self::Database(_)
             | Self::Crypto(_)
             | Self::Platform(_)
+            | Self::Object(_)
             | Self::Random(_)
             | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -184,6 +197,7 @@ impl Error {
             | Self::Database(_)
             | Self::Crypto(_)
             | Self::Platform(_)
+            | Self::Object(_)
             | Self::Random(_)
             | Self::Internal(_) => "internal",
         }

@@ -35,6 +35,8 @@ pub mod user;
 pub mod wakes;
 pub mod work;
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use tower_service::Service as _;
 use worker::{Context, Env, HttpRequest, MessageBatch, ScheduleContext, ScheduledEvent, event};
@@ -43,11 +45,12 @@ use self::work::Work;
 
 #[event(fetch)]
 async fn fetch(
-    request: HttpRequest,
+    mut request: HttpRequest,
     env: Env,
-    _context: Context,
+    context: Context,
 ) -> worker::Result<axum::http::Response<Body>> {
     let is_encrypted = config::public_url(&env).is_ok_and(|url| url.starts_with("https:"));
+    request.extensions_mut().insert(Arc::new(context));
     let response = router::router(env).call(request).await;
     let response = match response {
         Ok(response) => response,
