@@ -251,10 +251,10 @@ impl Core {
                 self.apply(Input::PullRequest(news), None)?;
                 Ok(Response::empty()?.with_status(204))
             }
-            Request::IssueTicket { person, origin } => {
+            Request::IssueTicket { bearer, origin } => {
                 self.session()?;
                 let ticket = random::token()?;
-                store.issue_ticket(&ticket, &TicketHolder { person, origin }, clock::now())?;
+                store.issue_ticket(&ticket, &TicketHolder { bearer, origin }, clock::now())?;
                 Ok(Response::from_json(&protocol::api::Ticket { ticket })?.with_status(201))
             }
             Request::Forge(request) => self.forge(request),

@@ -25,6 +25,7 @@ use crate::platform::{clock, random};
 use crate::session::checked_prompt;
 use crate::session::machine::Create;
 use crate::session::request::{NewPrompt, Request as Ask, SOCKET_PATH};
+use crate::session::store::Bearer;
 use crate::{config, database};
 
 /// `POST /api/sessions`
@@ -276,7 +277,10 @@ pub async fn contacts(caller: Caller, Path(id): Path<String>) -> Result<Response
 pub async fn ticket(caller: Caller, Path(id): Path<String>) -> Result<Response, Error> {
     let session = caller.session(&id, Action::Join).await?;
     let ask = Ask::IssueTicket {
-        person: caller.person.clone(),
+        bearer: Bearer {
+            person: caller.person.clone(),
+            source: caller.source(),
+        },
         origin: caller.public_url.clone(),
     };
     ask_session(&caller.env, &session, &ask).await

@@ -4,19 +4,22 @@
 //! Invariant: a subscribed socket has received everything up to the head. Subscribing and
 //! broadcasting never wait in between, so nothing falls between the two.
 
-use protocol::event::Person;
+use protocol::event::{Person, Source};
 use protocol::frame::{Participant, ServerFrame};
 use protocol::{Millis, UserId};
 use serde::{Deserialize, Serialize};
 use worker::{State, WebSocket};
 
 use crate::error::Error;
-use crate::session::store::Committed;
+use crate::session::store::{Committed, web};
 
 /// What is known of a socket, kept by the runtime.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Attachment {
     pub person: Person,
+    /// Where what they send comes from.
+    #[serde(default = "web")]
+    pub source: Source,
     pub subscribed: bool,
     pub active: bool,
     /// We closed it: its client may take its time to answer that.

@@ -8,6 +8,7 @@ use crate::session::artifacts::ArtifactRequest;
 use crate::session::forge::ForgeRequest;
 use crate::session::machine::Create;
 use crate::session::machine::pull_requests::PullRequestNews;
+use crate::session::store::Bearer;
 
 /// The path that requests are posted to; the socket upgrade goes to [`SOCKET_PATH`].
 pub const REQUEST_PATH: &str = "/request";
@@ -83,7 +84,7 @@ pub enum Request {
         news: PullRequestNews,
     },
     IssueTicket {
-        person: Person,
+        bearer: Bearer,
         origin: String,
     },
     Forge(ForgeRequest),

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use protocol::event::Source;
 use protocol::frame::{ClientFrame, MAX_CLIENT_FRAME, SUBPROTOCOL, ServerFrame, TICKET_PREFIX};
 use protocol::{PartId, Seq};
 use worker::{
@@ -12,7 +11,7 @@ use worker::{
 use super::hub::{self, Allowance, Attachment};
 use super::machine::Input;
 use super::request::NewPrompt;
-use super::store::MAX_PAGE;
+use super::store::{Bearer, MAX_PAGE};
 use super::{Core, checked_prompt, summary_of};
 use crate::error::Error;
 use crate::platform::clock;
@@ -33,7 +32,7 @@ impl Core {
         }
         // A session that is not there has given out no ticket, and is told from none.
         let ticket = ticket.ok_or(Error::BadTicket)?;
-        let person = self
+        let Bearer { person, source } = self
             .store()?
             .redeem_ticket(ticket, &origin, clock::now())?
             .ok_or(Error::BadTicket)?;
@@ -41,6 +40,7 @@ impl Core {
         self.state.accept_web_socket(&pair.server);
         pair.server.serialize_attachment(Attachment {
             person,
+            source,
             subscribed: false,
             active: true,
             closed: false,
@@ -100,7 +100,7 @@ impl Core {
                 client_request_id,
                 attachments,
             } => {
-                let source = Source::Web;
+                let source = attachment.source;
                 self.prompt(NewPrompt {
                     author: by,
                     text,

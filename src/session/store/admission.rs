@@ -1,6 +1,6 @@
 //! What is let in once: client requests, socket tickets, signed messages.
 
-use protocol::event::Person;
+use protocol::event::{Person, Source};
 use protocol::{Millis, PromptId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -29,8 +29,23 @@ pub enum Admission {
 /// Who a ticket lets in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TicketHolder {
-    pub person: Person,
+    pub bearer: Bearer,
     pub origin: String,
+}
+
+/// Whoever comes in by a ticket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Bearer {
+    #[serde(flatten)]
+    pub person: Person,
+    /// Where their prompts come from: a browser, or a program that has a token.
+    #[serde(default = "web")]
+    pub source: Source,
+}
+
+/// What was given out before there was another.
+pub fn web() -> Source {
+    Source::Web
 }
 
 impl<S: Sql> Store<S> {
@@ -78,7 +93,7 @@ impl<S: Sql> Store<S> {
             "INSERT INTO tickets (hash, person, origin, expires_at) VALUES (?, ?, ?, ?)",
             &[
                 digest(ticket).into(),
-                serde_json::to_string(&holder.person)?.into(),
+                serde_json::to_string(&holder.bearer)?.into(),
                 holder.origin.as_str().into(),
                 now.plus(TICKET_MS).0.into(),
             ],
@@ -92,7 +107,7 @@ impl<S: Sql> Store<S> {
         ticket: &str,
         origin: &str,
         now: Millis,
-    ) -> Result<Option<Person>, StoreError> {
+    ) -> Result<Option<Bearer>, StoreError> {
         let rows = self.sql.run(
             "DELETE FROM tickets WHERE hash = ? RETURNING person, origin, expires_at",
             &[digest(ticket).into()],
