@@ -7,7 +7,6 @@
 pub mod app;
 pub mod blame;
 pub mod branch;
-pub mod check;
 pub mod checks;
 pub mod comment;
 pub mod event;

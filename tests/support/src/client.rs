@@ -332,6 +332,23 @@ impl Viewer {
         .await
     }
 
+    /// Reads until the socket is closed; answers the code that it is closed with.
+    pub async fn closed(&mut self, within: Duration) -> Result<Option<u16>, ClientError> {
+        let reading = async {
+            while let Some(message) = self.socket.next().await {
+                if let Message::Close(frame) = message.map_err(Box::new)? {
+                    return Ok(frame.map(|frame| frame.code.into()));
+                }
+            }
+            Ok(None)
+        };
+        let closed = tokio::time::timeout(within, reading).await;
+        closed.map_err(|_| ClientError::Late {
+            wanted: "the end of the socket".to_owned(),
+            within,
+        })?
+    }
+
     fn take(&mut self, frame: &ServerFrame) -> Result<(), ClientError> {
         match frame {
             ServerFrame::Welcome {
