@@ -111,12 +111,13 @@ async fn the_webhook_of_another_app_is_refused(world: &World) -> Outcome {
 }
 
 /// Commits to a branch on the forge, as the session's gateway does; answers the new head.
-async fn push(stack: &PlayedStack, branch: &str, text: &str) -> Result<String, Failure> {
+pub async fn push(stack: &PlayedStack, branch: &str, text: &str) -> Result<String, Failure> {
     let forge = &stack.stack.forge;
     let token = forge
         .installation_token(ORGANIZATION, &[REPOSITORY], &[("contents", "write")])
         .await?;
-    let at = stack.stack.directory().join("checkout-github");
+    let name = format!("checkout-{}", branch.replace('/', "-"));
+    let at = stack.stack.directory().join(name);
     let url = forge.clone_url(ORGANIZATION, REPOSITORY);
     if !at.exists() {
         std::fs::create_dir_all(&at)?;

@@ -16,6 +16,7 @@
 mod artifacts;
 mod callbacks;
 mod drill;
+mod forge;
 mod github;
 mod images;
 mod platform;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         ("images", images::group),
         ("loop", whole_loop::group),
         ("github", github::group),
+        ("forge", forge::group),
         ("drill", drill::group),
         ("platform", platform::group),
         ("whole", whole::group),
