@@ -252,6 +252,12 @@ async fn two_browsers_an_api_client_a_stream_and_a_webhook_agree_on_every_event(
             })
             .await?;
     }
+    alices
+        .wait_for_fact("the review", DELIVERED, |fact| match fact {
+            Fact::PullRequestReviewed { by, .. } => Some(by.clone()),
+            _ => None,
+        })
+        .await?;
     session.ask(Method::POST, "/stop", &json!({})).await?;
     let running = session.sent().await?.prompt;
     session.end(&running, PromptResult::Stopped).await?;
