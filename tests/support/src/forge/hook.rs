@@ -210,6 +210,11 @@ async fn complete(site: &Site, event: String, mut payload: Value) -> Vec<(String
         let _ = pull::bring_up_to_date(&repository, pull).await;
     }
     check::complete(site, &mut payload);
+    if event == "issue_comment"
+        && let Some(issue) = payload.get_mut("issue")
+    {
+        pull::mark(site, &repository, issue).await;
+    }
     let mut all = vec![(event.clone(), payload.clone())];
     if event == "push"
         && let Some(branch) = text(&payload, "/ref").strip_prefix("refs/heads/")

@@ -118,6 +118,22 @@ impl From<&Value> for PullRequest {
     }
 }
 
+/// Says of an issue that it is a pull request, which the emulator leaves out.
+pub(super) async fn mark(site: &Site, repository: &Repository, issue: &mut Value) {
+    let path = format!(
+        "{}/pulls/{}",
+        repository.api_path(),
+        number(issue, "/number")
+    );
+    let token = site.emulator.acting(repository.administrator());
+    let found = site.emulator.call(Method::GET, &path, token, None).await;
+    let is_pull = found.is_ok_and(|answer| answer.status.is_success());
+    if let Some(fields) = issue.as_object_mut().filter(|_| is_pull) {
+        let url = format!("{}{path}", site.url);
+        fields.insert("pull_request".to_owned(), json!({ "url": url }));
+    }
+}
+
 /// Puts the repository's truth into what the emulator says about a pull request.
 pub(super) async fn bring_up_to_date(
     repository: &Repository,
