@@ -2,7 +2,10 @@
 //!
 //! README lists every variable with its default and meaning.
 
-use protocol::command::{Model, Provider};
+mod models;
+
+pub use self::models::{default_model, models};
+
 use protocol::signature::{KeyError, Keys};
 use worker::Env;
 
@@ -95,26 +98,6 @@ pub fn idle_minutes(env: &Env) -> Result<i64, ConfigError> {
 /// What GitHub signs its webhooks with; without it there are none.
 pub fn github_webhook_secret(env: &Env) -> Option<String> {
     Some(optional(env, "GITHUB_WEBHOOK_SECRET", "")).filter(|secret| !secret.is_empty())
-}
-
-/// The model of sessions that name none: `provider/name`.
-pub fn default_model(env: &Env) -> Result<Model, ConfigError> {
-    let text = optional(env, "MODEL", "anthropic/claude-sonnet-4-5");
-    let form = ConfigError::Form {
-        name: "MODEL",
-        expected: "anthropic/<model> or openai/<model>",
-    };
-    match text.split_once('/') {
-        Some(("anthropic", name)) if !name.is_empty() => Ok(Model {
-            provider: Provider::Anthropic,
-            name: name.to_owned(),
-        }),
-        Some(("openai", name)) if !name.is_empty() => Ok(Model {
-            provider: Provider::Openai,
-            name: name.to_owned(),
-        }),
-        _ => Err(form),
-    }
 }
 
 /// How GitHub is reached and who we are there.
