@@ -8,8 +8,10 @@ pub mod environments;
 pub mod extract;
 pub mod forks;
 pub mod images;
+pub mod lobby;
 pub mod log;
 pub mod me;
+pub mod models;
 pub mod openapi;
 pub mod pull_requests;
 pub mod queue;
@@ -17,6 +19,7 @@ pub mod repositories;
 pub mod runner;
 pub mod secrets;
 pub mod sessions;
+mod sockets;
 pub mod statistics;
 pub mod webhooks;
 

@@ -4,6 +4,8 @@
 //!
 //! - [`router`]: every route; [`api`], [`auth`]: handlers and who may call them.
 //! - [`session`]: the object of one session; [`session::machine`] decides, purely.
+//! - [`lobby`]: the object that tells pages how the list of sessions changes; [`tickets`]: who opens
+//!   sockets.
 //! - [`fleet`]: the object that knows the runners. [`user`]: one for each user, with their link to
 //!   GitHub. [`tokens`]: one for each repository, with what the App acts by.
 //! - [`images`]: the registry of images. [`artifacts`]: files beside sessions, in R2.
@@ -25,11 +27,13 @@ pub mod fleet;
 pub mod github;
 pub mod images;
 pub mod limits;
+pub mod lobby;
 pub mod platform;
 pub mod router;
 pub mod secrets;
 pub mod session;
 pub mod statistics;
+pub mod tickets;
 pub mod tokens;
 pub mod user;
 pub mod wakes;

@@ -7,8 +7,8 @@ use axum::routing::MethodRouter;
 use worker::Env;
 
 use crate::api::{
-    self, account, artifacts, audit, blame, environments, forks, images, log, me, openapi,
-    pull_requests, queue, repositories, runner, secrets, sessions, statistics, webhooks,
+    self, account, artifacts, audit, blame, environments, forks, images, lobby, log, me, models,
+    openapi, pull_requests, queue, repositories, runner, secrets, sessions, statistics, webhooks,
 };
 use crate::auth::sign_in;
 
@@ -40,6 +40,7 @@ routes! {
     "/api/audit" => { get audit::list }
     "/api/repositories" => { get repositories::list }
     "/api/repositories/{owner}/{name}" => { get repositories::show }
+    "/api/repositories/{owner}/{name}/branches" => { get repositories::branches }
     "/api/repositories/{owner}/{name}/settings" => { put repositories::set }
     "/api/repositories/{owner}/{name}/secrets" => { get secrets::list }
     "/api/repositories/{owner}/{name}/secrets/{secret}" => {
@@ -55,8 +56,14 @@ routes! {
         get environments::show, delete environments::remove
     }
     "/api/repositories/{owner}/{name}/blame" => { get blame::show }
+    "/api/models" => { get models::list }
+    "/api/lobby/ws-ticket" => { post lobby::ticket }
+    "/api/lobby/ws" => { get lobby::socket }
     "/api/sessions" => { get sessions::list, post sessions::create }
-    "/api/sessions/{session}" => { get sessions::show, delete sessions::archive }
+    "/api/sessions/{session}" => {
+        get sessions::show, patch sessions::rename, delete sessions::archive
+    }
+    "/api/sessions/{session}/seen" => { put lobby::see }
     "/api/sessions/{session}/prompts" => { post sessions::prompt }
     "/api/sessions/{session}/prompts/{prompt}" => {
         patch sessions::edit_prompt, delete sessions::cancel_prompt

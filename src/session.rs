@@ -31,13 +31,14 @@ use worker::{
 use self::hub::Hub;
 use self::machine::{Context, Input};
 use self::request::{NewPrompt, REQUEST_PATH, Request, SOCKET_PATH};
-use self::store::{Admission, Lease, Store, TicketHolder};
+use self::store::{Admission, Lease, Store};
 use self::tail::Tail;
 use crate::config;
 use crate::error::Error;
 use crate::limits::{self, Bucket};
 use crate::platform::sql::DurableSql;
 use crate::platform::{clock, random};
+use crate::tickets::TicketHolder;
 
 #[durable_object]
 pub struct Session {
@@ -219,6 +220,10 @@ impl Core {
             }
             Request::Forked { session, by } => {
                 self.apply(Input::Forked { session, by }, None)?;
+                Ok(Response::empty()?.with_status(204))
+            }
+            Request::Rename { title } => {
+                self.apply(Input::Rename { title }, None)?;
                 Ok(Response::empty()?.with_status(204))
             }
             Request::Archive { by } => {

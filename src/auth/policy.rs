@@ -12,7 +12,7 @@ pub enum Action {
     View,
     /// Open a socket, on which one sees, prompts and stops.
     Join,
-    /// Begin a session, give it prompts, attachments and an order.
+    /// Begin a session, give it prompts, attachments, an order and a title.
     Prompt,
     Stop,
     Archive,

@@ -18,6 +18,7 @@ use crate::config;
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::fleet::{self, Wish};
+use crate::lobby;
 use crate::platform::clock;
 use crate::platform::http::{self, HttpError};
 
@@ -205,6 +206,9 @@ impl Core {
                 database::sessions::update(&database, &summary)
                     .await
                     .map_err(Error::from)?;
+                let env = self.env.clone();
+                self.state
+                    .wait_until(async move { lobby::session_changed(&env, summary).await });
                 Ok(None)
             }
             Effect::CheckAccess { user } => {

@@ -61,7 +61,7 @@ impl Allowance {
 }
 
 /// The code that sockets of somebody who lost access are closed with.
-const REVOKED: u16 = 4001;
+pub const REVOKED: u16 = 4001;
 
 pub struct Hub<'a> {
     state: &'a State,

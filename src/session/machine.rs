@@ -251,6 +251,9 @@ pub enum Input {
         session: SessionId,
         by: Person,
     },
+    Rename {
+        title: String,
+    },
     Archive {
         by: Person,
     },
@@ -638,6 +641,7 @@ impl State {
             Input::ClearQueue { by } => self.clear_queue(&by, &mut transition),
             Input::Forked { session, by } => self.forked(session, &by, &mut transition),
             Input::Stop { by } => self.stop(by, context, &mut transition)?,
+            Input::Rename { title } => self.rename(title, &mut transition)?,
             Input::Archive { by } => self.archive(by, context, &mut transition),
             Input::Batch(batch) => self.batch(batch, context, &mut transition)?,
             Input::Placed {

@@ -59,6 +59,9 @@ pub enum Request {
         session: SessionId,
         by: Person,
     },
+    Rename {
+        title: String,
+    },
     Archive {
         by: Person,
     },

@@ -18,6 +18,7 @@ mod callbacks;
 mod drill;
 mod github;
 mod images;
+mod lists;
 mod platform;
 mod refusals;
 mod stage;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         ("callbacks", callbacks::group),
         ("artifacts", artifacts::group),
         ("together", together::group),
+        ("lists", lists::group),
         ("warm", warm::group),
         ("images", images::group),
         ("loop", whole_loop::group),

@@ -43,7 +43,7 @@ fn the_browser_types_are_generated_from_these_ones() {
         api::Me, api::Role, api::CreateSession, api::ForkSession, api::ReorderQueue, api::CreatedSession, api::SessionSummary, api::SessionState,
         api::PullRequest, api::ChecksVerdict, api::SessionList, api::CreatePrompt, api::CreatedPrompt, api::EditPrompt,
         api::EventPage, api::Ticket, api::Waterfall, api::ContactList, api::RepositoryList, api::RepositorySummary,
-        api::ImageAge, api::BranchList, api::ModelList, api::ModelChoice,
+        api::RenameSession, api::ImageAge, api::BranchList, api::ModelList, api::ModelChoice,
         api::Changes, api::ChangesScope, api::ChangedFile, api::Change, api::Patch,
         api::TerminalTicket, api::TerminalRequest, api::TerminalNotice, api::LobbyNotice,
         api::Settings, api::RepositoryDetail, api::RequestImage, api::RequestedImage, api::Image,

@@ -12,6 +12,7 @@ use crate::platform::sql::native::NativeSql;
 use crate::session::machine::{
     BOOKKEEPING_DELAY_MS, Context, Create, Deadline, Input, Kept, create,
 };
+use crate::tickets::TicketHolder;
 
 fn person() -> Person {
     Person {

@@ -8,6 +8,7 @@ pub mod client;
 pub mod defect;
 pub mod demo;
 pub mod forge;
+pub mod lobby;
 pub mod model;
 pub mod process;
 pub mod puppet;

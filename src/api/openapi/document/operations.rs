@@ -13,6 +13,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     all.extend(account(schemas));
     all.extend(repositories(schemas));
     all.extend(sessions(schemas));
+    all.extend(lists(schemas));
     all.extend(queue(schemas));
     all.extend(artifacts(schemas));
     all.extend(forge(schemas));
@@ -106,6 +107,11 @@ fn repositories(schemas: &mut Schemas) -> Vec<Operation> {
         "/api/repositories/{owner}/{name}",
         "Default branch, settings, newest image",
     );
+    let branches = client(
+        "get",
+        "/api/repositories/{owner}/{name}/branches",
+        "Branches whose name contains `query`, the default one first",
+    );
     let settings = client(
         "put",
         "/api/repositories/{owner}/{name}/settings",
@@ -133,6 +139,9 @@ fn repositories(schemas: &mut Schemas) -> Vec<Operation> {
     vec![
         list.answers(200, schemas.of::<RepositoryList>()),
         show.answers(200, schemas.of::<RepositoryDetail>()),
+        branches
+            .query("query", json!({ "type": "string", "maxLength": 255 }))
+            .answers(200, schemas.of::<BranchList>()),
         settings
             .takes(schemas.of::<Settings>())
             .answers(200, schemas.of::<Settings>())
@@ -204,6 +213,8 @@ fn sessions(schemas: &mut Schemas) -> Vec<Operation> {
             "Sessions of repositories that the user reaches",
         )
         .query("mine", json!({ "type": "boolean" }))
+        .query("state", json!({ "type": "string", "pattern": states() }))
+        .query("query", json!({ "type": "string", "maxLength": 200 }))
         .query("cursor", count())
         .answers(200, schemas.of::<SessionList>()),
         client(
@@ -213,9 +224,13 @@ fn sessions(schemas: &mut Schemas) -> Vec<Operation> {
         )
         .takes(schemas.of::<CreateSession>())
         .answers(201, schemas.of::<CreatedSession>())
-        .refuses(&["not_found", "bad_branch", "artifacts_full"])
+        .refuses(&["not_found", "bad_branch", "unknown_model", "artifacts_full"])
         .refuses(prompt_codes),
         client("get", one, "Its summary").answers(200, schemas.of::<SessionSummary>()),
+        client("patch", one, "Gives it another title")
+            .takes(schemas.of::<RenameSession>())
+            .ends(204)
+            .refuses(&["bad_title", "archived"]),
         client("delete", one, "Archives it and ends its sandbox").ends(204),
         client("post", prompts, "Gives it a prompt")
             .takes(schemas.of::<CreatePrompt>())
@@ -248,6 +263,38 @@ fn sessions(schemas: &mut Schemas) -> Vec<Operation> {
             .answers(201, schemas.of::<Ticket>()),
         socket.ends(101).refuses(&[
             "not_found",
+            "not_a_websocket",
+            "wrong_subprotocol",
+            "bad_ticket",
+            "cross_site",
+        ]),
+    ]
+}
+
+/// States, or what a list knows of them, separated by commas.
+fn states() -> String {
+    let one = "(warming|working|idle|failed|archived|needs_you|ready_for_review)";
+    format!("^{one}(,{one})*$")
+}
+
+fn lists(schemas: &mut Schemas) -> Vec<Operation> {
+    let seen = "/api/sessions/{session}/seen";
+    let socket = public(
+        "get",
+        "/api/lobby/ws",
+        "The list of sessions as it changes: subprotocols `v1.lobby` and `ticket.<ticket>`",
+    );
+    vec![
+        client("get", "/api/models", "What a session can be started with")
+            .answers(200, schemas.of::<ModelList>()),
+        client("put", seen, "The caller has seen what happened in it").ends(204),
+        client(
+            "post",
+            "/api/lobby/ws-ticket",
+            "A ticket for one socket, for 30 seconds",
+        )
+        .answers(201, schemas.of::<Ticket>()),
+        socket.ends(101).refuses(&[
             "not_a_websocket",
             "wrong_subprotocol",
             "bad_ticket",
