@@ -18,9 +18,10 @@ pub enum Standing {
     Idle,
     Failed,
     Archived,
-    /// It failed or is paused, or changes are asked of an open pull request, or its checks failed.
+    /// It failed, is paused, or is idle and waits for an answer: without any pull request, or with
+    /// an open one of which changes are asked or whose checks failed.
     NeedsYou,
-    /// It is at rest, with an open pull request that asks nothing of it.
+    /// It is idle, with an open pull request that asks nothing of it.
     ReadyForReview,
 }
 
@@ -62,12 +63,13 @@ macro_rules! needs_you {
     () => {
         concat!(
             "(json_extract(summary, '$.paused') = 1 OR json_extract(summary, '$.state') = 'failed'
-              OR json_extract(summary, '$.state') <> 'working' AND ",
+              OR json_extract(summary, '$.state') = 'idle'
+                AND (json_array_length(summary, '$.pull_requests') = 0 OR ",
             open_pull!(
                 "AND (json_extract(pull.value, '$.review') = 'changes_requested'
                       OR json_extract(pull.value, '$.checks') = 'failed')"
             ),
-            ")"
+            "))"
         )
     };
 }
@@ -93,7 +95,7 @@ macro_rules! list {
                        OR wanted.value = 'needs_you' AND archived = 0 AND ",
             needs_you!(),
             "          OR wanted.value = 'ready_for_review'
-                        AND json_extract(summary, '$.state') IN ('idle', 'warming')
+                        AND json_extract(summary, '$.state') = 'idle'
                         AND ",
             open_pull!(""),
             " AND NOT ",

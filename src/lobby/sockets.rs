@@ -16,7 +16,7 @@ use crate::platform::clock;
 use crate::session::hub::REVOKED;
 use crate::tickets::Offer;
 
-pub(super) const PING: &str = r#"{"type":"ping"}"#;
+pub(super) const PING: &str = "ping";
 pub(super) const PONG: &str = r#"{"type":"pong"}"#;
 
 /// What is sent to the lobby and means nothing there (RFC 6455).
@@ -98,7 +98,7 @@ impl Core {
 /// Pings are mostly answered by the runtime. Nothing else is asked here.
 pub(super) fn receive(socket: &WebSocket, message: &WebSocketIncomingMessage) {
     let is_ping = matches!(message, WebSocketIncomingMessage::String(text)
-        if matches!(text.trim(), PING | "ping"));
+        if matches!(text.trim(), PING | r#"{"type":"ping"}"#));
     if is_ping {
         return send(socket, &LobbyNotice::Pong);
     }

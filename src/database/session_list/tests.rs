@@ -208,7 +208,7 @@ fn what_needs_somebody_is_told_from_what_is_ready_for_review() {
     let shown = |standing| titles(&database, ALICE, &of(&[standing]));
     assert_eq!(
         shown(Standing::NeedsYou),
-        ["broken", "asked", "paused", "failed"]
+        ["plain", "broken", "asked", "paused", "failed"]
     );
     assert_eq!(shown(Standing::ReadyForReview), ["ready"]);
 }

@@ -89,7 +89,8 @@ impl Listener {
 
     /// Reads all that was told before now.
     pub async fn catch_up(&mut self, within: Duration) -> Result<(), ClientError> {
-        self.send("ping").await?;
+        // This form is answered by the object itself, after all that it has told.
+        self.send(r#"{"type":"ping"}"#).await?;
         self.wait_for("a pong", within, |notice| {
             matches!(notice, LobbyNotice::Pong).then_some(())
         })
