@@ -8,6 +8,7 @@ pub mod environments;
 pub mod extract;
 pub mod forks;
 pub mod images;
+pub mod integrations;
 pub mod lobby;
 pub mod log;
 pub mod me;

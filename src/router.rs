@@ -7,8 +7,9 @@ use axum::routing::MethodRouter;
 use worker::Env;
 
 use crate::api::{
-    self, account, artifacts, audit, blame, environments, forks, images, lobby, log, me, models,
-    openapi, pull_requests, queue, repositories, runner, secrets, sessions, statistics, webhooks,
+    self, account, artifacts, audit, blame, environments, forks, images, integrations, lobby, log,
+    me, models, openapi, pull_requests, queue, repositories, runner, secrets, sessions, statistics,
+    webhooks,
 };
 use crate::auth::sign_in;
 
@@ -56,6 +57,7 @@ routes! {
         get environments::show, delete environments::remove
     }
     "/api/repositories/{owner}/{name}/blame" => { get blame::show }
+    "/api/integrations" => { get integrations::show }
     "/api/models" => { get models::list }
     "/api/lobby/ws-ticket" => { post lobby::ticket }
     "/api/lobby/ws" => { get lobby::socket }

@@ -132,7 +132,7 @@ fn repositories(schemas: &mut Schemas) -> Vec<Operation> {
     let log = client(
         "get",
         "/api/repositories/{owner}/{name}/images/{image}/log",
-        "What the making of an image printed, from a byte on",
+        "What the making of an image printed, from a byte on; as a stream if `Accept` says so",
     );
     let environments = "/api/repositories/{owner}/{name}/environments";
     let environment = "/api/repositories/{owner}/{name}/environments/{environment}";
@@ -159,7 +159,8 @@ fn repositories(schemas: &mut Schemas) -> Vec<Operation> {
             .refuses(&["bad_branch"]),
         image.answers(200, schemas.of::<Image>()),
         log.query("offset", count())
-            .answers(200, schemas.of::<ImageLog>()),
+            .answers(200, schemas.of::<ImageLog>())
+            .ends(204),
         client("get", environments, "Environments that the user may use")
             .answers(200, schemas.of::<EnvironmentList>()),
         client("post", environments, "Makes an environment, or changes it")
@@ -285,6 +286,12 @@ fn lists(schemas: &mut Schemas) -> Vec<Operation> {
         "The list of sessions as it changes: subprotocols `v1.lobby` and `ticket.<ticket>`",
     );
     vec![
+        client(
+            "get",
+            "/api/integrations",
+            "What this deployment is connected to",
+        )
+        .answers(200, schemas.of::<Integrations>()),
         client("get", "/api/models", "What a session can be started with")
             .answers(200, schemas.of::<ModelList>()),
         client("put", seen, "The caller has seen what happened in it").ends(204),
