@@ -33,6 +33,9 @@ use crate::session::request::{REQUEST_PATH, SOCKET_PATH};
 use crate::session::store::StoreError;
 use crate::tickets::TicketHolder;
 
+/// Between two alarms.
+const SHORTEST_WAIT_MS: i64 = 200;
+
 /// Longest that somebody waits for the lobby to listen.
 const LISTENING: Duration = Duration::from_secs(5);
 
@@ -120,9 +123,7 @@ impl DurableObject for Lobby {
 
     async fn alarm(&self) -> worker::Result<Response> {
         self.core.alarm_at.set(None);
-        if let Err(error) = self.core.go_on() {
-            error.log();
-        }
+        self.core.clone().perform_due().await;
         Response::empty()
     }
 
@@ -187,23 +188,33 @@ impl Core {
         Ok(Response::empty()?.with_status(204))
     }
 
-    /// Sees to all that is due, without making anybody wait for it, and then to the alarm.
+    /// Sees to all that is due without making anybody wait for it, or else to the alarm.
     fn go_on(self: &Rc<Self>) -> Result<(), Error> {
-        if self.store()?.forget_prompters(clock::now())? {
-            self.tell_prompting()?;
-        }
         let due = self.store()?.next_due()?;
         if due.is_some_and(|due| due <= clock::now()) {
             let core = self.clone();
-            self.state.wait_until(async move {
-                futures_util::join!(core.tell_due(), core.look_due());
-                if let Err(error) = core.set_alarm() {
-                    error.log();
-                }
-            });
+            self.state
+                .wait_until(async move { core.perform_due().await });
             return Ok(());
         }
         self.set_alarm()
+    }
+
+    async fn perform_due(self: Rc<Self>) {
+        if let Err(error) = self.forget_prompters() {
+            error.log();
+        }
+        futures_util::join!(self.tell_due(), self.look_due());
+        if let Err(error) = self.set_alarm() {
+            error.log();
+        }
+    }
+
+    fn forget_prompters(&self) -> Result<(), Error> {
+        if self.store()?.forget_prompters(clock::now())? {
+            self.tell_prompting()?;
+        }
+        Ok(())
     }
 
     fn tell_prompting(&self) -> Result<(), Error> {
@@ -222,10 +233,11 @@ impl Core {
         }
         self.alarm_at.set(Some(due));
         let wait = i64::try_from(due.since(clock::now())).unwrap_or(i64::MAX);
+        // What is due already is being seen to by somebody.
+        let wait = wait.max(SHORTEST_WAIT_MS);
         let core = self.clone();
         self.state.wait_until(async move {
             let storage = core.state.storage();
-            // The offset form: an alarm that is due already rings at once.
             if let Err(error) = storage.set_alarm(ScheduledTime::from(wait)).await {
                 core.alarm_at.set(None);
                 Error::from(error).log();
