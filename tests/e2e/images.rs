@@ -216,7 +216,7 @@ async fn a_log_is_followed_as_a_stream_until_its_build_ends(world: &World) -> Ou
     let rest = follow(Some(4)).await?.text().await?;
     assert!(rest.contains(r#""text":"zwölf\n""#), "{rest}");
     assert_eq!(follow(Some(11)).await?.status(), StatusCode::NO_CONTENT);
-    assert_eq!(follow(Some(6)).await?.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(follow(Some(7)).await?.status(), StatusCode::BAD_REQUEST);
 
     // The list may be one from before the repository was there.
     let listed = eventually("the repository is listed", || async {
