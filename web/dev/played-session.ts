@@ -48,6 +48,8 @@ export class PlayedSession {
   readonly received: Extract<ClientFrame, { type: "prompt" }>[] = [];
   onPrompt: (prompt: Prompt) => void = () => undefined;
   onStop: (by: Person) => void = () => undefined;
+  /** The log has grown, so the summary may be another. */
+  onChange: () => void = () => undefined;
   /** Facts carry this time; it moves with `tick`. */
   now: number;
 
@@ -85,6 +87,7 @@ export class PlayedSession {
     this.log.push(...events);
     for (const event of events) this.#note(event);
     this.#broadcast({ type: "events", events });
+    this.onChange();
   }
 
   /** A prompt as the Worker takes it: once per request, started when nothing runs. */
