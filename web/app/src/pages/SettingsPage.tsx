@@ -42,7 +42,16 @@ export default function SettingsPage(props: {
         <nav class="settings-nav" aria-label="Settings">
           <For each={places()}>
             {(place) => (
-              <a href={settingsPath(place.section)} aria-current={place.section === props.section ? "page" : undefined}>
+              <a
+                href={settingsPath(place.section)}
+                // On a phone they stand in a row that is wider than the screen.
+                ref={(link) =>
+                  createEffect(() => {
+                    if (place.section === props.section) link.scrollIntoView({ block: "nearest", inline: "center" });
+                  })
+                }
+                aria-current={place.section === props.section ? "page" : undefined}
+              >
                 <Icon name={place.icon} /> {place.label}
               </a>
             )}

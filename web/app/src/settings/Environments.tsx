@@ -64,10 +64,12 @@ export function Environments(props: { repository: Repository; mayWrite: boolean 
                       </span>
                     </div>
                     <Show when={props.mayWrite}>
-                      <button class="button" aria-label={`Edit ${environment.name}`} onClick={() => setEditing(environment)}>
-                        Edit
-                      </button>
-                      <Confirmed label={`Remove ${environment.name}`} words="Remove" run={() => remove(environment.name)} />
+                      <div class="row-side">
+                        <button class="button" aria-label={`Edit ${environment.name}`} onClick={() => setEditing(environment)}>
+                          Edit
+                        </button>
+                        <Confirmed label={`Remove ${environment.name}`} words="Remove" run={() => remove(environment.name)} />
+                      </div>
                     </Show>
                   </li>
                 )}

@@ -2,7 +2,7 @@
 import { For, Match, Show, Switch, createSignal, type JSX } from "solid-js";
 
 import type { Repository, SecretScope } from "#ui/protocol.ts";
-import { age } from "#ui/view/duration.ts";
+import { ago } from "#ui/view/duration.ts";
 import { Icon } from "#ui/view/Icon.tsx";
 
 import { api, messageOf } from "../api.ts";
@@ -51,7 +51,7 @@ export function Secrets(props: { repository: Repository; mayWrite: boolean }): J
                         <code>{secret.name}</code>
                       </strong>
                       <span class="quiet">
-                        {scopeWords(secret.scope)} · set by {secret.set_by.login}, {age(secret.set_at, Date.now())}
+                        {scopeWords(secret.scope)} · set by {secret.set_by.login} {ago(secret.set_at, Date.now())}
                       </span>
                     </div>
                     <Show when={props.mayWrite}>

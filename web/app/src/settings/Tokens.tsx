@@ -1,7 +1,7 @@
 import { For, Match, Show, Switch, createSignal, type JSX } from "solid-js";
 
 import type { ApiToken, CreatedApiToken, TokenScope } from "#ui/protocol.ts";
-import { age } from "#ui/view/duration.ts";
+import { ago } from "#ui/view/duration.ts";
 import { Icon } from "#ui/view/Icon.tsx";
 
 import { api, messageOf } from "../api.ts";
@@ -52,7 +52,7 @@ export function Tokens(): JSX.Element {
                         <strong>{token.name}</strong>
                         <span class="quiet">
                           {token.scopes.join(", ")} · until {new Date(token.expires_at).toLocaleDateString(undefined, { dateStyle: "medium" })} ·{" "}
-                          {token.last_used_at === undefined ? "never used" : `last used ${age(token.last_used_at, Date.now())}`}
+                          {token.last_used_at === undefined ? "never used" : `last used ${ago(token.last_used_at, Date.now())}`}
                         </span>
                       </div>
                       <Confirmed label={`Revoke ${token.name}`} words="Revoke" run={() => revoke(token)} />
@@ -156,8 +156,14 @@ function NewToken(props: { onCreated: (created: CreatedApiToken) => void }): JSX
         <Field
           label="Good for"
           control={(ids) => (
-            <select {...ids} value={days()} onChange={(event) => setDays(Number(event.currentTarget.value))}>
-              <For each={LASTING}>{(count) => <option value={count}>{count} days</option>}</For>
+            <select {...ids} onChange={(event) => setDays(Number(event.currentTarget.value))}>
+              <For each={LASTING}>
+                {(count) => (
+                  <option value={count} selected={count === days()}>
+                    {count} days
+                  </option>
+                )}
+              </For>
             </select>
           )}
         />
