@@ -22,10 +22,10 @@ import type {
 } from "../ui/src/protocol.ts";
 import { poolFigures, statistics } from "./figures.ts";
 import { Lobby } from "./lobby.ts";
-import { avatar } from "./people.ts";
-import { PlayedSession, type Viewer } from "./played-session.ts";
 import { Refusal, reply } from "./refusal.ts";
 import { Registry } from "./registry.ts";
+import { avatar } from "./people.ts";
+import { PlayedSession, type Viewer } from "./played-session.ts";
 
 /** In place of a session's identifier. */
 const LOBBY = "lobby";
@@ -94,26 +94,31 @@ export class Peer {
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
-    const { pathname } = new URL(request.url ?? "/", "http://peer");
-    const id = pathname === "/api/lobby/ws" ? LOBBY : /^\/api\/sessions\/(\w+)\/ws$/.exec(pathname)?.[1];
-    if (id === undefined) return false;
+    const id = /^\/api\/sessions\/(\w+)\/ws$/.exec(new URL(request.url ?? "/", "http://peer").pathname)?.[1];
+    if (id === undefined) return this.#upgradeLobby(request, socket, head);
+    const entry = this.#redeemed(request);
+    const session = this.sessions.get(id);
+    if (!session || entry?.session !== id) refuse(socket);
+    else this.#sockets.handleUpgrade(request, socket, head, (opened) => follow(opened, session, entry.person));
+    return true;
+  }
+
+  #upgradeLobby(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+    if (request.url !== "/api/lobby/ws") return false;
+    const entry = this.#redeemed(request);
+    if (entry?.session !== LOBBY) refuse(socket);
+    else this.#sockets.handleUpgrade(request, socket, head, (opened) => this.lobby.join(opened, entry.person));
+    return true;
+  }
+
+  /** What a ticket was for, if it is good; it is good once, and for our own page. */
+  #redeemed(request: IncomingMessage): { person: Person; session: string } | undefined {
     const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((one) => one.trim());
     const ticket = offered.find((one) => one.startsWith("ticket."))?.slice("ticket.".length) ?? "";
     const entry = this.#tickets.get(ticket);
     this.#tickets.delete(ticket);
-    const session = this.sessions.get(id);
     const sameOrigin = request.headers.origin === `http://${request.headers.host}`;
-    const there = session !== undefined || id === LOBBY;
-    if (!entry || entry.session !== id || !there || !sameOrigin || this.failing !== undefined) {
-      socket.end("HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n");
-      return true;
-    }
-    if (!session) {
-      this.#sockets.handleUpgrade(request, socket, head, (opened) => this.lobby.join(opened, entry.person));
-      return true;
-    }
-    this.#sockets.handleUpgrade(request, socket, head, (opened) => follow(opened, session, entry.person));
-    return true;
+    return sameOrigin && this.failing === undefined ? entry : undefined;
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
@@ -354,12 +359,16 @@ export async function serve(peer: Peer, dist: string, port = 0): Promise<{ url: 
     server,
     close: () =>
       new Promise((done) => {
-        for (const session of peer.sessions.values()) session.cutAll();
         peer.lobby.cutAll();
+        for (const session of peer.sessions.values()) session.cutAll();
         server.close(() => done());
         server.closeAllConnections();
       }),
   };
+}
+
+function refuse(socket: Duplex): void {
+  socket.end("HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n");
 }
 
 function follow(socket: WebSocket, session: PlayedSession, person: Person): void {

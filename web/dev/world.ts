@@ -90,14 +90,15 @@ export function populated(now: number): Peer {
     repository: "acme/storefront",
     pull_requests: [{ number: 77, url: "https://github.com/acme/storefront/pull/77", title: "Remove flags", branch: "agent/ses_x", state: "closed" }],
   });
-  for (const played of peer.sessions.values()) {
-    live(played);
-    // Whatever their short logs say.
-    if (played.summary.id === "ses_busy") played.summary.state = "working";
-    if (played.summary.updated_at < now - 40 * MINUTE) peer.lobby.see(played.summary, ADA);
+  for (const played of peer.sessions.values()) live(played);
+  peer.onSession = live;
+
+  for (const { summary } of peer.sessions.values()) {
+    // Whatever its short log says.
+    if (summary.id === "ses_busy") summary.state = "working";
+    if (summary.updated_at < now - 40 * MINUTE) peer.lobby.see(summary, ADA);
   }
   furnish(peer.registry, now);
-  peer.onSession = live;
   return peer;
 }
 

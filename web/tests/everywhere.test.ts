@@ -1,8 +1,8 @@
 /** What every page has: the palette, shortcuts, toasts, notifications, and what is said when offline. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 
-import { inspect } from "./axe.ts";
 import { addSession, onSession, stage, useBrowser } from "./harness.ts";
+import { inspect } from "./inspection.ts";
 
 useBrowser();
 

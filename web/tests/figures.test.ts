@@ -1,8 +1,8 @@
 /** The statistics page. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 
-import { inspect } from "./axe.ts";
 import { stage, useBrowser } from "./harness.ts";
+import { inspect } from "./inspection.ts";
 
 useBrowser();
 

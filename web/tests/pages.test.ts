@@ -3,8 +3,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { ADA } from "../dev/people.ts";
 import { answering, mending, playNow } from "../dev/recording.ts";
-import { inspect } from "./axe.ts";
 import { addSession, onSession, stage, useBrowser } from "./harness.ts";
+import { inspect } from "./inspection.ts";
 
 useBrowser();
 

@@ -3,8 +3,8 @@ import type { Page } from "playwright-core";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { furnish } from "../dev/furnishing.ts";
-import { inspect } from "./axe.ts";
 import { stage, useBrowser } from "./harness.ts";
+import { inspect } from "./inspection.ts";
 
 useBrowser();
 
@@ -169,6 +169,7 @@ for (const [name, options] of Object.entries({
 
 test("on a phone whatever is pressed is at least 44 pixels high", async () => {
   const page = await on.open("/", { viewport: { width: 390, height: 844 }, hasTouch: true });
+  const found: string[] = [];
   for (const [path, ready] of [...PLACES, ["/new", (at: Page) => at.getByText(/^ ?Image /).waitFor()] as const]) {
     await page.goto(`${on.url}${path}`);
     await ready(page);
@@ -179,6 +180,7 @@ test("on a phone whatever is pressed is at least 44 pixels high", async () => {
         .filter(({ box }) => box.height > 0 && box.height < 44)
         .map(({ element, box }) => `${element.outerHTML.slice(0, 90)} is ${box.height} high`),
     );
-    expect(small, path).toEqual([]);
+    found.push(...small.map((one) => `${path}: ${one}`));
   }
+  expect(found).toEqual([]);
 });

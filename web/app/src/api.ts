@@ -58,6 +58,9 @@ export class ApiError extends Error {
   }
 }
 
+/** What browsers send to its end when the page goes away: 64 KiB, and a unit is up to three bytes. */
+const LONGEST_KEPT_ALIVE = 20_000;
+
 /** What an answer without a sign-in leads to; set once by `main.tsx`. */
 let signedOut = (): void => undefined;
 
@@ -162,14 +165,11 @@ export const artifactPath = (id: SessionId, artifact: ArtifactId): string => `${
 
 export const socketPath = (id: SessionId): string => `${sessionApi(id)}/ws`;
 
-function sessionApi(id: SessionId): string {
+export function sessionApi(id: SessionId): string {
   return `/api/sessions/${id}`;
 }
 
-/** What browsers send to its end when the page goes away: 64 KiB, and a unit is up to three bytes. */
-const LONGEST_KEPT_ALIVE = 20_000;
-
-async function call<Answer>(method: string, path: string, body?: object): Promise<Answer> {
+export async function call<Answer>(method: string, path: string, body?: object): Promise<Answer> {
   const text = body && JSON.stringify(body);
   let response: Response;
   try {

@@ -2,6 +2,8 @@
  * The first prompt of a session on its way: it is sent at once, and the session's page shows it before
  * the log has it. Both send it as the same request, so it counts once.
  */
+import { createEffect } from "solid-js";
+
 import type { SessionClient } from "#ui/client.ts";
 import { requestId } from "#ui/outbox.ts";
 import type { Artifact, SessionId } from "#ui/protocol.ts";
@@ -20,7 +22,6 @@ const waiting = new Map<SessionId, FirstPrompt>();
 export function sendFirstPrompt(id: SessionId, text: string, attachments: readonly Artifact[]): void {
   const request = requestId();
   waiting.set(id, { request, text, attachments });
-  notePrompted(id);
   // The session's page sends it again on its own connection, and says there why it was refused.
   void api
     .prompt(id, {
@@ -32,9 +33,10 @@ export function sendFirstPrompt(id: SessionId, text: string, attachments: readon
     .catch(() => undefined);
 }
 
-/** Shows it, once, on the page that opens for it. */
-export function showFirstPrompt(id: SessionId, client: SessionClient): void {
+/** Shows it, once, on the page that opens for it; and notes whatever else is sent there. */
+export function followPrompts(id: SessionId, client: SessionClient): void {
   const first = waiting.get(id);
   waiting.delete(id);
   if (first) client.store.outbox.add(first.request, first.text, "queue", first.attachments);
+  createEffect(() => client.store.outbox.items().length > 0 && notePrompted(id));
 }

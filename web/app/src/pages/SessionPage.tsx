@@ -9,6 +9,7 @@ import { webAddress } from "#ui/view/Row.tsx";
 import { TimelineView } from "#ui/view/TimelineView.tsx";
 
 import { api, artifactPath, messageOf, socketPath } from "../api.ts";
+import { followPrompts } from "../first-prompt.ts";
 import { Composer } from "../components/Composer.tsx";
 import { LinkState } from "../components/LinkState.tsx";
 import { Menu } from "../components/Menu.tsx";
@@ -18,9 +19,7 @@ import { SessionDetails } from "../components/SessionDetails.tsx";
 import { SessionList } from "../components/SessionList.tsx";
 import { StateBadge } from "../components/SessionState.tsx";
 import { NewSessionLink, TopBar } from "../components/TopBar.tsx";
-import { showFirstPrompt } from "../first-prompt.ts";
 import { notify } from "../notices.ts";
-import { notePrompted } from "../notifications.ts";
 import { navigate, sessionPath, title } from "../router.ts";
 import { knownSession, refreshSessions, sessionTitle } from "../sessions.ts";
 import { draftKey } from "../storage.ts";
@@ -33,7 +32,7 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
     ticket: () => api.ticket(id),
     complaint: ({ message }) => notify(message),
   });
-  showFirstPrompt(id, client);
+  followPrompts(id, client);
   const { store } = client;
   const timeline = store.timeline;
   const summary = () => store.summary() ?? knownSession(id);
@@ -179,7 +178,6 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
                   upload={api.upload(id)}
                   onSubmit={(text, attachments) => {
                     client.send(text, "queue", attachments);
-                    notePrompted(id);
                     return true;
                   }}
                   beside={<StopButton id={id} visible={timeline().running() !== undefined} />}
