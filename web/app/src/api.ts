@@ -170,7 +170,6 @@ export function sessionApi(id: SessionId): string {
 }
 
 export async function call<Answer>(method: string, path: string, body?: object): Promise<Answer> {
-  const text = body && JSON.stringify(body);
   let response: Response;
   try {
     response = await fetch(path, {
@@ -179,7 +178,7 @@ export async function call<Answer>(method: string, path: string, body?: object):
         accept: "application/json",
         ...(method !== "GET" && { "content-type": "application/json", "x-requested-with": "hosted-agents" }),
       },
-      ...(text !== undefined && { body: text, keepalive: text.length < LONGEST_KEPT_ALIVE }),
+      ...(body && sent(body)),
     });
   } catch {
     throw offline();
@@ -187,6 +186,11 @@ export async function call<Answer>(method: string, path: string, body?: object):
   const answer = await json(response);
   if (response.ok) return answer as Answer;
   throw failure(response.status, answer);
+}
+
+function sent(body: object): RequestInit {
+  const text = JSON.stringify(body);
+  return { body: text, keepalive: text.length < LONGEST_KEPT_ALIVE };
 }
 
 /** `fetch` does not tell how far a body is on its way. */
