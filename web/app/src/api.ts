@@ -110,7 +110,6 @@ export const api = {
     ),
   session: (id: SessionId) => call<SessionSummary>("GET", sessionApi(id)),
   seen: (id: SessionId) => call<void>("PUT", `${sessionApi(id)}/seen`, {}),
-  rename: (id: SessionId, title: string) => call<void>("PATCH", sessionApi(id), { title }),
   artifacts: (id: SessionId) => call<ArtifactList>("GET", `${sessionApi(id)}/artifacts`),
   prompt: (id: SessionId, body: CreatePrompt) => call<CreatedPrompt>("POST", `${sessionApi(id)}/prompts`, body),
   createSession: (body: CreateSession) => call<CreatedSession>("POST", "/api/sessions", body),

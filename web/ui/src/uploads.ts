@@ -125,6 +125,7 @@ export class Uploads {
     try {
       const progress = (done: number) => this.#to(id, { phase: "sending", progress: done });
       const artifact = await this.#send(file, progress, ending.signal);
+      if (ending.signal.aborted) return;
       this.#to(id, { phase: "done", artifact });
     } catch (error) {
       if (ending.signal.aborted) return;
