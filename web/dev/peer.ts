@@ -73,6 +73,7 @@ export class Peer {
     const session = new PlayedSession(summary, (ids) => this.#attached(ids));
     this.sessions.set(summary.id, session);
     session.onChange = () => {
+      if (session.log.some(({ type }) => type === "prompt_queued")) this.#drafts.delete(summary.id);
       if (!this.#drafts.has(summary.id)) this.lobby.tell({ type: "session", session: { ...session.summary } });
     };
     return session;
@@ -302,7 +303,6 @@ export class Peer {
     if (method === "POST" && rest === "/prompts") {
       const wanted = body as unknown as CreatePrompt;
       const attached = this.#attached(wanted.attachments);
-      if (this.#drafts.delete(id)) session.append({ type: "session_titled", title: wanted.text.split("\n")[0]?.slice(0, 80) ?? "" });
       const made = session.prompt(me, wanted.text, wanted.client_request_id, wanted.mode, attached);
       return reply(response, 201, { id: made });
     }

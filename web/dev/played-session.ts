@@ -112,6 +112,8 @@ export class PlayedSession {
     };
     this.#nextPrompt += 1;
     if (requestId !== undefined) this.#requests.set(requestId, prompt.id);
+    // A session that was made without a prompt is called after its first.
+    if (!this.summary.title) this.append({ type: "session_titled", title: text.split("\n")[0]?.slice(0, 80) ?? "" });
     this.append({ type: "prompt_queued", prompt });
     this.#startNext();
     return prompt.id;
