@@ -17,6 +17,7 @@ pub mod repositories;
 pub mod runner;
 pub mod secrets;
 pub mod sessions;
+pub mod slack;
 pub mod statistics;
 pub mod webhooks;
 

@@ -2,6 +2,8 @@
 //!
 //! README lists every variable with its default and meaning.
 
+pub mod slack;
+
 use protocol::command::{Model, Provider};
 use protocol::signature::{KeyError, Keys};
 use worker::Env;

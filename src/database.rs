@@ -14,6 +14,7 @@ pub mod pull_requests;
 pub mod repositories;
 pub mod secrets;
 pub mod sessions;
+pub mod slack;
 pub mod statistics;
 pub mod threads;
 pub mod tokens;

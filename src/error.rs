@@ -18,6 +18,7 @@ use crate::github::GithubError;
 use crate::limits::Wait;
 use crate::session::machine::Refusal;
 use crate::session::store::StoreError;
+use crate::slack::client::SlackError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -63,6 +64,8 @@ pub enum Error {
     Config(#[from] crate::config::ConfigError),
     #[error("GitHub could not be asked")]
     Github(#[from] GithubError),
+    #[error("Slack could not be asked")]
+    Slack(#[from] SlackError),
     #[error("a session could not be told")]
     SessionAway,
     #[error("GitHub could not be asked: try again")]
@@ -128,7 +131,7 @@ impl Error {
             Self::Refused(Refusal::Void) => StatusCode::GONE,
             Self::Refused(Refusal::QueueFull) => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(_) | Self::ConflictingRequest | Self::Replayed => StatusCode::CONFLICT,
-            Self::Github(_) | Self::GithubAway => StatusCode::BAD_GATEWAY,
+            Self::Github(_) | Self::GithubAway | Self::Slack(_) => StatusCode::BAD_GATEWAY,
             Self::Config(_)
             | Self::SessionAway
             | Self::Link(_)
@@ -176,6 +179,7 @@ impl Error {
             Self::NoRunner => "no_runner",
             Self::Busy => "busy",
             Self::Github(_) | Self::GithubAway => "github_unavailable",
+            Self::Slack(_) => "slack_unavailable",
             Self::Config(_)
             | Self::SessionAway
             | Self::Link(_)

@@ -10,6 +10,7 @@ pub mod branch;
 pub mod check;
 pub mod checks;
 pub mod comment;
+pub mod described;
 pub mod event;
 mod graphql;
 pub mod hook;

@@ -11,6 +11,7 @@
 //! - [`deliveries`]: what GitHub told, and who acts on it; [`work`]: the queue; [`wakes`]: what
 //!   calls a session to work.
 //! - [`database`]: D1. [`github`]: GitHub's API. [`config`], [`error`]: what the names say.
+//! - [`slack`]: the team's chat, with one object for each of its channels.
 //! - [`statistics`]: what sessions came to.
 //! - [`platform`]: the only place that knows JavaScript and the clock.
 
@@ -29,6 +30,7 @@ pub mod platform;
 pub mod router;
 pub mod secrets;
 pub mod session;
+pub mod slack;
 pub mod statistics;
 pub mod tokens;
 pub mod user;

@@ -8,7 +8,7 @@ use worker::Env;
 
 use crate::api::{
     self, account, artifacts, audit, blame, environments, forks, images, log, me, openapi,
-    pull_requests, queue, repositories, runner, secrets, sessions, statistics, webhooks,
+    pull_requests, queue, repositories, runner, secrets, sessions, slack, statistics, webhooks,
 };
 use crate::auth::sign_in;
 
@@ -84,6 +84,11 @@ routes! {
     "/api/statistics/pool" => { get statistics::pool }
     // GitHub tells.
     "/github/webhooks" => { post webhooks::github }
+    // Slack tells, and people say who they are there.
+    "/slack/events" => { post slack::events }
+    "/slack/interactions" => { post slack::interactions }
+    "/slack/commands" => { post slack::commands }
+    "/slack/link" => { get slack::ask_link, post slack::link }
     // Runners report.
     "/runner/callbacks/{session}" => { post runner::callbacks }
     "/runner/artifacts/{session}" => { post runner::artifacts::put }

@@ -251,6 +251,10 @@ impl Core {
                 self.apply(Input::PullRequest(news), None)?;
                 Ok(Response::empty()?.with_status(204))
             }
+            Request::FollowedBy { follower } => {
+                self.apply(Input::FollowedBy(follower), None)?;
+                Ok(Response::empty()?.with_status(204))
+            }
             Request::IssueTicket { person, origin } => {
                 self.session()?;
                 let ticket = random::token()?;

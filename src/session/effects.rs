@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::fleet::{self, Wish};
 use crate::platform::clock;
 use crate::platform::http::{self, HttpError};
+use crate::slack;
 
 /// Longest that one piece of work takes: the sum of its deadlines, and some.
 const LEASE_MS: i64 = 60_000;
@@ -195,6 +196,10 @@ impl Core {
             | Effect::AdjustPullRequest { .. }
             | Effect::CheckReviews { .. }
             | Effect::TellThread { .. } => self.perform_at_forge(effect).await,
+            Effect::TellFollower { follower } => {
+                slack::channel::news(&self.env, follower).await?;
+                Ok(None)
+            }
             Effect::CountPrompt { prompt, figure } => {
                 self.count_prompt(&state, prompt, figure).await?;
                 Ok(None)
@@ -343,6 +348,7 @@ fn after_failure(effect: &Effect, reason: String) -> Option<Input> {
         Effect::EndSandbox { .. }
         | Effect::NoteReady { .. }
         | Effect::TellThread { .. }
+        | Effect::TellFollower { .. }
         | Effect::CountPrompt { .. }
         | Effect::UpdateIndex
         | Effect::CheckAccess { .. }

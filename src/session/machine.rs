@@ -15,6 +15,7 @@
 //! - deltas of a part meet without gap or overlap until the part is finished.
 
 pub mod figures;
+pub mod following;
 pub mod forge;
 mod fork;
 mod prompts;
@@ -41,6 +42,7 @@ use protocol::{
 use serde::{Deserialize, Serialize};
 
 use self::figures::Figure;
+use self::following::Follower;
 use self::forge::{Forge, Push};
 use self::pull_requests::PullRequestNews;
 
@@ -98,6 +100,9 @@ pub struct State {
     pub forks: Vec<SessionId>,
     #[serde(default)]
     pub forge: Forge,
+    /// The thread elsewhere that is told of everything here.
+    #[serde(default)]
+    pub follower: Option<Follower>,
 }
 
 /// A snapshot, and the runner that has it.
@@ -297,6 +302,8 @@ pub enum Input {
     Called {
         number: u64,
     },
+    /// A thread elsewhere is to be told of everything here.
+    FollowedBy(Follower),
     /// The forge tells of a pull request of this session.
     PullRequest(PullRequestNews),
     /// The agent made a file, which is stored.
@@ -382,6 +389,10 @@ pub enum Effect {
     TellThread {
         number: u64,
     },
+    /// Says that there is more in the log; whoever follows asks for it.
+    TellFollower {
+        follower: Follower,
+    },
     /// Writes down a figure of a prompt.
     CountPrompt {
         prompt: PromptId,
@@ -413,6 +424,7 @@ impl Effect {
             Self::AdjustPullRequest { branch, .. } => format!("adjust:{branch}"),
             Self::CheckReviews { number } => format!("reviews:{number}"),
             Self::TellThread { number } => format!("thread:{number}"),
+            Self::TellFollower { .. } => "follower".to_owned(),
             Self::CountPrompt { prompt, figure } => format!("count:{}:{prompt}", figure.key()),
             Self::UpdateIndex => "index".to_owned(),
             Self::CheckAccess { user: None } => "access".to_owned(),
@@ -608,6 +620,7 @@ pub fn create(create: Create, context: Context) -> (State, Transition) {
         typing: None,
         forks: Vec::new(),
         forge: Forge::default(),
+        follower: None,
     };
     (state, transition)
 }
@@ -680,6 +693,9 @@ impl State {
                 commit,
             } => self.repair(prompt, &branch, &commit, context, &mut transition)?,
             Input::Called { number } => self.called(number, context, &mut transition),
+            Input::FollowedBy(follower) => {
+                self.followed_by(follower, context, &mut transition);
+            }
             Input::PullRequest(news) => self.pull_request_news(news, &mut transition),
             Input::ArtifactAdded { artifact, prompt } => {
                 transition.fact(Fact::ArtifactAdded { artifact, prompt });
@@ -689,6 +705,7 @@ impl State {
         self.settle(resting, context, &mut transition);
         self.count_prompts(running, context, &mut transition);
         self.tell_forge(activity, context, &mut transition);
+        self.tell_follower(context, &mut transition);
         if transition
             .outputs
             .iter()

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::session::artifacts::ArtifactRequest;
 use crate::session::forge::ForgeRequest;
 use crate::session::machine::Create;
+use crate::session::machine::following::Follower;
 use crate::session::machine::pull_requests::PullRequestNews;
 
 /// The path that requests are posted to; the socket upgrade goes to [`SOCKET_PATH`].
@@ -81,6 +82,10 @@ pub enum Request {
     /// The forge tells of a pull request of this session; harmless when it is told twice.
     PullRequest {
         news: PullRequestNews,
+    },
+    /// Has a thread elsewhere told of everything here. Idempotent.
+    FollowedBy {
+        follower: Follower,
     },
     IssueTicket {
         person: Person,

@@ -284,7 +284,7 @@ pub(super) fn status_of(code: &str) -> u16 {
         "not_json" => 415,
         "rate_limited" | "queue_full" => 429,
         "internal" => 500,
-        "github_unavailable" => 502,
+        "github_unavailable" | "slack_unavailable" => 502,
         "busy" => 503,
         _ => 400,
     }

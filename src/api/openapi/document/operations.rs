@@ -17,6 +17,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     all.extend(artifacts(schemas));
     all.extend(forge(schemas));
     all.extend(runners(schemas));
+    all.extend(super::slack::all());
     all
 }
 

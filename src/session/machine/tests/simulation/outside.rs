@@ -86,6 +86,7 @@ impl Simulation {
             | Effect::AdjustPullRequest { .. }
             | Effect::CheckReviews { .. }
             | Effect::TellThread { .. }
+            | Effect::TellFollower { .. }
             | Effect::CountPrompt { .. } => Ok(None),
         }
     }
