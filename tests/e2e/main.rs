@@ -20,6 +20,7 @@ mod github;
 mod images;
 mod platform;
 mod refusals;
+mod slack;
 mod stage;
 mod survival;
 mod together;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         ("drill", drill::group),
         ("platform", platform::group),
         ("whole", whole::group),
+        ("slack", slack::group),
         ("survival", survival::group),
     ] {
         group(&mut Group::new(name, &world, &mut trials));

@@ -4,6 +4,7 @@
 //! proves is what a person sees. Every server listens on loopback and ends with its value.
 
 pub mod bench;
+pub mod chat;
 pub mod client;
 pub mod defect;
 pub mod demo;
