@@ -1,5 +1,6 @@
 //! Slack, end to end: what people write there becomes work, and what comes of it is said there.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use protocol::api::SessionSummary;
@@ -9,11 +10,13 @@ use protocol::event::{Fact, Opener, Source};
 use protocol::{Seq, SessionId};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
-use support::chat::Chat;
+use support::chat::{Chat, SIGNING_SECRET};
 use support::client::Client;
 use support::forge::ORGANIZATION;
 use support::model::{Step, Turn};
-use support::stack::{MODEL_KEY, ModelChoice, Stack};
+use support::stack::{MODEL_KEY, ModelChoice, Stack, repository_root};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
 
 use crate::stage::{
     ALICE, BOB, Failure, Outcome, PlayedStack, REPOSITORY, eventually, write_source,
@@ -26,6 +29,7 @@ pub fn group(group: &mut Group<'_>) {
         a_mention_becomes_a_merged_pull_request_and_the_thread_shows_it,
         nothing_is_lost_or_doubled_while_slack_and_the_worker_fail,
         who_is_unknown_is_asked_in_private_and_then_chooses_the_repository,
+        slacks_own_framework_takes_and_refuses_the_same_requests,
     );
 }
 
@@ -234,7 +238,44 @@ async fn a_mention_becomes_a_merged_pull_request_and_the_thread_shows_it(_: &Wor
         .merge(ORGANIZATION, "billing", number, BOB)
         .await?;
     until_said(&chat, &root, &["merged by bob"]).await?;
+    check_blocks(&chat).await?;
     alice.archive(&session.id).await?;
+    Ok(())
+}
+
+/// Runs one of the scripts that know Slack's own code; answers what it wrote.
+async fn script(name: &str, arguments: &[&str], input: &str) -> Result<String, Failure> {
+    let mut child = Command::new("python3")
+        .arg(repository_root().join("tests/slack").join(name))
+        .args(arguments)
+        .env("PYTHONPATH", std::env::var("SLACK_PYTHON")?)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()?;
+    let mut stdin = child.stdin.take().ok_or("no standard input")?;
+    stdin.write_all(input.as_bytes()).await?;
+    drop(stdin);
+    let output = child.wait_with_output().await?;
+    let written = String::from_utf8(output.stdout)?;
+    assert!(output.status.success(), "{name}:\n{written}");
+    Ok(written)
+}
+
+/// Everything that was said is what Slack's SDK would have made.
+async fn check_blocks(chat: &Chat) -> Outcome {
+    let bodies: Vec<Value> = chat.calls().into_iter().map(|call| call.body).collect();
+    let bodies: Vec<Value> = bodies.into_iter().filter(Value::is_object).collect();
+    script("blocks.py", &[], &serde_json::to_string(&bodies)?).await?;
+    Ok(())
+}
+
+async fn slacks_own_framework_takes_and_refuses_the_same_requests(_: &World) -> Outcome {
+    let mut stack =
+        Stack::start_without_runner("e2e-slack-verdicts", ModelChoice::Scripted).await?;
+    chat_of(&mut stack, &[]).await?;
+    let written = script("verdicts.py", &[&stack.url(), SIGNING_SECRET], "").await?;
+    assert_eq!(written.lines().count(), 63);
     Ok(())
 }
 
@@ -484,6 +525,7 @@ async fn who_is_unknown_is_asked_in_private_and_then_chooses_the_repository(_: &
     });
     assert_eq!(chat.deliver(&stop, "EvStop").await?, 200);
     assert_eq!(scene.played.puppet.stop_command(&start).await?, sent.prompt);
+    check_blocks(chat).await?;
     scene.alice.archive(&second.id).await?;
     Ok(())
 }

@@ -85,6 +85,8 @@ impl Core {
         if known.is_none() && !heard.is_addressed {
             return Ok(Done::Finished);
         }
+        // From here on replies are heard, whoever has to say first who they are.
+        self.store()?.change(&heard.root, |_| ())?;
         let seen = Utterance::Reaction {
             ts: heard.ts.clone(),
             name: self.settings()?.emoji.seen,
@@ -95,6 +97,8 @@ impl Core {
         };
         let thread = known.unwrap_or_default();
         if thread.session.is_some() {
+            // An earlier try may have ended before all of it was passed on.
+            self.drain(&heard.root).await?;
             return self.pass_on(item, heard, &speaker).await;
         }
         let bot = self.bot()?;
@@ -133,11 +137,13 @@ impl Core {
         };
         match decision {
             Decision::Known(repository, reason) => {
-                let waiting = heard.clone();
-                self.store()?
-                    .change(&heard.root, |thread| thread.waiting.push(waiting))?;
-                self.start(item, &heard.root, &speaker, &repository, &reason)
-                    .await
+                let done = self
+                    .start(item, &heard.root, &speaker, &repository, &reason)
+                    .await?;
+                match done {
+                    Some(done) => Ok(done),
+                    None => self.pass_on(item, heard, &speaker).await,
+                }
             }
             Decision::Ask { likely, reason } => {
                 let waiting = heard.clone();
@@ -156,7 +162,8 @@ impl Core {
         }
     }
 
-    /// Begins the thread's session, and gives it everything that waits for it.
+    /// Begins the thread's session, and gives it everything that waits for it; answers how it ended
+    /// if it could not begin.
     async fn start(
         self: &Rc<Self>,
         item: &Item,
@@ -164,26 +171,29 @@ impl Core {
         speaker: &Speaker,
         repository: &Repository,
         reason: &str,
-    ) -> Result<Done, Error> {
+    ) -> Result<Option<Done>, Error> {
         let Some(branch) = self.reach(speaker, repository).await? else {
             let text = format!("You do not reach {repository} on GitHub.");
             self.whisper(item, "unreached", Said::line(&escape(&text)))?;
-            return Ok(Done::Finished);
+            return Ok(Some(Done::Finished));
         };
         self.begin(root, speaker, (repository, branch), reason)
             .await?;
+        self.drain(root).await?;
+        Ok(None)
+    }
+
+    /// Gives the thread's session everything that waits for it.
+    async fn drain(self: &Rc<Self>, root: &str) -> Result<(), Error> {
         loop {
             let thread = self.store()?.thread(root)?.unwrap_or_default();
             let Some(next) = thread.waiting.first() else {
-                return Ok(Done::Finished);
+                return Ok(());
             };
             let as_item = Item::Heard(next.clone());
-            match self.speaker(&as_item).await? {
-                Some(speaker) => {
-                    self.pass_on(&as_item, next, &speaker).await?;
-                }
-                // They were asked who they are, and can say it again then.
-                None => {}
+            // Who is not known any more was asked who they are, and can say it again then.
+            if let Some(speaker) = self.speaker(&as_item).await? {
+                self.pass_on(&as_item, next, &speaker).await?;
             }
             let ts = next.ts.clone();
             self.store()?.change(root, |thread| {
@@ -262,6 +272,8 @@ impl Core {
             if let Some(session) = &thread.session {
                 let by = speaker.person.clone();
                 self.ask(session, &Ask::Archive { by }).await?;
+                // So that it is said how that ended.
+                self.follow(root).await?;
             }
             self.store()?.change(root, thread::Thread::begin_anew)?;
         }
@@ -279,7 +291,10 @@ impl Core {
         }
         self.say(root, "question", &Utterance::Message { said })?;
         let reason = format!("{} said so", speaker.person.login);
-        self.start(item, root, &speaker, repository, &reason).await
+        let done = self
+            .start(item, root, &speaker, repository, &reason)
+            .await?;
+        Ok(done.unwrap_or(Done::Finished))
     }
 
     /// Somebody said that it is another repository: which one is asked.

@@ -118,7 +118,7 @@ impl Core {
     }
 
     /// Reads what is new in the log of a thread's session, and has it said.
-    async fn follow(self: &Rc<Self>, root: &str) -> Result<(), Error> {
+    pub(super) async fn follow(self: &Rc<Self>, root: &str) -> Result<(), Error> {
         let public_url = config::public_url(&self.env)?;
         loop {
             let Some(thread) = self.store()?.thread(root)? else {

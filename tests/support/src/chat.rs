@@ -25,6 +25,8 @@ use tokio::task::JoinHandle;
 
 pub const SIGNING_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 const BOT_TOKEN: &str = "xoxb-hosted-agents";
+/// Of the app as well, for what people do before it works.
+const SETUP_TOKEN: &str = "xoxb-invited";
 const BOT_NAME: &str = "agent";
 
 /// Everybody, by the names that they have at the forge as well.
@@ -177,7 +179,7 @@ impl Chat {
         (self.team, self.bot) = (text(&bot["team_id"]), text(&bot["user_id"]));
         for channel in self.channels.values() {
             let body = json!({ "channel": channel });
-            self.call(BOT_TOKEN, "conversations.join", &body).await.ok();
+            self.call(SETUP_TOKEN, "conversations.join", &body).await?;
         }
         Ok(())
     }
@@ -492,6 +494,10 @@ fn seed_of(channels: &[&str], scopes: &[&str]) -> Value {
         "token": BOT_TOKEN, "user": "UAGENT", "type": "bot", "scopes": scopes.join(" "),
         "app_id": "A1", "bot_id": "BAGENT", "bot_user_id": "UAGENT",
     });
+    let setup = json!({
+        "token": SETUP_TOKEN, "user": "UAGENT", "type": "bot", "scopes": "channels:join",
+        "app_id": "A1", "bot_id": "BAGENT", "bot_user_id": "UAGENT",
+    });
     json!({ "slack": {
         "team": { "name": "Acme", "domain": "acme" },
         "users": users,
@@ -501,7 +507,7 @@ fn seed_of(channels: &[&str], scopes: &[&str]) -> Value {
             "bot_id": "BAGENT", "bot_user_id": "UAGENT", "bot_name": BOT_NAME,
         }],
         "channels": channels.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>(),
-        "tokens": tokens.chain([bot]).collect::<Vec<_>>(),
+        "tokens": tokens.chain([bot, setup]).collect::<Vec<_>>(),
         "strict_scopes": true,
     }})
 }
