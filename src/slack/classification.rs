@@ -232,7 +232,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 mod evaluation;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
 

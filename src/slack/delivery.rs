@@ -40,7 +40,7 @@ pub async fn see_to(env: &Env, name: &str, id: &str, body: &str) -> Result<(), E
         },
         INTERACTION => match interaction::parse(body.as_bytes()) {
             Some(Interaction::BlockActions(pressed)) => pressed_in(env, &bot, id, &pressed).await,
-            Some(Interaction::MessageAction(shortcut)) => asked_for(env, &bot, shortcut).await,
+            Some(Interaction::MessageAction(shortcut)) => asked_for(env, &bot, *shortcut).await,
             _ => Ok(()),
         },
         _ => Ok(()),

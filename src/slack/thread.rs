@@ -100,14 +100,12 @@ impl Thread {
     /// Takes the next events of the log; answers what they are to the thread.
     pub fn follow(&mut self, events: &[Event], scene: &Scene<'_>) -> Vec<Say> {
         let mut says: Vec<Say> = Vec::new();
-        for event in events
-            .iter()
-            .filter(|event| event.seq > self.seen)
-            .cloned()
-            .collect::<Vec<_>>()
-        {
+        for event in events {
+            if event.seq <= self.seen {
+                continue;
+            }
             self.seen = event.seq;
-            for say in self.take(event.fact, event.at, scene) {
+            for say in self.take(event.fact.clone(), event.at, scene) {
                 says.retain(|known| known.name != say.name);
                 says.push(say);
             }
@@ -175,9 +173,7 @@ impl Thread {
                 title,
                 by,
             } => self.opened(prompt, number, url, title, &by, scene),
-            Fact::PullRequestChanged { number, state, by } => {
-                self.pull_changed(number, state, &by, scene)
-            }
+            Fact::PullRequestChanged { number, state, by } => self.pull_changed(number, state, &by),
             Fact::ChecksFinished {
                 number,
                 commit,
@@ -372,13 +368,7 @@ impl Thread {
         says
     }
 
-    fn pull_changed(
-        &mut self,
-        number: u64,
-        state: PullRequestState,
-        by: &str,
-        _scene: &Scene<'_>,
-    ) -> Vec<Say> {
+    fn pull_changed(&mut self, number: u64, state: PullRequestState, by: &str) -> Vec<Say> {
         let Some(pull) = self.pulls.get_mut(&number) else {
             return Vec::new();
         };
