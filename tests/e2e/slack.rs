@@ -238,14 +238,19 @@ async fn a_mention_becomes_a_merged_pull_request_and_the_thread_shows_it(_: &Wor
         .merge(ORGANIZATION, "billing", number, BOB)
         .await?;
     until_said(&chat, &root, &["merged by bob"]).await?;
-    check_blocks(&chat).await?;
+    check_calls(&chat).await?;
     alice.archive(&session.id).await?;
     Ok(())
 }
 
 /// Runs one of the scripts that know Slack's own code; answers what it wrote.
-async fn script(name: &str, arguments: &[&str], input: &str) -> Result<String, Failure> {
-    let mut child = Command::new("python3")
+async fn script(
+    program: &str,
+    name: &str,
+    arguments: &[&str],
+    input: &str,
+) -> Result<String, Failure> {
+    let mut child = Command::new(program)
         .arg(repository_root().join("tests/slack").join(name))
         .args(arguments)
         .env("PYTHONPATH", std::env::var("SLACK_PYTHON")?)
@@ -262,11 +267,28 @@ async fn script(name: &str, arguments: &[&str], input: &str) -> Result<String, F
     Ok(written)
 }
 
-/// Everything that was said is what Slack's SDK would have made.
-async fn check_blocks(chat: &Chat) -> Outcome {
-    let bodies: Vec<Value> = chat.calls().into_iter().map(|call| call.body).collect();
-    let bodies: Vec<Value> = bodies.into_iter().filter(Value::is_object).collect();
-    script("blocks.py", &[], &serde_json::to_string(&bodies)?).await?;
+/// Everything that was said is what Slack's SDKs would have sent, and so is the manifest.
+async fn check_calls(chat: &Chat) -> Outcome {
+    let calls = chat
+        .calls()
+        .into_iter()
+        .filter(|call| call.body.is_object());
+    let mut calls: Vec<Value> = calls
+        .map(|call| json!({ "method": call.method, "body": call.body }))
+        .collect();
+    let bodies: Vec<&Value> = calls.iter().map(|call| &call["body"]).collect();
+    script(
+        "python3",
+        "blocks.py",
+        &[],
+        &serde_json::to_string(&bodies)?,
+    )
+    .await?;
+    let manifest: Value = serde_json::from_str(hosted_agents::slack::MANIFEST)?;
+    let manifest = json!({ "manifest": manifest });
+    calls.push(json!({ "method": "apps.manifest.validate", "body": manifest }));
+    let node = std::env::var("NODE_BIN")?;
+    script(&node, "schemas.mjs", &[], &serde_json::to_string(&calls)?).await?;
     Ok(())
 }
 
@@ -274,7 +296,13 @@ async fn slacks_own_framework_takes_and_refuses_the_same_requests(_: &World) -> 
     let mut stack =
         Stack::start_without_runner("e2e-slack-verdicts", ModelChoice::Scripted).await?;
     chat_of(&mut stack, &[]).await?;
-    let written = script("verdicts.py", &[&stack.url(), SIGNING_SECRET], "").await?;
+    let written = script(
+        "python3",
+        "verdicts.py",
+        &[&stack.url(), SIGNING_SECRET],
+        "",
+    )
+    .await?;
     assert_eq!(written.lines().count(), 63);
     Ok(())
 }
@@ -525,7 +553,7 @@ async fn who_is_unknown_is_asked_in_private_and_then_chooses_the_repository(_: &
     });
     assert_eq!(chat.deliver(&stop, "EvStop").await?, 200);
     assert_eq!(scene.played.puppet.stop_command(&start).await?, sent.prompt);
-    check_blocks(chat).await?;
+    check_calls(chat).await?;
     scene.alice.archive(&second.id).await?;
     Ok(())
 }
