@@ -295,7 +295,7 @@ async fn check_calls(chat: &Chat) -> Outcome {
 async fn slacks_own_framework_takes_and_refuses_the_same_requests(_: &World) -> Outcome {
     let mut stack =
         Stack::start_without_runner("e2e-slack-verdicts", ModelChoice::Scripted).await?;
-    chat_of(&mut stack, &[]).await?;
+    let _chat = chat_of(&mut stack, &[]).await?;
     let written = script(
         "python3",
         "verdicts.py",
