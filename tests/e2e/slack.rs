@@ -399,11 +399,6 @@ async fn nothing_is_lost_or_doubled_while_slack_and_the_worker_fail(_: &World) -
     scene.played.stack.kill_worker().await;
     scene.chat.heal("conversations.replies");
     scene.played.stack.start_worker().await?;
-    let session = only_session(&scene.alice).await?;
-    let start = scene.ready(&session.id).await?;
-    let first = scene.played.puppet.prompt_command(&start).await?;
-    assert_eq!(first.text, "fix it");
-
     // Two replies at once, without a mention.
     let (chat, place) = (&scene.chat, Some(root.as_str()));
     let (one, two) = tokio::join!(
@@ -411,6 +406,11 @@ async fn nothing_is_lost_or_doubled_while_slack_and_the_worker_fail(_: &World) -
         chat.say("alice", CHANNEL, place, "two"),
     );
     let (_, two) = (one?, two?);
+    let session = only_session(&scene.alice).await?;
+    let start = scene.ready(&session.id).await?;
+    let first = scene.played.puppet.prompt_command(&start).await?;
+    assert_eq!(first.text, "fix it");
+
     let queued = eventually("all are prompts", || async {
         let log = scene.alice.events(&session.id, Seq(0)).await?.events;
         let texts: Vec<String> = log
