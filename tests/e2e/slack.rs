@@ -416,7 +416,7 @@ async fn nothing_is_lost_or_doubled_while_slack_and_the_worker_fail(_: &World) -
         let texts: Vec<String> = log
             .iter()
             .filter_map(|event| match &event.fact {
-                Fact::PromptQueued { prompt } => Some(prompt.text.clone()),
+                Fact::PromptQueued { prompt } => prompt.text.lines().next().map(str::to_owned),
                 _ => None,
             })
             .collect();

@@ -184,6 +184,13 @@ impl<S: Sql> Store<S> {
         Ok(found.and_then(|prompt| PromptId::parse(&prompt).ok()))
     }
 
+    /// Whether a message was heard by itself.
+    pub fn has_heard(&self, ts: &str) -> Result<bool, StoreError> {
+        Ok(self
+            .text("SELECT id FROM inbox WHERE id = ?", ts)?
+            .is_some())
+    }
+
     /// The thread that a message is in, whoever wrote it.
     pub fn root_of(&self, ts: &str) -> Result<Option<String>, StoreError> {
         for statement in [
