@@ -209,8 +209,7 @@ impl Core {
             let user = message.user.as_deref().unwrap_or_default();
             let said = plain(message.text.as_deref().unwrap_or_default(), &bot.user);
             let is_ours = user == bot.user || message.bot_id.is_some();
-            // What was heard by itself is a prompt of its own.
-            if is_ours || said.is_empty() || self.store()?.has_heard(&message.ts)? {
+            if is_ours || said.is_empty() || self.store()?.is_prompt(&message.ts)? {
                 continue;
             }
             let name = self.name_of(user).await;

@@ -184,11 +184,14 @@ impl<S: Sql> Store<S> {
         Ok(found.and_then(|prompt| PromptId::parse(&prompt).ok()))
     }
 
-    /// Whether a message was heard by itself.
-    pub fn has_heard(&self, ts: &str) -> Result<bool, StoreError> {
-        Ok(self
-            .text("SELECT id FROM inbox WHERE id = ?", ts)?
-            .is_some())
+    /// Whether a message is a prompt by itself, or may become one.
+    pub fn is_prompt(&self, ts: &str) -> Result<bool, StoreError> {
+        let found = self.text(
+            "SELECT id FROM inbox WHERE id = ?
+               AND (prompt IS NOT NULL OR due_at IS NOT NULL OR waits_for IS NOT NULL)",
+            ts,
+        )?;
+        Ok(found.is_some())
     }
 
     /// The thread that a message is in, whoever wrote it.
