@@ -14,6 +14,8 @@ import { WebSocketServer, type WebSocket } from "ws";
 import type { Artifact, ClientFrame, CreateSession, Person, RepositorySummary, SessionSummary } from "../ui/src/protocol.ts";
 import { avatar } from "./people.ts";
 import { PlayedSession, type Viewer } from "./played-session.ts";
+import { PlayedTerminal } from "./played-terminal.ts";
+import { answerPart, partsOf } from "./session-parts.ts";
 
 const COOKIE = "peer-session";
 
@@ -46,6 +48,12 @@ export class Peer {
     handleProtocols: (offered) => (offered.has("v1.agent") ? "v1.agent" : false),
   });
 
+  readonly #terminals = new Map<string, PlayedTerminal>();
+  readonly #terminalSockets = new WebSocketServer({
+    noServer: true,
+    handleProtocols: (offered) => (offered.has("v1.terminal") ? "v1.terminal" : false),
+  });
+
   constructor(person: Person) {
     this.next = person;
   }
@@ -71,7 +79,62 @@ export class Peer {
     return true;
   }
 
+  /** False when it is none of the session's parts. */
+  #part(
+    method: string,
+    id: string,
+    rest: string,
+    url: URL,
+    body: Record<string, unknown>,
+    me: Person,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): boolean {
+    const session = this.sessions.get(id);
+    if (!session) return false;
+    if (method === "POST" && rest === "/terminal") {
+      const refused = partsOf(session).terminalRefusal;
+      if (refused) throw new Refusal(refused.status, refused.code, refused.message);
+      const ticket = randomBytes(16).toString("hex");
+      this.#tickets.set(ticket, { person: me, session: `terminal of ${id}` });
+      // Another host than the page's, as it is in production.
+      const port = request.headers.host?.split(":")[1] ?? "80";
+      reply(response, 201, { url: `ws://localhost:${port}/terminals/${id}`, ticket });
+      return true;
+    }
+    const answer = answerPart(session, `${method} ${rest}`, url.searchParams, body, me);
+    if (answer) reply(response, answer.status, answer.body);
+    return answer !== undefined;
+  }
+
+  terminal(id: string): PlayedTerminal {
+    const known = this.#terminals.get(id) ?? new PlayedTerminal();
+    this.#terminals.set(id, known);
+    return known;
+  }
+
+  cutTerminals(): void {
+    for (const terminal of this.#terminals.values()) terminal.cutAll();
+  }
+
+  #terminal(request: IncomingMessage, socket: Duplex, head: Buffer, id: string): void {
+    const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((one) => one.trim());
+    const ticket = offered.find((one) => one.startsWith("ticket."))?.slice("ticket.".length) ?? "";
+    const entry = this.#tickets.get(ticket);
+    this.#tickets.delete(ticket);
+    if (entry?.session !== `terminal of ${id}` || request.headers.cookie !== undefined) {
+      socket.end("HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n");
+      return;
+    }
+    this.#terminalSockets.handleUpgrade(request, socket, head, (opened) => this.terminal(id).connect(opened, entry.person));
+  }
+
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+    const terminal = /^\/terminals\/(\w+)$/.exec(new URL(request.url ?? "/", "http://peer").pathname)?.[1];
+    if (terminal !== undefined) {
+      this.#terminal(request, socket, head, terminal);
+      return true;
+    }
     const id = /^\/api\/sessions\/(\w+)\/ws$/.exec(new URL(request.url ?? "/", "http://peer").pathname)?.[1];
     if (id === undefined) return false;
     const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((one) => one.trim());
@@ -120,6 +183,7 @@ export class Peer {
     const file = /^\/api\/sessions\/\w+\/artifacts\/(\w+)$/.exec(url.pathname)?.[1];
     if (method === "GET" && file !== undefined) return this.#file(file, response);
     const [, sessionId, rest = ""] = /^\/api\/sessions\/(\w+)(.*)$/.exec(url.pathname) ?? [];
+    if (sessionId !== undefined && this.#part(method, sessionId, rest, url, body, me, request, response)) return;
     if (sessionId !== undefined) return this.#session(method, sessionId, rest, body, me, response);
     switch (`${method} ${url.pathname}`) {
       case "POST /auth/logout":
@@ -285,6 +349,7 @@ export async function serve(peer: Peer, dist: string, port = 0): Promise<{ url: 
     close: () =>
       new Promise((done) => {
         for (const session of peer.sessions.values()) session.cutAll();
+        peer.cutTerminals();
         server.close(() => done());
         server.closeAllConnections();
       }),
@@ -320,7 +385,14 @@ async function file(dist: string, headers: HeaderRule[], request: IncomingMessag
   const found = inside ? await readFile(wanted).catch(() => undefined) : undefined;
   const body = found ?? (await readFile(join(dist, "index.html")));
   const type = found ? TYPES[extname(wanted)] : TYPES[".html"];
-  const given = headers.filter((rule) => path.startsWith(rule.prefix)).flatMap((rule) => rule.headers);
+  const given = headers.filter((rule) => path.startsWith(rule.prefix)).flatMap((rule) => rule.headers.map(([name, value]): [string, string] => [name, value]));
+  const port = request.headers.host?.split(":")[1] ?? "80";
+  for (const header of given) {
+    // As the Worker does, the policy names the host where terminals are.
+    if (header[0] === "Content-Security-Policy" && !header[1].includes("connect-src")) {
+      header[1] += `; connect-src 'self' ws://localhost:${port}`;
+    }
+  }
   response.writeHead(200, { ...Object.fromEntries(given), "content-type": type }).end(body);
 }
 

@@ -336,6 +336,12 @@ export class PlayedSession {
         state: "open",
       });
     }
+    const pull = "number" in event && this.summary.pull_requests.find(({ number }) => number === event.number);
+    if (pull) {
+      if (event.type === "pull_request_changed") pull.state = event.state;
+      if (event.type === "pull_request_reviewed" && event.verdict !== "commented") pull.review = event.verdict;
+      if (event.type === "checks_finished") pull.checks = event.failed.length > 0 ? "failed" : "passed";
+    }
     this.summary.state = this.#state(event);
   }
 

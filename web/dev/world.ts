@@ -1,6 +1,8 @@
 /** A peer with sessions in every state, for `npm run dev` and for screenshots. */
 import type { SessionState, SessionSummary } from "../ui/src/protocol.ts";
 import { ADA, BO, CHIKA, REPOSITORIES } from "./people.ts";
+import { inspected } from "./inspected.ts";
+import { longSession } from "./long-session.ts";
 import { Peer } from "./peer.ts";
 import type { PlayedSession } from "./played-session.ts";
 import { answering, mending, playLive, playNow } from "./recording.ts";
@@ -29,6 +31,7 @@ export function populated(now: number): Peer {
   const mended = session("mended", 14, { title: "The tests fail, find out why and fix it" });
   mended.prompt(ADA, "The tests fail. Find out why and fix it.");
   playNow(mended, mending(mended));
+  inspected(peer, mended);
 
   session("asks", 32, {
     ...in_("idle"),
@@ -63,6 +66,8 @@ export function populated(now: number): Peer {
     repository: "acme/storefront",
     pull_requests: [{ number: 77, url: "https://github.com/acme/storefront/pull/77", title: "Remove flags", branch: "agent/ses_x", state: "open" }],
   });
+  const long = session("long", 9_000, { title: "Months of work: ten thousand events" });
+  longSession(long, 10_000);
   for (const played of peer.sessions.values()) live(played);
   peer.onSession = live;
   return peer;
