@@ -77,11 +77,11 @@ export const artifactPath = (id: SessionId, artifact: ArtifactId): string => `${
 
 export const socketPath = (id: SessionId): string => `${sessionApi(id)}/ws`;
 
-function sessionApi(id: SessionId): string {
+export function sessionApi(id: SessionId): string {
   return `/api/sessions/${id}`;
 }
 
-async function call<Answer>(method: string, path: string, body?: object): Promise<Answer> {
+export async function call<Answer>(method: string, path: string, body?: object): Promise<Answer> {
   let response: Response;
   try {
     response = await fetch(path, {

@@ -19,6 +19,7 @@ import { SessionList } from "../components/SessionList.tsx";
 import { StateBadge } from "../components/SessionState.tsx";
 import { NewSessionLink, TopBar } from "../components/TopBar.tsx";
 import { notify } from "../notices.ts";
+import { sessionParts } from "../session-api.ts";
 import { navigate, sessionPath, title } from "../router.ts";
 import { knownSession, refreshSessions, sessionTitle } from "../sessions.ts";
 import { draftKey } from "../storage.ts";
@@ -29,6 +30,7 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
     me,
     path: socketPath(id),
     ticket: () => api.ticket(id),
+    page: (before) => sessionParts.events(id, before),
     complaint: ({ message }) => notify(message),
   });
   const { store } = client;
@@ -153,6 +155,18 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
               <SurroundingsContext.Provider value={surroundings}>
                 <TimelineView
                   timeline={timeline()}
+                  past={{
+                    get pieces() {
+                      return store.past();
+                    },
+                    get complete() {
+                      return store.complete();
+                    },
+                    get state() {
+                      return client.past();
+                    },
+                    load: client.loadPast,
+                  }}
                   empty={<p class="row">A sandbox is being made ready. Say what should be done.</p>}
                 />
               </SurroundingsContext.Provider>
