@@ -1,4 +1,4 @@
-import { Match, Show, Switch, createEffect, createSignal, on, type JSX } from "solid-js";
+import { Match, Show, Switch, createEffect, createMemo, createSignal, on, onCleanup, type JSX } from "solid-js";
 
 import { createSessionClient } from "#ui/client.ts";
 import { requestId } from "#ui/outbox.ts";
@@ -14,10 +14,10 @@ import { LinkState } from "../components/LinkState.tsx";
 import { Menu } from "../components/Menu.tsx";
 import { Presence, Typing } from "../components/Presence.tsx";
 import { Queue } from "../components/Queue.tsx";
-import { SessionDetails } from "../components/SessionDetails.tsx";
 import { SessionList } from "../components/SessionList.tsx";
 import { StateBadge } from "../components/SessionState.tsx";
 import { NewSessionLink, TopBar } from "../components/TopBar.tsx";
+import { Inspector, type PanelName } from "../inspector/Inspector.tsx";
 import { notify } from "../notices.ts";
 import { sessionParts } from "../session-api.ts";
 import { navigate, sessionPath, title } from "../router.ts";
@@ -45,7 +45,15 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
     const link = client.link();
     return link.phase === "refused" ? link.message : undefined;
   };
-  const [details, showDetails] = createSignal(false);
+  // Beside the timeline where there is room, else a sheet over it.
+  const [inspecting, setInspecting] = createSignal(matchMedia("(min-width: 1181px)").matches);
+  const inspector = () => inspecting() && refused() === undefined;
+  const [panel, setPanel] = createSignal<PanelName>("details");
+  const turns = createMemo(() =>
+    [...store.past(), timeline()].flatMap((piece) =>
+      piece.items().flatMap((item) => (item.kind === "turn" ? [item.turn] : [])),
+    ),
+  );
 
   createEffect(title(name));
   // The list beside shows this session too.
@@ -105,10 +113,11 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
             )}
           </Show>
           <button
-            class="icon-button details-toggle"
-            aria-label="Details"
-            aria-expanded={details()}
-            onClick={() => showDetails(!details())}
+            class="icon-button"
+            aria-label="Inspector"
+            title="Changes, pull requests, terminal, waterfall, details"
+            aria-expanded={inspector()}
+            onClick={() => setInspecting(!inspecting())}
           >
             <Icon name="panel" />
           </button>
@@ -123,7 +132,7 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
           </Menu>
         </div>
       </TopBar>
-      <div class="session-body">
+      <div class="session-body" classList={{ inspecting: inspector(), wide: inspector() && (panel() === "changes" || panel() === "terminal") }}>
         <aside class="sidebar">
           <NewSessionLink />
           <SessionList compact empty={<p class="quiet">No sessions yet.</p>} />
@@ -198,23 +207,38 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
             </div>
           </Show>
         </main>
-        <aside class="details" classList={{ open: details() }} aria-label="Details">
-          <div class="details-head">
-            <button class="icon-button" aria-label="Close details" onClick={() => showDetails(false)}>
-              <Icon name="cross" />
-            </button>
-          </div>
-          <SessionDetails timeline={timeline()} summary={summary()} />
-        </aside>
+        <SurroundingsContext.Provider value={surroundings}>
+          <Inspector
+            id={id}
+            me={me}
+            client={client}
+            summary={summary()}
+            archived={state() === "archived"}
+            turns={turns()}
+            open={inspector()}
+            selected={panel()}
+            show={setPanel}
+            onClose={() => setInspecting(false)}
+          />
+        </SurroundingsContext.Provider>
       </div>
     </div>
   );
 }
 
+/** How soon the second Esc has to follow. */
+const TWICE_MS = 1_500;
+
 function StopButton(props: { id: SessionId; visible: boolean }): JSX.Element {
   const [stopping, setStopping] = createSignal(false);
-  createEffect(() => !props.visible && setStopping(false));
+  const [warned, setWarned] = createSignal(false);
+  createEffect(() => {
+    if (props.visible) return;
+    setStopping(false);
+    setWarned(false);
+  });
   const stop = async () => {
+    setWarned(false);
     setStopping(true);
     try {
       await api.stop(props.id);
@@ -223,10 +247,29 @@ function StopButton(props: { id: SessionId; visible: boolean }): JSX.Element {
       notify(messageOf(error));
     }
   };
+  // What something else takes Esc for, it takes it for alone.
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const keyDown = (event: KeyboardEvent) => {
+    if (event.key !== "Escape" || event.defaultPrevented || event.isComposing || event.repeat) return;
+    const elsewhere = event.target instanceof Element && event.target.closest(".menu, .queued-edit, .inspector, dialog");
+    if (!props.visible || stopping() || elsewhere) return;
+    if (warned()) {
+      void stop();
+      return;
+    }
+    setWarned(true);
+    clearTimeout(timer);
+    timer = setTimeout(() => setWarned(false), TWICE_MS);
+  };
+  document.addEventListener("keydown", keyDown);
+  onCleanup(() => {
+    clearTimeout(timer);
+    document.removeEventListener("keydown", keyDown);
+  });
   return (
     <Show when={props.visible}>
-      <button class="button stop" type="button" disabled={stopping()} onClick={() => void stop()}>
-        <Icon name="stop" /> {stopping() ? "Stopping…" : "Stop"}
+      <button class="button stop" type="button" disabled={stopping()} title="Stop (Esc Esc)" onClick={() => void stop()}>
+        <Icon name="stop" /> {stopping() ? "Stopping…" : warned() ? "Esc again to stop" : "Stop"}
       </button>
     </Show>
   );
