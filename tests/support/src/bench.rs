@@ -11,6 +11,7 @@ pub mod events;
 pub mod first_token;
 pub mod idle;
 pub mod memory;
+pub mod page;
 pub mod results;
 pub mod sandbox_start;
 pub mod snapshot;
