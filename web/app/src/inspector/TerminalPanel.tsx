@@ -103,7 +103,10 @@ export default function TerminalPanel(props: PanelProps): JSX.Element {
         if (life === "ready" && (as("asleep") ?? as("failed"))) made.connect();
       }, { defer: true }),
     );
+    const online = () => as("failed") && made.connect();
+    window.addEventListener("online", online);
     onCleanup(() => {
+      window.removeEventListener("online", online);
       cancelAnimationFrame(frame);
       observer.disconnect();
       dark.removeEventListener("change", screen.theme);
