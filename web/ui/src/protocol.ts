@@ -806,7 +806,7 @@ detail?: string, };
  */
 export type Means = "browser" | "token";
 
-export type Deed = "signed_in" | "signed_out_everywhere" | "token_created" | "token_revoked" | "secret_set" | "secret_removed" | "settings_changed" | "session_archived" | "prompt_stopped" | "access_refused" | "audit_read";
+export type Deed = "signed_in" | "signed_out_everywhere" | "token_created" | "token_revoked" | "secret_set" | "secret_removed" | "settings_changed" | "session_archived" | "prompt_stopped" | "terminal_opened" | "access_refused" | "audit_read";
 
 /**
  * `PUT /api/repositories/{owner}/{name}/secrets/{secret}`.
