@@ -13,6 +13,7 @@
 //! - `line`: a session's sandboxes, one at a time.
 //! - `limits`: tells which limits a sandbox meets.
 //! - [`progress`]: work that is not pushed yet, kept outside of the sandbox.
+//! - `survey`: what a turn has changed, told to its session.
 //! - `upkeep`: what is done to a sandbox besides.
 //!
 //! Invariant: nothing here is the truth. A wake-up says that something was recorded; what it is
@@ -29,6 +30,7 @@ mod provision;
 mod publication;
 mod resumption;
 mod sharing;
+mod survey;
 mod upkeep;
 
 use std::collections::{BTreeSet, HashMap};

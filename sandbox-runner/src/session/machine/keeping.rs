@@ -15,10 +15,15 @@ impl Machine {
         if self.synchronising {
             return;
         }
-        if let Some(scene) = self.scene() {
+        let survey = self.state.surveys.back().cloned();
+        if let (Some(scene), Some(survey)) = (self.scene(), survey) {
             self.keeping = true;
-            let scene = Box::new(scene);
-            effects.actions.push(Action::Keep { prompt, scene });
+            let (scene, survey) = (Box::new(scene), Box::new(survey));
+            effects.actions.push(Action::Keep {
+                prompt,
+                scene,
+                survey,
+            });
         }
     }
 
@@ -46,7 +51,10 @@ impl Machine {
 
     /// Goes to sleep if that is wanted and nothing is to be done.
     pub(super) fn doze(&mut self, effects: &mut Effects) {
-        let busy = self.keeping || self.synchronising || !self.state.waiting.is_empty();
+        let busy = self.keeping
+            || self.synchronising
+            || !self.state.waiting.is_empty()
+            || !self.state.surveys.is_empty();
         if self.state.rest == Rest::Awake || busy {
             return;
         }

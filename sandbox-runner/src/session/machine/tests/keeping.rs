@@ -15,6 +15,7 @@ fn no_turn_begins_while_the_files_of_the_last_are_being_kept() {
         snapshot: Some(snapshot.clone()),
         prompt: fixture::prompt(1, "").prompt,
         started_at: bench.now.at,
+        recorded: None,
     });
     let told = Report::Snapshotted {
         snapshot,
