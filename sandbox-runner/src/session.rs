@@ -51,6 +51,7 @@ use crate::layer::LayerStore;
 use crate::pool::Pool;
 use crate::sandbox::SandboxBackend;
 use crate::store::{Store, StoreError, StoredSandbox};
+use crate::terminal::Terminals;
 use crate::worker::Worker;
 use actor::Actor;
 use line::{Line, Lines};
@@ -76,6 +77,8 @@ pub struct Machinery {
     pub courier: Arc<Courier>,
     /// Where files are kept that agents share.
     pub parcels: Arc<Parcels>,
+    /// People's shells in sandboxes.
+    pub terminals: Arc<Terminals>,
     /// The agent's executable inside a sandbox.
     pub agent_binary: String,
     pub committer: GitIdentity,

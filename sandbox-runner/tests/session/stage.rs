@@ -15,7 +15,9 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use protocol::api::{ErrorBody, ErrorDetail};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use protocol::api::{ErrorBody, ErrorDetail, KeepChanges, TerminalUsed};
 use protocol::callback::{
     Acknowledgement, Batch, Credentials, CredentialsRequest, PoolTarget, PromptResult, Register,
     Registered, Report, Secrets, WarmSandbox,
@@ -32,11 +34,16 @@ use support::forge::{Forge, ForgeOptions};
 use support::model::{Model, ModelOptions};
 use support::process::Process;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 pub(crate) use heard::Heard;
+
+/// A viewer's side of a terminal.
+pub(crate) type Screen = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 pub(crate) const REPOSITORY: &str = "hello";
@@ -69,6 +76,11 @@ pub(crate) struct Told {
     deaf: bool,
     void: bool,
     images: HashMap<ImageId, Heard>,
+    /// What prompts have changed, and those whose changes were not taken.
+    kept: Vec<KeepChanges>,
+    refused: Vec<PromptId>,
+    /// Sandboxes in whose terminals somebody typed.
+    used: Vec<SandboxId>,
 }
 
 impl Told {
@@ -286,6 +298,30 @@ impl Stage {
         }
         let response = request.body(body).send().await.unwrap();
         StatusCode::from_u16(response.status().as_u16()).unwrap()
+    }
+
+    /// Looks at a sandbox's terminal as somebody.
+    pub(crate) async fn terminal(&self, start: &Start) -> Screen {
+        let person = r#"{"id":1,"login":"ada","name":"Ada","avatar":""}"#;
+        let viewer = BASE64_URL_SAFE_NO_PAD.encode(person);
+        let path = format!("/terminal/{}?viewer={viewer}", start.sandbox);
+        let signed = Signed {
+            method: "GET",
+            path: &path,
+            body: b"",
+        };
+        let signature = Keys::parse(KEY).unwrap();
+        let signature = signature.sign_request("msg_terminal", now(), signed);
+        let url = format!("ws://{}{path}", self.address);
+        let mut request = url.into_client_request().unwrap();
+        for (name, value) in signature.headers() {
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        let protocol = "v1.terminal".parse().unwrap();
+        request
+            .headers_mut()
+            .insert("sec-websocket-protocol", protocol);
+        connect_async(request).await.unwrap().0
     }
 
     pub(crate) async fn accept(&self, command: &Command) {
@@ -694,6 +730,42 @@ impl Worker {
         }
     }
 
+    /// What a prompt has changed, once it was told.
+    pub(crate) async fn kept(&self, prompt: &PromptId) -> KeepChanges {
+        let of = |kept: &&KeepChanges| kept.prompt == *prompt;
+        self.once("changes", |told| told.kept.iter().find(of).cloned())
+            .await
+    }
+
+    /// Returns when changes of a prompt were not taken.
+    pub(crate) async fn refused(&self, prompt: &PromptId) {
+        self.once("refusal", |told| {
+            told.refused.contains(prompt).then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) async fn terminal_used(&self, sandbox: &SandboxId) {
+        self.once("keystroke", |told| {
+            told.used.contains(sandbox).then_some(())
+        })
+        .await;
+    }
+
+    async fn once<T>(&self, wanted: &str, look: impl Fn(&Told) -> Option<T>) -> T {
+        let mut changes = self.told.changes.subscribe();
+        let waited = async {
+            loop {
+                if let Some(found) = self.with(|told| look(told)) {
+                    return found;
+                }
+                changes.changed().await.unwrap();
+            }
+        };
+        let waited = tokio::time::timeout(LIMIT, waited).await;
+        waited.unwrap_or_else(|_| panic!("no {wanted}"))
+    }
+
     pub(crate) fn assert_faultless(&self) {
         self.with(|told| assert_eq!(told.faults, Vec::<String>::new()));
     }
@@ -763,6 +835,25 @@ async fn answer(
             secrets: Vec::new(),
         })
         .into_response(),
+        path if path.starts_with("/runner/terminals/") => {
+            let used: TerminalUsed = serde_json::from_slice(&body).unwrap();
+            desk.told.lock().unwrap().used.push(used.sandbox);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        path if path.starts_with("/runner/changes/") => {
+            let told = &mut desk.told.lock().unwrap();
+            let kept: KeepChanges = serde_json::from_slice(&body).unwrap();
+            match refusal(told) {
+                Some(refusal) => {
+                    told.refused.push(kept.prompt);
+                    refusal
+                }
+                None => {
+                    told.kept.push(kept);
+                    StatusCode::NO_CONTENT.into_response()
+                }
+            }
+        }
         path if path.starts_with("/runner/images/") => {
             let image = path.rsplit('/').next().unwrap();
             let image = ImageId::parse(image).unwrap();
