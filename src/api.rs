@@ -4,6 +4,7 @@ pub mod account;
 pub mod artifacts;
 pub mod audit;
 pub mod blame;
+pub mod changes;
 pub mod environments;
 pub mod extract;
 pub mod forks;
@@ -18,6 +19,7 @@ pub mod runner;
 pub mod secrets;
 pub mod sessions;
 pub mod statistics;
+pub mod terminals;
 pub mod webhooks;
 
 use axum::Json;
@@ -201,11 +203,6 @@ impl Caller {
 pub async fn health() -> Response {
     let body = serde_json::json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") });
     Json(body).into_response()
-}
-
-/// Everything else under `/api`.
-pub async fn unknown() -> Error {
-    Error::NotFound("such endpoint")
 }
 
 /// A path that is there, asked in a way that it does not know.

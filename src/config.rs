@@ -36,6 +36,13 @@ pub fn artifacts_url(env: &Env) -> Option<String> {
     Some(url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty())
 }
 
+/// Where what listens in sandboxes is reached, if that is set: another host than the one that people
+/// sign in to, which leads to this Worker as well.
+pub fn sandbox_url(env: &Env) -> Option<String> {
+    let url = optional(env, "SANDBOX_URL", "");
+    Some(url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty())
+}
+
 /// Keys shared with the runners, newest first.
 pub fn runner_keys(env: &Env) -> Result<Keys, ConfigError> {
     Ok(Keys::parse(&required(env, "RUNNER_KEYS")?)?)

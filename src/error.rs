@@ -39,6 +39,8 @@ pub enum Error {
     NotJson,
     #[error("there is no {0} here, or you have no access to it")]
     NotFound(&'static str),
+    #[error("there are no changes to show yet: they are kept at the end of each prompt")]
+    NoChanges,
     #[error("{message}")]
     Invalid { code: &'static str, message: String },
     #[error("this client_request_id was used for a different request: make a new one")]
@@ -115,7 +117,7 @@ impl Error {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NoRunner | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::NoChanges => StatusCode::NOT_FOUND,
             Self::Invalid {
                 code: "body_too_large" | "prompt_too_long" | "artifact_too_large" | "artifacts_full",
                 ..
@@ -153,6 +155,7 @@ impl Error {
             Self::Method(_) => "method_not_allowed",
             Self::NotJson => "not_json",
             Self::NotFound(_) => "not_found",
+            Self::NoChanges => "no_changes",
             Self::Invalid { code, .. } => code,
             Self::ConflictingRequest => "conflicting_request",
             Self::BadTicket => "bad_ticket",

@@ -7,6 +7,7 @@
 //! - [`fleet`]: the object that knows the runners. [`user`]: one for each user, with their link to
 //!   GitHub. [`tokens`]: one for each repository, with what the App acts by.
 //! - [`images`]: the registry of images. [`artifacts`]: files beside sessions, in R2.
+//! - [`hosts`]: which host answers what; [`pages`]: the web client.
 //! - [`limits`]: how often somebody may ask.
 //! - [`deliveries`]: what GitHub told, and who acts on it; [`work`]: the queue; [`wakes`]: what
 //!   calls a session to work.
@@ -23,8 +24,10 @@ pub mod deliveries;
 pub mod error;
 pub mod fleet;
 pub mod github;
+pub mod hosts;
 pub mod images;
 pub mod limits;
+pub mod pages;
 pub mod platform;
 pub mod router;
 pub mod secrets;
@@ -36,6 +39,7 @@ pub mod wakes;
 pub mod work;
 
 use axum::body::Body;
+use axum::response::IntoResponse as _;
 use tower_service::Service as _;
 use worker::{Context, Env, HttpRequest, MessageBatch, ScheduleContext, ScheduledEvent, event};
 
@@ -48,6 +52,10 @@ async fn fetch(
     _context: Context,
 ) -> worker::Result<axum::http::Response<Body>> {
     let is_encrypted = config::public_url(&env).is_ok_and(|url| url.starts_with("https:"));
+    if !hosts::answers(&env, request.uri()) {
+        let refused = error::Error::NotFound("such endpoint");
+        return Ok(router::secure(refused.into_response(), is_encrypted));
+    }
     let response = router::router(env).call(request).await;
     let response = match response {
         Ok(response) => response,

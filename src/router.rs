@@ -7,10 +7,11 @@ use axum::routing::MethodRouter;
 use worker::Env;
 
 use crate::api::{
-    self, account, artifacts, audit, blame, environments, forks, images, log, me, openapi,
-    pull_requests, queue, repositories, runner, secrets, sessions, statistics, webhooks,
+    self, account, artifacts, audit, blame, changes, environments, forks, images, log, me, openapi,
+    pull_requests, queue, repositories, runner, secrets, sessions, statistics, terminals, webhooks,
 };
 use crate::auth::sign_in;
+use crate::pages;
 
 /// Registers every route, and lists them, so that what describes them can be compared.
 macro_rules! routes {
@@ -72,6 +73,8 @@ routes! {
     "/api/sessions/{session}/pull-requests/{number}" => { patch pull_requests::change }
     "/api/sessions/{session}/events" => { get log::events }
     "/api/sessions/{session}/waterfall" => { get sessions::waterfall }
+    "/api/sessions/{session}/diff" => { get changes::diff }
+    "/api/sessions/{session}/terminal" => { post terminals::ticket }
     "/api/sessions/{session}/contacts" => { get sessions::contacts }
     "/api/sessions/{session}/ws-ticket" => { post sessions::ticket }
     "/api/sessions/{session}/ws" => { get sessions::socket }
@@ -82,12 +85,16 @@ routes! {
     "/artifacts/{artifact}" => { get artifacts::open }
     "/api/statistics" => { get statistics::show }
     "/api/statistics/pool" => { get statistics::pool }
+    // Sandboxes are looked into, on a host of their own.
+    "/terminal/{session}" => { get terminals::socket }
     // GitHub tells.
     "/github/webhooks" => { post webhooks::github }
     // Runners report.
     "/runner/callbacks/{session}" => { post runner::callbacks }
     "/runner/artifacts/{session}" => { post runner::artifacts::put }
     "/runner/artifacts/{session}/{artifact}" => { get runner::artifacts::get }
+    "/runner/changes/{session}" => { post runner::changes::keep }
+    "/runner/terminals/{session}" => { post runner::terminals::used }
     "/runner/images/{image}" => { post runner::image }
     "/runner/register" => { post runner::register }
     "/runner/credentials" => { post runner::credentials }
@@ -102,7 +109,7 @@ pub fn router(env: Env) -> Router {
         axum::routing::post(runner::drill),
     );
     router
-        .fallback(api::unknown)
+        .fallback(pages::show)
         .method_not_allowed_fallback(api::unknown_method)
         .with_state(env)
 }

@@ -6,6 +6,7 @@
 mod access;
 pub mod artifacts;
 mod attribution;
+pub mod changes;
 pub mod effects;
 pub mod figures;
 pub mod forge;
@@ -16,6 +17,7 @@ pub mod schema;
 pub mod socket;
 pub mod store;
 mod tail;
+pub mod terminal;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -265,6 +267,8 @@ impl Core {
             }
             Request::Callbacks { webhook_id, body } => self.callbacks(&webhook_id, &body),
             Request::Artifact(request) => self.artifacts(request),
+            Request::Changes(request) => self.changes(request),
+            Request::Terminal(request) => self.terminal(request),
             #[cfg(feature = "fault-drill")]
             Request::Panic => {
                 store.drill()?;

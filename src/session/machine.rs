@@ -14,6 +14,7 @@
 //!   scheduled for one that is gone;
 //! - deltas of a part meet without gap or overlap until the part is finished.
 
+pub mod changes;
 pub mod figures;
 pub mod forge;
 mod fork;
@@ -40,6 +41,7 @@ use protocol::{
 };
 use serde::{Deserialize, Serialize};
 
+use self::changes::{ChangesIndex, KeptChanges};
 use self::figures::Figure;
 use self::forge::{Forge, Push};
 use self::pull_requests::PullRequestNews;
@@ -98,6 +100,11 @@ pub struct State {
     pub forks: Vec<SessionId>,
     #[serde(default)]
     pub forge: Forge,
+    #[serde(default)]
+    pub changes: ChangesIndex,
+    /// When somebody last typed in the sandbox's terminal.
+    #[serde(default)]
+    pub terminal_used: Option<Millis>,
 }
 
 /// A snapshot, and the runner that has it.
@@ -304,6 +311,10 @@ pub enum Input {
         artifact: Artifact,
         prompt: Option<PromptId>,
     },
+    /// What a prompt has changed is kept.
+    ChangesKept(KeptChanges),
+    /// Somebody types in the sandbox's terminal.
+    TerminalUsed,
     Expired(Deadline),
 }
 
@@ -608,6 +619,8 @@ pub fn create(create: Create, context: Context) -> (State, Transition) {
         typing: None,
         forks: Vec::new(),
         forge: Forge::default(),
+        changes: ChangesIndex::default(),
+        terminal_used: None,
     };
     (state, transition)
 }
@@ -684,6 +697,8 @@ impl State {
             Input::ArtifactAdded { artifact, prompt } => {
                 transition.fact(Fact::ArtifactAdded { artifact, prompt });
             }
+            Input::ChangesKept(kept) => self.changes_kept(kept, &mut transition),
+            Input::TerminalUsed => self.terminal_used = Some(context.now),
             Input::Expired(deadline) => self.expired(deadline, context, &mut transition),
         }
         self.settle(resting, context, &mut transition);

@@ -5,9 +5,11 @@ use protocol::{ArtifactId, PromptId, Seq, SessionId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::session::artifacts::ArtifactRequest;
+use crate::session::changes::ChangesRequest;
 use crate::session::forge::ForgeRequest;
 use crate::session::machine::Create;
 use crate::session::machine::pull_requests::PullRequestNews;
+use crate::session::terminal::TerminalRequest;
 
 /// The path that requests are posted to; the socket upgrade goes to [`SOCKET_PATH`].
 pub const REQUEST_PATH: &str = "/request";
@@ -98,6 +100,8 @@ pub enum Request {
         body: String,
     },
     Artifact(ArtifactRequest),
+    Changes(ChangesRequest),
+    Terminal(TerminalRequest),
     /// Panics after a write, inside of a transaction.
     #[cfg(feature = "fault-drill")]
     Panic,

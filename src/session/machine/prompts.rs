@@ -203,6 +203,7 @@ impl State {
     ) {
         Self::recall(&prompt, self.epoch, transition);
         self.ended.push(prompt.clone());
+        self.prompt_ended(&prompt);
         transition.fact(Fact::PromptFinished { prompt, outcome });
     }
 

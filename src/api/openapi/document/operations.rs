@@ -15,6 +15,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     all.extend(sessions(schemas));
     all.extend(queue(schemas));
     all.extend(artifacts(schemas));
+    all.extend(views(schemas));
     all.extend(forge(schemas));
     all.extend(runners(schemas));
     all
@@ -296,6 +297,40 @@ fn queue(schemas: &mut Schemas) -> Vec<Operation> {
     ]
 }
 
+fn views(schemas: &mut Schemas) -> Vec<Operation> {
+    let diff = client(
+        "get",
+        "/api/sessions/{session}/diff",
+        "What its files differ by, as they were at the end of a prompt, the newest without one",
+    );
+    let ticket = client(
+        "post",
+        "/api/sessions/{session}/terminal",
+        "A ticket for a terminal in its sandbox: good once, for 30 seconds",
+    );
+    let socket = public(
+        "get",
+        "/terminal/{session}",
+        "The terminal's WebSocket, on the sandboxes' host: subprotocols `v1.terminal` and `ticket.<ticket>`",
+    );
+    vec![
+        diff.query("prompt", json!({ "type": "string" }))
+            .query("scope", json!({ "enum": ["session", "prompt"] }))
+            .answers(200, schemas.of::<Changes>())
+            .refuses(&["no_changes"]),
+        ticket
+            .answers(201, schemas.of::<TerminalTicket>())
+            .refuses(&["no_sandbox_url"]),
+        socket.ends(101).refuses(&[
+            "not_found",
+            "not_a_websocket",
+            "wrong_subprotocol",
+            "bad_ticket",
+            "cross_site",
+        ]),
+    ]
+}
+
 fn artifacts(schemas: &mut Schemas) -> Vec<Operation> {
     let text = || json!({ "type": "string" });
     let refusals = &[
@@ -412,6 +447,16 @@ fn runners(schemas: &mut Schemas) -> Vec<Operation> {
         "/runner/artifacts/{session}/{artifact}",
         "A file that comes with a prompt",
     );
+    let changes = runner(
+        "/runner/changes/{session}",
+        "What a prompt has changed",
+        schemas.of::<KeepChanges>(),
+    );
+    let terminals = runner(
+        "/runner/terminals/{session}",
+        "Somebody types in a sandbox's terminal",
+        schemas.of::<TerminalUsed>(),
+    );
     let shared = public(
         "post",
         "/runner/artifacts/{session}",
@@ -458,6 +503,8 @@ fn runners(schemas: &mut Schemas) -> Vec<Operation> {
         secrets
             .answers(200, schemas.of::<Secrets>())
             .refuses(&["not_found"]),
+        changes.ends(204).refuses(&["not_found", "void"]),
+        terminals.ends(204).refuses(&["not_found", "void"]),
         webhooks
             .secured_by(&["github"])
             .takes(json!({ "type": "object" }))
