@@ -23,6 +23,7 @@ mod refusals;
 mod stage;
 mod survival;
 mod together;
+mod views;
 mod warm;
 mod whole;
 #[path = "loop.rs"]
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         ("callbacks", callbacks::group),
         ("artifacts", artifacts::group),
         ("together", together::group),
+        ("views", views::group),
         ("warm", warm::group),
         ("images", images::group),
         ("loop", whole_loop::group),

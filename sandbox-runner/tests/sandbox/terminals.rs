@@ -132,7 +132,7 @@ impl Seen {
     async fn until(&mut self, is_so: impl Fn(&Self) -> bool) {
         let waiting = async {
             while !is_so(self) {
-                let message = self.socket.next().await.expect("the socket was closed");
+                let message = self.socket.next().await.unwrap();
                 self.take(message.unwrap());
             }
         };
