@@ -141,7 +141,7 @@ async fn connect(env: &Env, runner: &str, path: &str) -> Result<Option<Response>
     headers.set("upgrade", "websocket")?;
     headers.set("sec-websocket-protocol", TERMINAL_SUBPROTOCOL)?;
     for (name, value) in signature.headers() {
-        headers.set(name, &value)?;
+        headers.set(name, value)?;
     }
     let mut init = RequestInit::new();
     init.with_headers(headers);
