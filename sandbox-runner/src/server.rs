@@ -258,6 +258,10 @@ impl IntoResponse for Refusal {
                 "the store failed a request"
             );
         }
+        if let Self::Terminal(error) = &self {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, "a terminal could not be opened");
+        }
         let error = ErrorDetail {
             code: code.to_owned(),
             message: self.to_string(),
