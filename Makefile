@@ -8,10 +8,10 @@ MAKEFLAGS += --no-print-directory
 ENV := . .ci/env
 export CHECK
 
-.PHONY: help setup build worker runner web release test demo dev bench fmt lint clean
+.PHONY: help setup build worker runner web release test demo dev bench screenshots fmt lint clean
 
 help: ## tell what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: ## install what is missing on this machine (tools go to ~/.cache/hosted-agents)
 	@.ci/setup
@@ -46,6 +46,12 @@ bench: build ## measure, print a table and write target/bench/results.json; MEAS
 	cargo build --release -p sandbox-runner -p support --bin sandbox-runner --bin bench
 	export SANDBOX_RUNNER_BIN=$$PWD/target/release/sandbox-runner
 	exec cargo run --quiet --release -p support --bin bench -- $(MEASURES)
+
+screenshots: web ## write a picture of every page, in both sizes, to target/screenshots
+	@$(ENV)
+	export SCREENSHOTS=$$PWD/target/screenshots
+	cd web
+	npx vitest run --project browser screenshots
 
 fmt: ## format the Rust code
 	@cargo fmt --all

@@ -4,12 +4,16 @@ pub mod account;
 pub mod artifacts;
 pub mod audit;
 pub mod blame;
+pub mod changes;
 pub mod environments;
 pub mod extract;
 pub mod forks;
 pub mod images;
+pub mod integrations;
+pub mod lobby;
 pub mod log;
 pub mod me;
+pub mod models;
 pub mod openapi;
 pub mod pull_requests;
 pub mod queue;
@@ -17,8 +21,13 @@ pub mod repositories;
 pub mod runner;
 pub mod secrets;
 pub mod sessions;
+pub mod slack;
+mod sockets;
 pub mod statistics;
+pub mod terminals;
 pub mod webhooks;
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
@@ -30,7 +39,7 @@ use protocol::api::{Deed, Means, Role};
 use protocol::event::{Person, Repository, Source};
 use protocol::image::EnvironmentName;
 use serde::de::DeserializeOwned;
-use worker::Env;
+use worker::{Context, Env};
 
 use crate::auth::policy::{self, Action, Actor, Subject, can};
 use crate::auth::{self, CurrentUser};
@@ -39,6 +48,7 @@ use crate::database::environments::Environment;
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::github::Github;
+use crate::limits::shared;
 use crate::platform::clock;
 use crate::platform::http::to_object;
 use crate::session::request::{REQUEST_PATH, Request as SessionRequest};
@@ -66,12 +76,14 @@ impl Caller {
             return Err(Error::NotAllowed);
         }
         let changes = config::changes_per_minute(&env)?;
-        let (what, rate) = match parts.method {
-            Method::GET | Method::HEAD => ("look", limits::looks(changes)),
-            _ => ("change", limits::changes(changes)),
-        };
-        limits::take_here(&format!("{what} {}", person.id), rate, clock::now())
-            .map_err(Error::RateLimited)?;
+        match parts.method {
+            Method::GET | Method::HEAD => {
+                let background = parts.extensions.get::<Arc<Context>>();
+                let background = background.map(AsRef::as_ref);
+                shared::look(&env, background, person.id, limits::looks(changes))?;
+            }
+            _ => shared::change(&env, person.id, limits::changes(changes)).await?,
+        }
         let role = match config::administrators(&env).contains(&person) {
             true => Role::Administrator,
             false => Role::Member,
@@ -201,11 +213,6 @@ impl Caller {
 pub async fn health() -> Response {
     let body = serde_json::json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") });
     Json(body).into_response()
-}
-
-/// Everything else under `/api`.
-pub async fn unknown() -> Error {
-    Error::NotFound("such endpoint")
 }
 
 /// A path that is there, asked in a way that it does not know.

@@ -10,7 +10,7 @@
 //!
 //! A session's files are under `sessions/<session>/<artifact>` and never change. A file that is given
 //! before there is a session waits under `uploads/<user>/<artifact>`, where nobody but that user
-//! finds it, and for a day.
+//! finds it, and for a day. What a prompt has changed is under `changes/<session>/<prompt>/<scope>`.
 
 pub mod link;
 pub mod media;
@@ -18,7 +18,8 @@ pub mod name;
 pub mod serve;
 pub mod upload;
 
-use protocol::{ArtifactId, Millis, SessionId, UserId};
+use protocol::api::ChangesScope;
+use protocol::{ArtifactId, Millis, PromptId, SessionId, UserId};
 use worker::{Bucket, Env, HttpMetadata, Object, Range};
 
 use self::upload::{Upload, Uploaded};
@@ -42,6 +43,14 @@ pub struct Key(String);
 impl Key {
     pub fn of_session(session: &SessionId, artifact: &ArtifactId) -> Self {
         Self(format!("sessions/{session}/{artifact}"))
+    }
+
+    pub fn of_changes(session: &SessionId, prompt: &PromptId, scope: ChangesScope) -> Self {
+        let scope = match scope {
+            ChangesScope::Session => "session",
+            ChangesScope::Prompt => "prompt",
+        };
+        Self(format!("changes/{session}/{prompt}/{scope}"))
     }
 
     pub fn of_upload(user: UserId, artifact: &ArtifactId) -> Self {
@@ -87,6 +96,11 @@ impl Artifacts {
             bytes: length,
             sha256: witness.sha256(),
         })
+    }
+
+    /// Puts something of ours into the bucket, in place of what was there.
+    pub async fn write(&self, key: &Key, bytes: Vec<u8>) -> Result<(), Error> {
+        Ok(self.bucket.put(&key.0, bytes).execute().await.map(drop)?)
     }
 
     pub async fn has(&self, key: &Key) -> Result<bool, Error> {

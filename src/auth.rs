@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod policy;
+pub mod reach;
 pub mod sign_in;
 
 use axum::http::header;

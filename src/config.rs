@@ -2,7 +2,11 @@
 //!
 //! README lists every variable with its default and meaning.
 
-use protocol::command::{Model, Provider};
+mod models;
+pub mod slack;
+
+pub use self::models::{default_model, models};
+
 use protocol::signature::{KeyError, Keys};
 use worker::Env;
 
@@ -33,6 +37,13 @@ pub fn public_url(env: &Env) -> Result<String, ConfigError> {
 /// Where links to files lead, if that is another host than the one that people sign in to.
 pub fn artifacts_url(env: &Env) -> Option<String> {
     let url = optional(env, "ARTIFACTS_URL", "");
+    Some(url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty())
+}
+
+/// Where what listens in sandboxes is reached, if that is set: another host than the one that people
+/// sign in to, which leads to this Worker as well.
+pub fn sandbox_url(env: &Env) -> Option<String> {
+    let url = optional(env, "SANDBOX_URL", "");
     Some(url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty())
 }
 
@@ -97,24 +108,9 @@ pub fn github_webhook_secret(env: &Env) -> Option<String> {
     Some(optional(env, "GITHUB_WEBHOOK_SECRET", "")).filter(|secret| !secret.is_empty())
 }
 
-/// The model of sessions that name none: `provider/name`.
-pub fn default_model(env: &Env) -> Result<Model, ConfigError> {
-    let text = optional(env, "MODEL", "anthropic/claude-sonnet-4-5");
-    let form = ConfigError::Form {
-        name: "MODEL",
-        expected: "anthropic/<model> or openai/<model>",
-    };
-    match text.split_once('/') {
-        Some(("anthropic", name)) if !name.is_empty() => Ok(Model {
-            provider: Provider::Anthropic,
-            name: name.to_owned(),
-        }),
-        Some(("openai", name)) if !name.is_empty() => Ok(Model {
-            provider: Provider::Openai,
-            name: name.to_owned(),
-        }),
-        _ => Err(form),
-    }
+/// Whether Slack's messages can be told from others'.
+pub fn is_connected_to_slack(env: &Env) -> bool {
+    !optional(env, "SLACK_SIGNING_SECRET", "").is_empty()
 }
 
 /// How GitHub is reached and who we are there.

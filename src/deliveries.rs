@@ -1,4 +1,4 @@
-//! Webhook deliveries of GitHub's: recorded, answered, and then acted on exactly as often as it
+//! Webhook deliveries of GitHub's, and what Slack tells: recorded, answered, and then acted on exactly as often as it
 //! takes until it worked once.
 //!
 //! A delivery is `received`, then `done` or `failed`. One that is done is never acted on again; one
@@ -16,6 +16,7 @@ use crate::database::{self, Database};
 use crate::error::Error;
 use crate::github::event::Event;
 use crate::platform::clock;
+use crate::slack::delivery;
 use crate::work::{self, Work};
 
 /// One delivery, read.
@@ -42,7 +43,11 @@ pub async fn receive(env: &Env, id: &str, name: &str, body: &str) -> Result<Rece
         Admission::Done => Ok(Receipt::Known),
         Admission::ToDo => {
             let id = id.to_owned();
-            work::put(env, Work::GithubDelivery { id }).await?;
+            let work = match delivery::is_ours(name) {
+                true => Work::SlackDelivery { id },
+                false => Work::GithubDelivery { id },
+            };
+            work::put(env, work).await?;
             Ok(Receipt::Queued)
         }
     }
@@ -62,6 +67,7 @@ pub async fn perform(env: &Env, id: &str) -> Result<(), Error> {
             Taken::Busy => return Err(Error::Busy),
         };
     let outcome = match Event::parse(&name, body.as_bytes()) {
+        _ if delivery::is_ours(&name) => delivery::see_to(env, &name, id, &body).await,
         Ok(event) => {
             let id = id.to_owned();
             let delivery = Delivery {

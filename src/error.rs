@@ -16,8 +16,10 @@ use crate::auth::policy::Denied;
 use crate::database::DatabaseError;
 use crate::github::GithubError;
 use crate::limits::Wait;
+use crate::platform::object::ObjectError;
 use crate::session::machine::Refusal;
 use crate::session::store::StoreError;
+use crate::slack::client::SlackError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -39,6 +41,8 @@ pub enum Error {
     NotJson,
     #[error("there is no {0} here, or you have no access to it")]
     NotFound(&'static str),
+    #[error("there are no changes to show yet: they are kept at the end of each prompt")]
+    NoChanges,
     #[error("{message}")]
     Invalid { code: &'static str, message: String },
     #[error("this client_request_id was used for a different request: make a new one")]
@@ -63,6 +67,8 @@ pub enum Error {
     Config(#[from] crate::config::ConfigError),
     #[error("GitHub could not be asked")]
     Github(#[from] GithubError),
+    #[error("Slack could not be asked")]
+    Slack(#[from] SlackError),
     #[error("a session could not be told")]
     SessionAway,
     #[error("GitHub could not be asked: try again")]
@@ -79,10 +85,21 @@ pub enum Error {
     Crypto(#[from] crate::platform::crypto::CryptoError),
     #[error("the platform failed")]
     Platform(#[from] worker::Error),
+    #[error("an object could not be asked")]
+    Object(#[source] ObjectError),
     #[error("no random bits could be had")]
     Random(#[from] getrandom::Error),
     #[error("an internal message has an unknown form")]
     Internal(#[from] serde_json::Error),
+}
+
+impl From<ObjectError> for Error {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::Refused { status: 502, .. } => Self::GithubAway,
+            error => Self::Object(error),
+        }
+    }
 }
 
 impl Error {
@@ -115,7 +132,7 @@ impl Error {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NoRunner | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::NoChanges => StatusCode::NOT_FOUND,
             Self::Invalid {
                 code: "body_too_large" | "prompt_too_long" | "artifact_too_large" | "artifacts_full",
                 ..
@@ -128,7 +145,7 @@ impl Error {
             Self::Refused(Refusal::Void) => StatusCode::GONE,
             Self::Refused(Refusal::QueueFull) => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(_) | Self::ConflictingRequest | Self::Replayed => StatusCode::CONFLICT,
-            Self::Github(_) | Self::GithubAway => StatusCode::BAD_GATEWAY,
+            Self::Github(_) | Self::GithubAway | Self::Slack(_) => StatusCode::BAD_GATEWAY,
             Self::Config(_)
             | Self::SessionAway
             | Self::Link(_)
@@ -137,6 +154,7 @@ impl Error {
             | Self::Database(_)
             | Self::Crypto(_)
             | Self::Platform(_)
+            | Self::Object(_)
             | Self::Random(_)
             | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -153,6 +171,7 @@ impl Error {
             Self::Method(_) => "method_not_allowed",
             Self::NotJson => "not_json",
             Self::NotFound(_) => "not_found",
+            Self::NoChanges => "no_changes",
             Self::Invalid { code, .. } => code,
             Self::ConflictingRequest => "conflicting_request",
             Self::BadTicket => "bad_ticket",
@@ -176,6 +195,7 @@ impl Error {
             Self::NoRunner => "no_runner",
             Self::Busy => "busy",
             Self::Github(_) | Self::GithubAway => "github_unavailable",
+            Self::Slack(_) => "slack_unavailable",
             Self::Config(_)
             | Self::SessionAway
             | Self::Link(_)
@@ -184,6 +204,7 @@ impl Error {
             | Self::Database(_)
             | Self::Crypto(_)
             | Self::Platform(_)
+            | Self::Object(_)
             | Self::Random(_)
             | Self::Internal(_) => "internal",
         }

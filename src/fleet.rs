@@ -23,9 +23,9 @@ use worker::{DurableObject, Env, Request as HttpRequest, Response, State, durabl
 
 use crate::error::Error;
 use crate::images::BUILDS_PER_RUNNER;
-use crate::platform::clock;
 use crate::platform::migration::migrate;
 use crate::platform::sql::{DurableSql, Sql};
+use crate::platform::{clock, object};
 use crate::session::store::StoreError;
 
 const STEPS: &[&str] = &[
@@ -109,45 +109,9 @@ impl DurableObject for Fleet {
         Self { sql }
     }
 
-    async fn fetch(&self, mut request: HttpRequest) -> worker::Result<Response> {
-        let outcome = match request.json::<Request>().await {
-            Ok(request) => answer(&self.sql, request, clock::now()).map_err(Error::from),
-            Err(error) => Err(error.into()),
-        };
-        match outcome {
-            Ok(value) => Response::from_json(&value),
-            Err(error) => error.into_worker_response(),
-        }
-    }
-
-    async fn alarm(&self) -> worker::Result<Response> {
-        Response::empty()
-    }
-
-    async fn websocket_message(
-        &self,
-        _socket: worker::WebSocket,
-        _message: worker::WebSocketIncomingMessage,
-    ) -> worker::Result<()> {
-        Ok(())
-    }
-
-    async fn websocket_close(
-        &self,
-        _socket: worker::WebSocket,
-        _code: usize,
-        _reason: String,
-        _was_clean: bool,
-    ) -> worker::Result<()> {
-        Ok(())
-    }
-
-    async fn websocket_error(
-        &self,
-        _socket: worker::WebSocket,
-        _error: worker::Error,
-    ) -> worker::Result<()> {
-        Ok(())
+    async fn fetch(&self, request: HttpRequest) -> worker::Result<Response> {
+        let take = async |request| Ok(answer(&self.sql, request, clock::now())?);
+        object::answer(request, take, Error::into_worker_response).await
     }
 }
 
@@ -250,9 +214,5 @@ fn place_build_in(
 }
 
 async fn ask<T: serde::de::DeserializeOwned>(env: &Env, request: &Request) -> Result<T, Error> {
-    let stub = env.durable_object("FLEET")?.get_by_name("fleet")?;
-    let mut response = stub
-        .fetch_with_request(crate::platform::http::to_object("/", request)?)
-        .await?;
-    Ok(response.json().await?)
+    Ok(object::ask(env, "FLEET", "fleet", request).await?)
 }

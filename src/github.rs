@@ -7,15 +7,16 @@
 pub mod app;
 pub mod blame;
 pub mod branch;
-pub mod check;
 pub mod checks;
 pub mod comment;
+pub mod described;
 pub mod event;
 mod graphql;
 pub mod hook;
 pub mod identity;
 pub mod independence;
 pub mod oauth;
+mod pages;
 pub mod pull_request;
 pub mod review;
 pub mod wake;
@@ -33,6 +34,7 @@ use serde::de::DeserializeOwned;
 use worker::Env;
 
 use self::app::{InstallationToken, Permissions};
+use self::pages::Pages;
 use crate::config::{self, ConfigError};
 use crate::error::Error;
 use crate::platform::crypto::CryptoError;
@@ -198,12 +200,15 @@ impl Github {
         Ok(verified.map(|email| email.email).collect())
     }
 
-    /// Repositories that a user reaches, the most recently pushed first, at most 100.
+    /// Repositories that a user reaches, the most recently pushed first, at most 1000.
     pub async fn repositories(&self, token: &str) -> Result<Vec<RepositorySummary>, GithubError> {
-        let path = "/user/repos?per_page=100&sort=pushed";
-        let answer: Vec<RepositoryAnswer> =
-            self.call(Method::GET, path, token, None::<&()>).await?;
-        Ok(answer.into_iter().map(Into::into).collect())
+        let path = "/user/repos?per_page=100&sort=pushed".to_owned();
+        let mut pages = Pages::new(self, token, path);
+        let mut repositories = Vec::new();
+        while let Some(page) = pages.next::<RepositoryAnswer>().await? {
+            repositories.extend(page.into_iter().map(Into::into));
+        }
+        Ok(repositories)
     }
 
     /// The repository as a user sees it; `None` when it is not there for them.

@@ -4,13 +4,17 @@
 //!
 //! - [`router`]: every route; [`api`], [`auth`]: handlers and who may call them.
 //! - [`session`]: the object of one session; [`session::machine`] decides, purely.
+//! - [`lobby`]: the object that tells pages how the list of sessions changes; [`tickets`]: who opens
+//!   sockets.
 //! - [`fleet`]: the object that knows the runners. [`user`]: one for each user, with their link to
 //!   GitHub. [`tokens`]: one for each repository, with what the App acts by.
 //! - [`images`]: the registry of images. [`artifacts`]: files beside sessions, in R2.
+//! - [`hosts`]: which host answers what; [`pages`]: the web client.
 //! - [`limits`]: how often somebody may ask.
 //! - [`deliveries`]: what GitHub told, and who acts on it; [`work`]: the queue; [`wakes`]: what
 //!   calls a session to work.
 //! - [`database`]: D1. [`github`]: GitHub's API. [`config`], [`error`]: what the names say.
+//! - [`slack`]: the team's chat, with one object for each of its channels.
 //! - [`statistics`]: what sessions came to.
 //! - [`platform`]: the only place that knows JavaScript and the clock.
 
@@ -23,19 +27,27 @@ pub mod deliveries;
 pub mod error;
 pub mod fleet;
 pub mod github;
+pub mod hosts;
 pub mod images;
 pub mod limits;
+pub mod lobby;
+pub mod pages;
 pub mod platform;
 pub mod router;
 pub mod secrets;
 pub mod session;
+pub mod slack;
 pub mod statistics;
+pub mod tickets;
 pub mod tokens;
 pub mod user;
 pub mod wakes;
 pub mod work;
 
+use std::sync::Arc;
+
 use axum::body::Body;
+use axum::response::IntoResponse as _;
 use tower_service::Service as _;
 use worker::{Context, Env, HttpRequest, MessageBatch, ScheduleContext, ScheduledEvent, event};
 
@@ -43,11 +55,16 @@ use self::work::Work;
 
 #[event(fetch)]
 async fn fetch(
-    request: HttpRequest,
+    mut request: HttpRequest,
     env: Env,
-    _context: Context,
+    context: Context,
 ) -> worker::Result<axum::http::Response<Body>> {
     let is_encrypted = config::public_url(&env).is_ok_and(|url| url.starts_with("https:"));
+    if !hosts::answers(&env, request.uri()) {
+        let refused = error::Error::NotFound("such endpoint");
+        return Ok(router::secure(refused.into_response(), is_encrypted));
+    }
+    request.extensions_mut().insert(Arc::new(context));
     let response = router::router(env).call(request).await;
     let response = match response {
         Ok(response) => response,

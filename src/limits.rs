@@ -1,12 +1,15 @@
 //! How often somebody may ask: token buckets, with the time as an argument.
 
+pub mod shared;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 use protocol::Millis;
+use serde::{Deserialize, Serialize};
 
 /// So many at once, and from then on so many a minute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
     pub burst: u32,
     pub per_minute: u32,
@@ -49,6 +52,16 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// One that was kept as its moment, see [`moment`](Self::moment).
+    pub fn full_at(full_at: i64) -> Self {
+        Self { full_at }
+    }
+
+    /// When it is full again, in microseconds.
+    pub fn moment(self) -> i64 {
+        self.full_at
+    }
+
     pub fn take(&mut self, rate: Rate, now: Millis) -> Result<(), Wait> {
         let now = now.0.saturating_mul(1000);
         let cost = 60_000_000 / i64::from(rate.per_minute.max(1));
@@ -100,8 +113,7 @@ thread_local! {
     static HERE: RefCell<Buckets> = RefCell::default();
 }
 
-/// Takes from a bucket of this isolate. Asking an object elsewhere would make every request wait for
-/// it; so somebody whose requests reach several isolates has a bucket in each.
+/// Takes from a bucket of this isolate: there is one in each. See [`shared`] for what holds beyond.
 pub fn take_here(key: &str, rate: Rate, now: Millis) -> Result<(), Wait> {
     HERE.with_borrow_mut(|buckets| buckets.take(key, rate, now))
 }

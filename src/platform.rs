@@ -4,6 +4,7 @@ pub mod clock;
 pub mod crypto;
 pub mod http;
 pub mod migration;
+pub mod object;
 pub mod random;
 pub mod sealing;
 pub mod sql;

@@ -7,10 +7,12 @@ use axum::routing::MethodRouter;
 use worker::Env;
 
 use crate::api::{
-    self, account, artifacts, audit, blame, environments, forks, images, log, me, openapi,
-    pull_requests, queue, repositories, runner, secrets, sessions, statistics, webhooks,
+    self, account, artifacts, audit, blame, changes, environments, forks, images, integrations,
+    lobby, log, me, models, openapi, pull_requests, queue, repositories, runner, secrets, sessions,
+    slack, statistics, terminals, webhooks,
 };
 use crate::auth::sign_in;
+use crate::pages;
 
 /// Registers every route, and lists them, so that what describes them can be compared.
 macro_rules! routes {
@@ -40,6 +42,7 @@ routes! {
     "/api/audit" => { get audit::list }
     "/api/repositories" => { get repositories::list }
     "/api/repositories/{owner}/{name}" => { get repositories::show }
+    "/api/repositories/{owner}/{name}/branches" => { get repositories::branches }
     "/api/repositories/{owner}/{name}/settings" => { put repositories::set }
     "/api/repositories/{owner}/{name}/secrets" => { get secrets::list }
     "/api/repositories/{owner}/{name}/secrets/{secret}" => {
@@ -55,8 +58,15 @@ routes! {
         get environments::show, delete environments::remove
     }
     "/api/repositories/{owner}/{name}/blame" => { get blame::show }
+    "/api/integrations" => { get integrations::show }
+    "/api/models" => { get models::list }
+    "/api/lobby/ws-ticket" => { post lobby::ticket }
+    "/api/lobby/ws" => { get lobby::socket }
     "/api/sessions" => { get sessions::list, post sessions::create }
-    "/api/sessions/{session}" => { get sessions::show, delete sessions::archive }
+    "/api/sessions/{session}" => {
+        get sessions::show, patch sessions::rename, delete sessions::archive
+    }
+    "/api/sessions/{session}/seen" => { put lobby::see }
     "/api/sessions/{session}/prompts" => { post sessions::prompt }
     "/api/sessions/{session}/prompts/{prompt}" => {
         patch sessions::edit_prompt, delete sessions::cancel_prompt
@@ -72,6 +82,8 @@ routes! {
     "/api/sessions/{session}/pull-requests/{number}" => { patch pull_requests::change }
     "/api/sessions/{session}/events" => { get log::events }
     "/api/sessions/{session}/waterfall" => { get sessions::waterfall }
+    "/api/sessions/{session}/diff" => { get changes::diff }
+    "/api/sessions/{session}/terminal" => { post terminals::ticket }
     "/api/sessions/{session}/contacts" => { get sessions::contacts }
     "/api/sessions/{session}/ws-ticket" => { post sessions::ticket }
     "/api/sessions/{session}/ws" => { get sessions::socket }
@@ -82,12 +94,21 @@ routes! {
     "/artifacts/{artifact}" => { get artifacts::open }
     "/api/statistics" => { get statistics::show }
     "/api/statistics/pool" => { get statistics::pool }
+    // Sandboxes are looked into, on a host of their own.
+    "/terminal/{session}" => { get terminals::socket }
     // GitHub tells.
     "/github/webhooks" => { post webhooks::github }
+    // Slack tells, and people say who they are there.
+    "/slack/events" => { post slack::events }
+    "/slack/interactions" => { post slack::interactions }
+    "/slack/commands" => { post slack::commands }
+    "/slack/link" => { get slack::ask_link, post slack::link }
     // Runners report.
     "/runner/callbacks/{session}" => { post runner::callbacks }
     "/runner/artifacts/{session}" => { post runner::artifacts::put }
     "/runner/artifacts/{session}/{artifact}" => { get runner::artifacts::get }
+    "/runner/changes/{session}" => { post runner::changes::keep }
+    "/runner/terminals/{session}" => { post runner::terminals::used }
     "/runner/images/{image}" => { post runner::image }
     "/runner/register" => { post runner::register }
     "/runner/credentials" => { post runner::credentials }
@@ -102,7 +123,7 @@ pub fn router(env: Env) -> Router {
         axum::routing::post(runner::drill),
     );
     router
-        .fallback(api::unknown)
+        .fallback(pages::show)
         .method_not_allowed_fallback(api::unknown_method)
         .with_state(env)
 }

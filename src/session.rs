@@ -6,6 +6,7 @@
 mod access;
 pub mod artifacts;
 mod attribution;
+pub mod changes;
 pub mod effects;
 pub mod figures;
 pub mod forge;
@@ -16,6 +17,7 @@ pub mod schema;
 pub mod socket;
 pub mod store;
 mod tail;
+pub mod terminal;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -31,13 +33,14 @@ use worker::{
 use self::hub::Hub;
 use self::machine::{Context, Input};
 use self::request::{NewPrompt, REQUEST_PATH, Request, SOCKET_PATH};
-use self::store::{Admission, Lease, Store, TicketHolder};
+use self::store::{Admission, Lease, Store};
 use self::tail::Tail;
 use crate::config;
 use crate::error::Error;
 use crate::limits::{self, Bucket};
 use crate::platform::sql::DurableSql;
 use crate::platform::{clock, random};
+use crate::tickets::TicketHolder;
 
 #[durable_object]
 pub struct Session {
@@ -221,6 +224,10 @@ impl Core {
                 self.apply(Input::Forked { session, by }, None)?;
                 Ok(Response::empty()?.with_status(204))
             }
+            Request::Rename { title } => {
+                self.apply(Input::Rename { title }, None)?;
+                Ok(Response::empty()?.with_status(204))
+            }
             Request::Archive { by } => {
                 self.apply(Input::Archive { by }, None)?;
                 Ok(Response::empty()?.with_status(204))
@@ -251,10 +258,14 @@ impl Core {
                 self.apply(Input::PullRequest(news), None)?;
                 Ok(Response::empty()?.with_status(204))
             }
-            Request::IssueTicket { person, origin } => {
+            Request::FollowedBy { follower } => {
+                self.apply(Input::FollowedBy(follower), None)?;
+                Ok(Response::empty()?.with_status(204))
+            }
+            Request::IssueTicket { bearer, origin } => {
                 self.session()?;
                 let ticket = random::token()?;
-                store.issue_ticket(&ticket, &TicketHolder { person, origin }, clock::now())?;
+                store.issue_ticket(&ticket, &TicketHolder { bearer, origin }, clock::now())?;
                 Ok(Response::from_json(&protocol::api::Ticket { ticket })?.with_status(201))
             }
             Request::Forge(request) => self.forge(request),
@@ -265,6 +276,8 @@ impl Core {
             }
             Request::Callbacks { webhook_id, body } => self.callbacks(&webhook_id, &body),
             Request::Artifact(request) => self.artifacts(request),
+            Request::Changes(request) => self.changes(request),
+            Request::Terminal(request) => self.terminal(request),
             #[cfg(feature = "fault-drill")]
             Request::Panic => {
                 store.drill()?;

@@ -21,7 +21,7 @@ use crate::github::Github;
 use crate::github::app::{InstallationToken, Permissions};
 use crate::platform::migration::migrate;
 use crate::platform::sql::DurableSql;
-use crate::platform::{clock, http};
+use crate::platform::{clock, object};
 use crate::session::store::StoreError;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -62,45 +62,9 @@ impl DurableObject for Tokens {
         }
     }
 
-    async fn fetch(&self, mut request: HttpRequest) -> worker::Result<Response> {
-        let outcome = match request.json::<Request>().await {
-            Ok(request) => self.answer(request).await,
-            Err(error) => Err(error.into()),
-        };
-        match outcome {
-            Ok(value) => Response::from_json(&value),
-            Err(error) => error.into_worker_response(),
-        }
-    }
-
-    async fn alarm(&self) -> worker::Result<Response> {
-        Response::empty()
-    }
-
-    async fn websocket_message(
-        &self,
-        _socket: worker::WebSocket,
-        _message: worker::WebSocketIncomingMessage,
-    ) -> worker::Result<()> {
-        Ok(())
-    }
-
-    async fn websocket_close(
-        &self,
-        _socket: worker::WebSocket,
-        _code: usize,
-        _reason: String,
-        _was_clean: bool,
-    ) -> worker::Result<()> {
-        Ok(())
-    }
-
-    async fn websocket_error(
-        &self,
-        _socket: worker::WebSocket,
-        _error: worker::Error,
-    ) -> worker::Result<()> {
-        Ok(())
+    async fn fetch(&self, request: HttpRequest) -> worker::Result<Response> {
+        let take = async |request| self.answer(request).await;
+        object::answer(request, take, Error::into_worker_response).await
     }
 }
 
@@ -183,16 +147,6 @@ async fn ask<T: DeserializeOwned>(
     repository: &Repository,
     request: &Request,
 ) -> Result<T, Error> {
-    let stub = env
-        .durable_object("TOKENS")?
-        .get_by_name(&repository.to_string())?;
-    let mut response = stub
-        .fetch_with_request(http::to_object("/", request)?)
-        .await?;
-    match response.status_code() {
-        200..=299 => Ok(response.json().await?),
-        // The object has written down why.
-        502 => Err(Error::GithubAway),
-        _ => Err(worker::Error::RustError("the object of tokens failed".to_owned()).into()),
-    }
+    let name = repository.to_string();
+    Ok(object::ask(env, "TOKENS", &name, request).await?)
 }

@@ -1,10 +1,11 @@
 //! The Durable Object of one user, named by GitHub's number of them: what has to happen one at a
 //! time for each person.
 //!
-//! It holds their link to GitHub. A refresh token works once, so there is one place that renews it,
+//! It holds their link to GitHub, and counts what they do. A refresh token works once, so there is one place that renews it,
 //! one renewal at a time, and the new pair is stored before anybody gets it.
 
 pub mod link;
+mod spending;
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
@@ -20,17 +21,22 @@ use crate::database::{self, Database};
 use crate::error::Error;
 use crate::github::oauth::UserTokens;
 use crate::github::{Github, GithubError};
+use crate::limits::Rate;
+use crate::limits::shared::Kind;
 use crate::platform::migration::migrate;
 use crate::platform::sql::DurableSql;
-use crate::platform::{clock, http};
+use crate::platform::{clock, object};
 use crate::session::store::StoreError;
 
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE link (
         id INTEGER PRIMARY KEY CHECK (id = 1), access TEXT NOT NULL, expires_at INTEGER,
         refresh TEXT, refresh_expires_at INTEGER, broken INTEGER NOT NULL
     )
-"];
+    ",
+    spending::STEP,
+];
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -46,6 +52,12 @@ enum Request {
     },
     /// The user took back what they had allowed.
     Unlink,
+    /// The user does so many of something; answers the seconds to wait if that is too often.
+    Spend {
+        kind: Kind,
+        count: u32,
+        rate: Rate,
+    },
 }
 
 #[durable_object]
@@ -76,50 +88,18 @@ impl DurableObject for User {
         }
     }
 
-    async fn fetch(&self, mut request: HttpRequest) -> worker::Result<Response> {
-        let outcome = match request.json::<Request>().await {
-            Ok(request) => self.answer(request).await,
-            Err(error) => Err(error.into()),
-        };
-        match outcome {
-            Ok(value) => Response::from_json(&value),
-            Err(error) => error.into_worker_response(),
-        }
-    }
-
-    async fn alarm(&self) -> worker::Result<Response> {
-        Response::empty()
-    }
-
-    async fn websocket_message(
-        &self,
-        _socket: worker::WebSocket,
-        _message: worker::WebSocketIncomingMessage,
-    ) -> worker::Result<()> {
-        Ok(())
-    }
-
-    async fn websocket_close(
-        &self,
-        _socket: worker::WebSocket,
-        _code: usize,
-        _reason: String,
-        _was_clean: bool,
-    ) -> worker::Result<()> {
-        Ok(())
-    }
-
-    async fn websocket_error(
-        &self,
-        _socket: worker::WebSocket,
-        _error: worker::Error,
-    ) -> worker::Result<()> {
-        Ok(())
+    async fn fetch(&self, request: HttpRequest) -> worker::Result<Response> {
+        let take = async |request| self.answer(request).await;
+        object::answer(request, take, Error::into_worker_response).await
     }
 }
 
 impl User {
     async fn answer(&self, request: Request) -> Result<serde_json::Value, Error> {
+        if let Request::Spend { kind, count, rate } = request {
+            let wait = spending::spend(&self.sql, kind, count, rate, clock::now());
+            return Ok(serde_json::to_value(wait.map_err(StoreError::from)?)?);
+        }
         let user = self.user.ok_or(Error::NotFound("user"))?;
         let keys = config::encryption_keys(&self.env)?;
         let link = Link::new(&self.sql, keys, user);
@@ -128,6 +108,8 @@ impl User {
             Request::Token => return Ok(serde_json::to_value(self.token(user, &link).await?)?),
             Request::Refused { token } => link.refused(&token)?,
             Request::Unlink => link.cut()?,
+            // Answered above, since it needs no link.
+            Request::Spend { .. } => {}
         }
         Ok(serde_json::Value::Null)
     }
@@ -200,20 +182,22 @@ pub async fn refused(env: &Env, user: UserId, token: String) -> Result<(), Error
     ask(env, user, &Request::Refused { token }).await
 }
 
+/// Counts what a user does wherever it comes in; the seconds to wait if that is too often.
+pub async fn spend(
+    env: &Env,
+    user: UserId,
+    kind: Kind,
+    count: u32,
+    rate: Rate,
+) -> Result<Option<u64>, Error> {
+    ask(env, user, &Request::Spend { kind, count, rate }).await
+}
+
 /// Forgets a user's tokens.
 pub async fn unlink(env: &Env, user: UserId) -> Result<(), Error> {
     ask(env, user, &Request::Unlink).await
 }
 
 async fn ask<T: DeserializeOwned>(env: &Env, user: UserId, request: &Request) -> Result<T, Error> {
-    let stub = env.durable_object("USER")?.get_by_name(&user.to_string())?;
-    let mut response = stub
-        .fetch_with_request(http::to_object("/", request)?)
-        .await?;
-    match response.status_code() {
-        200..=299 => Ok(response.json().await?),
-        // The object has written down why.
-        502 => Err(Error::GithubAway),
-        _ => Err(worker::Error::RustError("a user's object failed".to_owned()).into()),
-    }
+    Ok(object::ask(env, "USER", &user.to_string(), request).await?)
 }

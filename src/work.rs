@@ -15,6 +15,8 @@ use crate::error::Error;
 pub enum Work {
     /// A webhook of GitHub's that was received.
     GithubDelivery { id: String },
+    /// Something that Slack told.
+    SlackDelivery { id: String },
 }
 
 /// Seconds until a piece of work that failed is tried again.
@@ -36,7 +38,9 @@ pub async fn perform(env: &Env, batch: &MessageBatch<Work>) {
             }
         };
         let outcome = match message.body() {
-            Work::GithubDelivery { id } => deliveries::perform(env, id).await,
+            Work::GithubDelivery { id } | Work::SlackDelivery { id } => {
+                deliveries::perform(env, id).await
+            }
         };
         match outcome {
             Ok(()) => message.ack(),

@@ -5,12 +5,14 @@
 //! own branches.
 
 mod branches;
+mod difference;
 mod marks;
 pub mod message;
 mod numstat;
 mod progress;
 mod publication;
 mod sync;
+mod turn;
 
 use std::time::Duration;
 
@@ -20,10 +22,12 @@ use protocol::event::{FileChange, Repository};
 use crate::init::wire::{ExecSpec, Exit, GATEWAY_PORT};
 use crate::sandbox::channel::{ChannelError, Exec, ExecOutput};
 use crate::sandbox::{SandboxBackend, SandboxError};
+pub use difference::Difference;
 pub use marks::Marks;
 pub use progress::{BundleError, Restored};
 pub use publication::{Publication, Published};
 pub use sync::{Looked, Synchronised};
+pub use turn::Recorded;
 
 /// Long enough to look through a large working tree on a busy machine.
 const LOCAL: Duration = Duration::from_secs(120);

@@ -33,6 +33,7 @@ mod pause;
 mod reaper;
 mod service;
 mod splice;
+mod terminal;
 pub mod wire;
 
 /// Threads copy bytes and wait; the default of 2 MiB is for deeper work.
@@ -135,6 +136,7 @@ fn perform(
             stream.write_all(&encode(Kind::Done, b""))?;
             splice(stream.try_clone()?, port)
         }
+        Request::Terminal(spec) => terminal::run(reaper, stream, &spec),
         Request::Exec(spec) => exec::run(reaper, stream, &spec),
         Request::Spawn(spec) => {
             services.spawn(reaper, spec)?;

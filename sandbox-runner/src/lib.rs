@@ -17,6 +17,7 @@
 //! - [`git`]: commits and pushes, inside the sandbox.
 //! - [`gateway`]: adds the credentials that no sandbox holds, outside of it.
 //! - [`callback`]: reports out, in order, until the session holds them. [`worker`] signs them.
+//! - [`terminal`]: shells for people.
 //! - [`metrics`]: what is counted, for whoever operates this.
 //! - [`register`]: offers this runner to the Worker, and asks it for git credentials.
 
@@ -43,4 +44,5 @@ pub mod sandbox;
 pub mod server;
 pub mod session;
 pub mod store;
+pub mod terminal;
 pub mod worker;

@@ -24,10 +24,11 @@ use crate::register::{Registration, credentials, keep_registered, secrets};
 use crate::sandbox::doctor::{self, DoctorError, Machine};
 use crate::sandbox::namespaces::{Namespaces, NamespacesConfig, SetupError, Tool};
 use crate::sandbox::{SandboxBackend as _, SandboxError};
-use crate::server::{Commands, router};
+use crate::server::{Commands, Lookout, router, terminal_router};
 use crate::session::progress::{Drawer, KeepError};
 use crate::session::{Machinery, sessions};
 use crate::store::{Store, StoreError};
+use crate::terminal::Terminals;
 use crate::worker::{Worker, WorkerError};
 
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +134,8 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
     let parcels = Arc::new(parcels.map_err(RunnerError::Parcels)?);
     let progress = Drawer::open(config.state_dir.join("wip")).map_err(RunnerError::Progress)?;
 
+    let terminals = Terminals::new(Arc::clone(&store), backend.clone(), worker.clone());
+    let terminals = Arc::new(terminals);
     let (sessions, supervisor) = sessions();
     let listener = TcpListener::bind(config.listen).await;
     let listening = |source| RunnerError::Listen {
@@ -157,6 +160,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         progress: Arc::new(progress),
         courier: Arc::clone(&courier),
         parcels: Arc::clone(&parcels),
+        terminals: Arc::clone(&terminals),
         agent_binary: agent_binary(&config.opencode_bin),
         committer: config.committer.clone(),
         turn_limit: config.turn_limit,
@@ -176,6 +180,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
     let collecting = tokio::spawn(collector.run());
     let delivering = tokio::spawn(async move { parcels.run().await });
     let registering = tokio::spawn(keep_registered(worker, registration));
+    let terminal_store = Arc::clone(&store);
     let commands = Commands {
         keys: config.keys.clone(),
         store,
@@ -184,11 +189,18 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         warm: Arc::new(move || pool.listed().len()),
     };
 
+    let lookout = Lookout {
+        keys: config.keys.clone(),
+        store: terminal_store,
+        terminals,
+    };
+    let routes = router(commands).merge(terminal_router(lookout));
+
     let mut terminate = signal(SignalKind::terminate()).map_err(RunnerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunnerError::Signals)?;
     announce(&address, &url, &runner);
     tokio::select! {
-        served = axum::serve(listener, router(commands)) => served.map_err(RunnerError::Serve)?,
+        served = axum::serve(listener, routes) => served.map_err(RunnerError::Serve)?,
         supervised = supervising => {
             if let Ok(Err(error)) = supervised {
                 return Err(RunnerError::Store(error));

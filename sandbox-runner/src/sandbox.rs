@@ -20,7 +20,7 @@ use self::channel::ChannelError;
 pub(crate) use self::identity::boot_id;
 use self::limits::Limits;
 use self::record::SandboxRecord;
-use crate::init::wire::{ExecSpec, Exit, Signal, SpawnSpec};
+use crate::init::wire::{ExecSpec, Exit, Signal, SpawnSpec, TerminalSpec};
 use crate::layer::squash::SquashError;
 use crate::layer::{LayerError, LayerId};
 
@@ -214,6 +214,15 @@ pub trait SandboxBackend: Send + Sync {
         spec: &'a ExecSpec,
     ) -> BoxFuture<'a, Result<channel::Exec, SandboxError>> {
         Box::pin(async move { Ok(channel::exec(self.connect(id).await?, spec).await?) })
+    }
+
+    /// Starts a program on a terminal; dropping the result hangs it up.
+    fn terminal<'a>(
+        &'a self,
+        id: &'a SandboxId,
+        spec: &'a TerminalSpec,
+    ) -> BoxFuture<'a, Result<channel::Terminal, SandboxError>> {
+        Box::pin(async move { Ok(channel::terminal(self.connect(id).await?, spec).await?) })
     }
 
     /// Connects to a port on the sandbox's loopback.

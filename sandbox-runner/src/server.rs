@@ -2,7 +2,8 @@
 //!
 //! `POST /commands` verifies the raw body before it looks at it, records the command, and only
 //! then answers 202. Everything that is refused changes nothing. `GET /metrics` gives counts to
-//! whoever asks: nothing in them names anybody, see [`crate::metrics`].
+//! whoever asks: nothing in them names anybody, see [`crate::metrics`]. `GET /terminal/{sandbox}` is
+//! a WebSocket for the viewer that its signed query names.
 
 use std::sync::Arc;
 
@@ -10,20 +11,26 @@ use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use protocol::api::{ErrorBody, ErrorDetail};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use protocol::api::{ErrorBody, ErrorDetail, MAX_TERMINAL_INPUT, TERMINAL_SUBPROTOCOL};
 use protocol::command::{Accepted, Command};
+use protocol::event::Person;
 use protocol::signature::{Keys, Signature, SignatureError, Signed};
+use protocol::{Millis, SandboxId};
 use serde_json::json;
 
 use crate::clock;
 use crate::metrics::{Gauges, METRICS};
 use crate::session::Sessions;
 use crate::store::{Acceptance, Store, StoreError};
+use crate::terminal::{TerminalError, Terminals};
 
 /// Most bytes of a command: a prompt is far below it.
 const MAX_COMMAND: usize = 1024 * 1024;
@@ -53,6 +60,21 @@ pub fn router(commands: Commands) -> Router {
         .with_state(commands)
 }
 
+/// What the way to terminals needs.
+#[derive(Clone)]
+pub struct Lookout {
+    pub keys: Keys,
+    pub store: Arc<Store>,
+    pub terminals: Arc<Terminals>,
+}
+
+/// To be merged with the other routes.
+pub fn terminal_router(lookout: Lookout) -> Router {
+    Router::new()
+        .route("/terminal/{sandbox}", get(terminal))
+        .with_state(lookout)
+}
+
 async fn health() -> impl IntoResponse {
     Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
 }
@@ -79,18 +101,8 @@ async fn take_command(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Accepted>), Refusal> {
     let body = body.map_err(|rejection| Refusal::Body(rejection.status()))?;
-    let signature =
-        Signature::from_headers(|name| headers.get(name).and_then(|value| value.to_str().ok()))?;
-    let path = uri
-        .path_and_query()
-        .map_or_else(|| uri.path(), |path| path.as_str());
     let now = clock::now();
-    let signed = Signed {
-        method: method.as_str(),
-        path,
-        body: &body,
-    };
-    commands.keys.verify_request(&signature, now, signed)?;
+    let signature = verified(&commands.keys, now, (&method, &uri, &headers), &body)?;
     let command: Command = serde_json::from_slice(&body).map_err(Refusal::Malformed)?;
 
     let store = Arc::clone(&commands.store);
@@ -113,6 +125,61 @@ async fn take_command(
     }
 }
 
+/// Lets the viewer whom the query names look at a sandbox's terminal. The runner's own peer speaks
+/// here, not a page: it has checked who that is.
+async fn terminal(
+    State(lookout): State<Lookout>,
+    Path(sandbox): Path<String>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Refusal> {
+    let now = clock::now();
+    let signature = verified(&lookout.keys, now, (&method, &uri, &headers), b"")?;
+    let viewer = viewer(uri.query().unwrap_or_default()).ok_or(Refusal::Viewer)?;
+    let sandbox = SandboxId::parse(&sandbox).map_err(|_| Refusal::UnknownSandbox)?;
+    let store = Arc::clone(&lookout.store);
+    let fresh = tokio::task::spawn_blocking(move || store.first_sight(&signature.id, now)).await;
+    if !fresh
+        .map_err(|_| Refusal::Cancelled)?
+        .map_err(Refusal::Store)?
+    {
+        return Err(Refusal::Replayed);
+    }
+    let shell = lookout.terminals.open(&sandbox).await?;
+    let upgrade = upgrade
+        .protocols([TERMINAL_SUBPROTOCOL])
+        .max_message_size(2 * MAX_TERMINAL_INPUT);
+    Ok(upgrade.on_upgrade(move |socket| Terminals::attend(socket, shell, viewer)))
+}
+
+/// `viewer=` and a person, as JSON in base64.
+fn viewer(query: &str) -> Option<Person> {
+    let viewer = query.strip_prefix("viewer=")?;
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(viewer).ok()?).ok()
+}
+
+fn verified(
+    keys: &Keys,
+    now: Millis,
+    (method, uri, headers): (&Method, &Uri, &HeaderMap),
+    body: &[u8],
+) -> Result<Signature, SignatureError> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let signature = Signature::from_headers(header)?;
+    let path = uri
+        .path_and_query()
+        .map_or_else(|| uri.path(), |path| path.as_str());
+    let signed = Signed {
+        method: method.as_str(),
+        path,
+        body,
+    };
+    keys.verify_request(&signature, now, signed)?;
+    Ok(signature)
+}
+
 /// Why a request was not taken.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
@@ -132,12 +199,25 @@ enum Refusal {
     UnknownSandbox,
     #[error("this runner holds as many sandboxes as it may; choose another or end one")]
     Full,
+    #[error("the query names no viewer")]
+    Viewer,
+    #[error("the sandbox has no terminal now; try again")]
+    Terminal(#[source] TerminalError),
     #[error("the runner is shutting down; try again")]
     Cancelled,
     #[error("the runner could not record the command; try again")]
     Store(#[source] StoreError),
     #[error("the runner could not count; try again")]
     Count(#[source] StoreError),
+}
+
+impl From<TerminalError> for Refusal {
+    fn from(error: TerminalError) -> Self {
+        match error {
+            TerminalError::Unknown => Self::UnknownSandbox,
+            other => Self::Terminal(other),
+        }
+    }
 }
 
 impl Refusal {
@@ -158,7 +238,8 @@ impl Refusal {
             Self::Signature(SignatureError::Mismatch) => {
                 (StatusCode::UNAUTHORIZED, "bad_signature")
             }
-            Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
+            Self::Malformed(_) | Self::Viewer => (StatusCode::BAD_REQUEST, "malformed"),
+            Self::Terminal(_) => (StatusCode::SERVICE_UNAVAILABLE, "terminal_unavailable"),
             Self::Replayed => (StatusCode::CONFLICT, "replayed"),
             Self::UnknownSandbox => (StatusCode::NOT_FOUND, "unknown_sandbox"),
             Self::Full => (StatusCode::SERVICE_UNAVAILABLE, "full"),
@@ -176,6 +257,10 @@ impl IntoResponse for Refusal {
                 error = error as &dyn std::error::Error,
                 "the store failed a request"
             );
+        }
+        if let Self::Terminal(error) = &self {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, "a terminal could not be opened");
         }
         let error = ErrorDetail {
             code: code.to_owned(),

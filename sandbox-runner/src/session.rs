@@ -13,6 +13,7 @@
 //! - `line`: a session's sandboxes, one at a time.
 //! - `limits`: tells which limits a sandbox meets.
 //! - [`progress`]: work that is not pushed yet, kept outside of the sandbox.
+//! - `survey`: what a turn has changed, told to its session.
 //! - `upkeep`: what is done to a sandbox besides.
 //!
 //! Invariant: nothing here is the truth. A wake-up says that something was recorded; what it is
@@ -29,6 +30,7 @@ mod provision;
 mod publication;
 mod resumption;
 mod sharing;
+mod survey;
 mod upkeep;
 
 use std::collections::{BTreeSet, HashMap};
@@ -49,6 +51,7 @@ use crate::layer::LayerStore;
 use crate::pool::Pool;
 use crate::sandbox::SandboxBackend;
 use crate::store::{Store, StoreError, StoredSandbox};
+use crate::terminal::Terminals;
 use crate::worker::Worker;
 use actor::Actor;
 use line::{Line, Lines};
@@ -74,6 +77,8 @@ pub struct Machinery {
     pub courier: Arc<Courier>,
     /// Where files are kept that agents share.
     pub parcels: Arc<Parcels>,
+    /// People's shells in sandboxes.
+    pub terminals: Arc<Terminals>,
     /// The agent's executable inside a sandbox.
     pub agent_binary: String,
     pub committer: GitIdentity,

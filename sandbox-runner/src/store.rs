@@ -179,6 +179,17 @@ impl Store {
             .map_err(query("accept a command"))
     }
 
+    /// Notes the identifier of a signed message; false when it was here before.
+    pub fn first_sight(&self, delivery: &str, now: Millis) -> Result<bool, StoreError> {
+        let noted = self.lock().execute(
+            "insert into deliveries (id, at) values (?1, ?2) on conflict do nothing",
+            params![delivery, now.0],
+        );
+        noted
+            .map(|rows| rows > 0)
+            .map_err(query("note a signed message"))
+    }
+
     /// Commands of one sandbox after `after`, in the order of their acceptance.
     pub fn pending(
         &self,

@@ -73,7 +73,7 @@ pub async fn add(
 }
 
 /// Has the session note a file that is in R2. What it does not take, or has already, goes again.
-pub(super) async fn note(
+pub(crate) async fn note(
     env: &Env,
     session: &SessionId,
     id: &ArtifactId,

@@ -66,7 +66,9 @@ pub async fn children(
 ) -> Result<Response, Error> {
     let session = caller.session(&id, Action::View).await?;
     let cursor = query.cursor.map(|cursor| Millis(cursor.into()));
-    let sessions = database::sessions::children(&caller.database, &session, cursor).await?;
+    let user = caller.person.id;
+    let children = database::session_list::children(&caller.database, user, &session, cursor);
+    let sessions = children.await?;
     let cursor = next_cursor(&sessions);
     Ok(Json(SessionList { sessions, cursor }).into_response())
 }

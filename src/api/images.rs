@@ -2,8 +2,10 @@
 //!
 //! Images of an environment are shown to those who may use it.
 
+mod log_stream;
+
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use protocol::ImageId;
 use protocol::api::{ImageList, ImageLog, RequestImage, RequestedImage};
@@ -13,14 +15,15 @@ use serde::Deserialize;
 
 use super::Caller;
 use super::extract::{Count, OptionalInput, Path, Query};
+use super::log::{accepts_stream, last_event_id};
 use super::sessions::checked_branch;
 use crate::auth::policy::Action;
-use crate::database;
+use crate::database::Database;
 use crate::database::image_logs::Piece;
 use crate::database::images::{Row, Wish};
 use crate::error::Error;
-use crate::images;
 use crate::platform::clock;
+use crate::{database, images};
 
 /// `POST /api/repositories/{owner}/{name}/images`
 #[worker::send]
@@ -119,24 +122,43 @@ pub struct LogQuery {
     offset: Count,
 }
 
-/// `GET /api/repositories/{owner}/{name}/images/{image}/log?offset=`
+/// `GET /api/repositories/{owner}/{name}/images/{image}/log?offset=`, with
+/// `Accept: text/event-stream` a stream of what follows `offset` or `Last-Event-ID`.
 #[worker::send]
 pub async fn log(
     caller: Caller,
     Path((owner, name, image)): Path<(String, String, String)>,
     Query(LogQuery { offset }): Query<LogQuery>,
+    headers: HeaderMap,
 ) -> Result<Response, Error> {
     let (repository, _) = caller.repository(&owner, &name, Action::View).await?;
-    let offset = offset.into();
+    let image = find(&caller, &repository, &image).await?.id;
+    let database = caller.database;
+    if !accepts_stream(&headers) {
+        return Ok(Json(read(&database, &image, offset.into()).await?).into_response());
+    }
+    let last = last_event_id(&headers)?;
+    let offset = last.unwrap_or(offset.into());
+    let log = read(&database, &image, offset).await?;
+    // Whoever comes back for nothing more is told not to come again.
+    if last.is_some() && log.complete && log.text.is_empty() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    log_stream::stream(database, image, offset)
+}
+
+async fn read(database: &Database, image: &ImageId, offset: u64) -> Result<ImageLog, Error> {
     // The state is read first: what is written in between is seen the next time.
-    let row = find(&caller, &repository, &image).await?;
+    let row = database::images::find(database, image)
+        .await?
+        .ok_or(Error::NotFound("image"))?;
     let length = u64::try_from(row.log_bytes).unwrap_or(0);
     let pieces = if offset < length {
-        database::image_logs::read(&caller.database, &row.id, offset).await?
+        database::image_logs::read(database, &row.id, offset).await?
     } else {
         Vec::new()
     };
-    Ok(Json(excerpt(offset, length, row.is_finished(), &pieces)?).into_response())
+    excerpt(offset, length, row.is_finished(), &pieces)
 }
 
 /// What follows `offset` in a log of `length` bytes.

@@ -63,7 +63,7 @@ pub async fn events(
     ask_session(&caller.env, &session, &ask).await
 }
 
-fn accepts_stream(headers: &HeaderMap) -> bool {
+pub(super) fn accepts_stream(headers: &HeaderMap) -> bool {
     let accepted = headers.get(header::ACCEPT);
     accepted
         .and_then(|value| value.to_str().ok())
@@ -71,12 +71,12 @@ fn accepts_stream(headers: &HeaderMap) -> bool {
 }
 
 /// Where a client that comes back goes on from.
-fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Error> {
+pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Error> {
     let Some(value) = headers.get("last-event-id") else {
         return Ok(None);
     };
     let number = value.to_str().ok().and_then(|text| text.parse().ok());
-    let message = "`Last-Event-ID` is the number of an event";
+    let message = "`Last-Event-ID` is the number of an event that came before";
     number
         .map(Some)
         .ok_or_else(|| Error::invalid("malformed", message))

@@ -2,37 +2,34 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use protocol::api::{Deed, RepositoryDetail, RepositoryList, RepositorySummary, Settings};
+use protocol::api::{BranchList, Deed, RepositoryDetail, RepositoryList, Settings};
 use protocol::image::Base;
+use serde::Deserialize;
 
 use super::Caller;
-use super::extract::{Input, Path};
+use super::extract::{Input, Path, Query};
 use crate::auth::policy::{Action, Subject};
+use crate::auth::reach;
 use crate::database::images::Wish;
 use crate::error::Error;
 use crate::images::checks;
 use crate::platform::clock;
 use crate::{database, images};
 
+/// No branch's name is longer.
+const MAX_BRANCH_QUERY: usize = 255;
+
 /// `GET /api/repositories`
 #[worker::send]
 pub async fn list(caller: Caller) -> Result<Response, Error> {
     caller.may(Action::View, Subject::Deployment, "").await?;
-    Ok(Json(RepositoryList {
-        repositories: refresh(&caller).await?,
-    })
-    .into_response())
-}
-
-/// Asks GitHub what the caller reaches, with their own token, and writes it down.
-pub async fn refresh(caller: &Caller) -> Result<Vec<RepositorySummary>, Error> {
-    let user = caller.person.id;
-    let github = &caller.github;
-    let repositories = github
-        .as_user(user, async |token| github.repositories(token).await)
-        .await?;
-    database::users::remember_access(&caller.database, user, &repositories, clock::now()).await?;
-    Ok(repositories)
+    let (database, user) = (&caller.database, caller.person.id);
+    let mut repositories = reach::repositories(database, &caller.github, user).await?;
+    let ages = database::image_ages::of(database, &repositories).await?;
+    for (repository, age) in repositories.iter_mut().zip(ages) {
+        repository.image = age;
+    }
+    Ok(Json(RepositoryList { repositories }).into_response())
 }
 
 /// `GET /api/repositories/{owner}/{name}`
@@ -56,6 +53,37 @@ pub async fn show(
         settings,
     })
     .into_response())
+}
+
+#[derive(Deserialize)]
+pub struct BranchQuery {
+    #[serde(default)]
+    query: String,
+}
+
+/// `GET /api/repositories/{owner}/{name}/branches?query=`
+#[worker::send]
+pub async fn branches(
+    caller: Caller,
+    Path((owner, name)): Path<(String, String)>,
+    Query(BranchQuery { query }): Query<BranchQuery>,
+) -> Result<Response, Error> {
+    let (repository, default_branch) = caller.repository(&owner, &name, Action::View).await?;
+    if query.chars().count() > MAX_BRANCH_QUERY {
+        let message = format!("look for at most {MAX_BRANCH_QUERY} characters");
+        return Err(Error::invalid("malformed", message));
+    }
+    let github = &caller.github;
+    let branches = github
+        .as_user(caller.person.id, async |token| {
+            let sought = query.trim();
+            github
+                .branches(token, &repository, &default_branch, sought)
+                .await
+        })
+        .await?
+        .ok_or(Error::NotFound("repository"))?;
+    Ok(Json(BranchList { branches }).into_response())
 }
 
 /// `PUT /api/repositories/{owner}/{name}/settings`: another specification is built at once.

@@ -1,6 +1,8 @@
 //! What runners tell us and ask for, each message signed and taken once.
 
 pub mod artifacts;
+pub mod changes;
+pub mod terminals;
 
 use axum::Json;
 use axum::extract::{Request, State};

@@ -1,30 +1,37 @@
-//! Sessions: made, listed, prompted, stopped, followed.
+//! Sessions: made, listed, named, prompted, stopped, followed.
+
+mod filter;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use protocol::api::{
-    CreatePrompt, CreateSession, CreatedSession, Deed, EditPrompt, SessionList, SessionSummary,
+    CreatePrompt, CreateSession, CreatedSession, Deed, EditPrompt, MAX_TITLE, RenameSession,
+    SessionList, SessionSummary,
 };
 use protocol::branch::is_branch_name;
+use protocol::command::Model;
 use protocol::event::Mode;
 use protocol::image::Base;
-use protocol::{Millis, PromptId, SessionId};
-use serde::Deserialize;
+use protocol::{PromptId, SessionId};
 use serde::de::DeserializeOwned;
 use worker::Env;
 
+use self::filter::ListQuery;
 use super::artifacts::{adopt_uploads, check_uploads};
-use super::extract::{Count, Input, Path, Query};
-use super::{Caller, ask_session, into_axum};
+use super::extract::{Input, Path, Query};
+use super::{Caller, ask_session, sockets};
 use crate::auth::policy::{Action, Subject};
+use crate::auth::reach;
+use crate::database::session_list::Filter;
 use crate::database::sessions::Reservation;
 use crate::error::Error;
 use crate::platform::{clock, random};
 use crate::session::checked_prompt;
 use crate::session::machine::Create;
-use crate::session::request::{NewPrompt, Request as Ask, SOCKET_PATH};
+use crate::session::request::{NewPrompt, Request as Ask};
+use crate::tickets::Bearer;
 use crate::{config, database};
 
 /// `POST /api/sessions`
@@ -34,6 +41,7 @@ pub async fn create(
     Input(wanted): Input<CreateSession>,
 ) -> Result<Response, Error> {
     let prompt = wanted.prompt.as_deref().map(checked_prompt).transpose()?;
+    let model = chosen_model(&caller, wanted.model.as_ref())?;
     check_uploads(&caller, &wanted.attachments).await?;
     let default_branch = caller.reach(&wanted.repository, Action::Prompt).await?;
     let environment = wanted.environment.as_ref();
@@ -51,10 +59,7 @@ pub async fn create(
         session: session.clone(),
         branch: base.branch.clone(),
         repository: base.repository.clone(),
-        model: match wanted.model {
-            Some(model) => model,
-            None => config::default_model(&caller.env)?,
-        },
+        model,
         environment: base.environment.clone(),
         by: caller.person.clone(),
         title: String::new(),
@@ -83,6 +88,21 @@ pub async fn create(
         return Ok(started);
     }
     Ok(created(&caller, session))
+}
+
+/// The model that was asked for, if it is one of those to choose from; else the default.
+fn chosen_model(caller: &Caller, wanted: Option<&Model>) -> Result<Model, Error> {
+    let Some(wanted) = wanted else {
+        return Ok(config::default_model(&caller.env)?);
+    };
+    let models = config::models(&caller.env)?;
+    match models.iter().find(|choice| choice.model == *wanted) {
+        Some(choice) => Ok(choice.model.clone()),
+        None => Err(Error::invalid(
+            "unknown_model",
+            "this deployment does not offer that model: choose one of `GET /api/models`",
+        )),
+    }
 }
 
 /// Makes the session unless it is there, and puts it into the index before anybody is told of it:
@@ -141,29 +161,14 @@ pub(super) fn checked_branch(branch: String) -> Result<String, Error> {
     }
 }
 
-#[derive(Deserialize)]
-pub struct ListQuery {
-    #[serde(default)]
-    mine: bool,
-    cursor: Option<Count>,
-}
-
 /// `GET /api/sessions`
 #[worker::send]
 pub async fn list(caller: Caller, Query(query): Query<ListQuery>) -> Result<Response, Error> {
     caller.may(Action::View, Subject::Deployment, "").await?;
-    let now = clock::now();
-    if !database::users::has_recent_access(&caller.database, caller.person.id, now).await? {
-        super::repositories::refresh(&caller).await?;
-    }
-    let sessions = database::sessions::list(
-        &caller.database,
-        caller.person.id,
-        query.mine,
-        query.cursor.map(|cursor| Millis(cursor.into())),
-        now,
-    )
-    .await?;
+    let (database, user) = (&caller.database, caller.person.id);
+    let filter = Filter::try_from(query)?;
+    reach::refresh(database, &caller.github, user).await?;
+    let sessions = database::session_list::list(database, user, &filter, clock::now()).await?;
     let cursor = next_cursor(&sessions);
     Ok(Json(SessionList { sessions, cursor }).into_response())
 }
@@ -189,6 +194,28 @@ pub async fn archive(caller: Caller, Path(id): Path<String>) -> Result<Response,
     let by = caller.person.clone();
     let answer = ask_session(&caller.env, &session, &Ask::Archive { by }).await?;
     noted(&caller, answer, Deed::SessionArchived, &session).await
+}
+
+/// `PATCH /api/sessions/{session}`
+#[worker::send]
+pub async fn rename(
+    caller: Caller,
+    Path(id): Path<String>,
+    Input(wanted): Input<RenameSession>,
+) -> Result<Response, Error> {
+    let session = caller.session(&id, Action::Prompt).await?;
+    let title = checked_title(&wanted.title)?;
+    ask_session(&caller.env, &session, &Ask::Rename { title }).await
+}
+
+/// A title in one line.
+fn checked_title(title: &str) -> Result<String, Error> {
+    let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
+    if title.is_empty() || title.encode_utf16().count() > MAX_TITLE {
+        let message = format!("a title has 1 to {MAX_TITLE} characters");
+        return Err(Error::invalid("bad_title", message));
+    }
+    Ok(title)
 }
 
 /// `POST /api/sessions/{session}/prompts`
@@ -276,51 +303,25 @@ pub async fn contacts(caller: Caller, Path(id): Path<String>) -> Result<Response
 pub async fn ticket(caller: Caller, Path(id): Path<String>) -> Result<Response, Error> {
     let session = caller.session(&id, Action::Join).await?;
     let ask = Ask::IssueTicket {
-        person: caller.person.clone(),
+        bearer: Bearer {
+            person: caller.person.clone(),
+            source: caller.source(),
+        },
         origin: caller.public_url.clone(),
     };
     ask_session(&caller.env, &session, &ask).await
 }
 
-/// `GET /api/sessions/{session}/ws`: the ticket says who it is, so there is no cookie to misuse.
+/// `GET /api/sessions/{session}/ws`
 #[worker::send]
 pub async fn socket(
     State(env): State<Env>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Error> {
-    let (parts, _) = request.into_parts();
     let session = SessionId::parse(&id).map_err(|_| Error::NotFound("session"))?;
-    let given = |name: header::HeaderName| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-    };
-    if !given(header::UPGRADE).eq_ignore_ascii_case("websocket") {
-        let message = "this is a WebSocket: connect with `new WebSocket` and a ticket";
-        return Err(Error::invalid("not_a_websocket", message));
-    }
-    if given(header::ORIGIN) != config::public_url(&env)? {
-        return Err(Error::CrossSite);
-    }
-    let mut init = worker::RequestInit::new();
-    let headers = worker::Headers::new();
-    for name in [
-        header::UPGRADE,
-        header::ORIGIN,
-        header::SEC_WEBSOCKET_PROTOCOL,
-    ] {
-        headers.set(name.as_str(), given(name.clone()))?;
-    }
-    init.with_headers(headers);
-    let url = format!("https://object{SOCKET_PATH}");
     let stub = env
         .durable_object("SESSION")?
         .get_by_name(session.as_str())?;
-    into_axum(
-        stub.fetch_with_request(worker::Request::new_with_init(&url, &init)?)
-            .await?,
-    )
+    sockets::upgrade(&env, &stub, request).await
 }

@@ -7,9 +7,10 @@ use protocol::api::WINDOWS;
 use protocol::event::Repository;
 use serde::Deserialize;
 
+use super::Caller;
 use super::extract::Query;
-use super::{Caller, repositories};
 use crate::auth::policy::{Action, Subject};
+use crate::auth::reach;
 use crate::error::Error;
 use crate::platform::clock;
 use crate::{database, fleet, statistics};
@@ -41,12 +42,7 @@ pub async fn show(caller: Caller, Query(query): Query<StatisticsQuery>) -> Resul
         Some(named) => {
             caller.reach(named, Action::View).await?;
         }
-        None => {
-            let now = clock::now();
-            if !database::users::has_recent_access(&caller.database, user, now).await? {
-                repositories::refresh(&caller).await?;
-            }
-        }
+        None => reach::refresh(&caller.database, &caller.github, user).await?,
     }
     let now = clock::now();
     let since = statistics::beginning(days, now);

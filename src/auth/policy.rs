@@ -12,7 +12,9 @@ pub enum Action {
     View,
     /// Open a socket, on which one sees, prompts and stops.
     Join,
-    /// Begin a session, give it prompts, attachments and an order.
+    /// Look into a sandbox by a terminal, and type there.
+    UseTerminal,
+    /// Begin a session, give it prompts, attachments, an order and a title.
     Prompt,
     Stop,
     Archive,
@@ -83,7 +85,7 @@ pub fn can(actor: &Actor, action: Action, subject: Subject) -> Result<(), Denied
 fn scopes_for(action: Action) -> Option<&'static [TokenScope]> {
     Some(match action {
         Action::View => &[TokenScope::Read],
-        Action::Join => &[TokenScope::Read, TokenScope::Write],
+        Action::Join | Action::UseTerminal => &[TokenScope::Read, TokenScope::Write],
         Action::Prompt | Action::Stop | Action::Archive | Action::ManageImages => {
             &[TokenScope::Write]
         }
@@ -152,6 +154,7 @@ mod tests {
         let all = [
             Action::View,
             Action::Join,
+            Action::UseTerminal,
             Action::Prompt,
             Action::Stop,
             Action::Archive,
@@ -172,18 +175,18 @@ mod tests {
         let administrator = Role::Administrator;
         #[rustfmt::skip]
         let table = [
-            // who, what of                       View   Join   Prompt Stop   Archiv Images Settin     Secret     Account   Audit
-            (browser(member), READER,           [ok,    ok,    ok,    ok,    ok,    ok,    no_writer, no_writer, ok,       no_admin]),
-            (browser(member), WRITER,           [ok,    ok,    ok,    ok,    ok,    ok,    ok,        ok,        ok,       no_admin]),
-            (browser(administrator), READER,    [ok,    ok,    ok,    ok,    ok,    ok,    ok,        ok,        ok,       ok]),
-            (token(member, &[]), WRITER,        [scope, scope, scope, scope, scope, scope, scope,     scope,     browsers, scope]),
-            (token(member, READ), WRITER,       [ok,    scope, scope, scope, scope, scope, scope,     scope,     browsers, scope]),
-            (token(member, WRITE), WRITER,      [scope, scope, ok,    ok,    ok,    ok,    scope,     scope,     browsers, scope]),
-            (token(member, BOTH), WRITER,       [ok,    ok,    ok,    ok,    ok,    ok,    scope,     scope,     browsers, scope]),
-            (token(member, ADMIN), READER,      [scope, scope, scope, scope, scope, scope, no_writer, no_writer, browsers, no_admin]),
-            (token(member, ADMIN), WRITER,      [scope, scope, scope, scope, scope, scope, ok,        ok,        browsers, no_admin]),
-            (token(administrator, READ), READER,[ok,    scope, scope, scope, scope, scope, scope,     scope,     browsers, scope]),
-            (token(administrator, ADMIN), READER,[scope,scope, scope, scope, scope, scope, ok,        ok,        browsers, ok]),
+            // who, what of                       View   Join   Termin Prompt Stop   Archiv Images Settin     Secret     Account   Audit
+            (browser(member), READER,           [ok,    ok,    ok,    ok,    ok,    ok,    ok,    no_writer, no_writer, ok,       no_admin]),
+            (browser(member), WRITER,           [ok,    ok,    ok,    ok,    ok,    ok,    ok,    ok,        ok,        ok,       no_admin]),
+            (browser(administrator), READER,    [ok,    ok,    ok,    ok,    ok,    ok,    ok,    ok,        ok,        ok,       ok]),
+            (token(member, &[]), WRITER,        [scope, scope, scope, scope, scope, scope, scope, scope,     scope,     browsers, scope]),
+            (token(member, READ), WRITER,       [ok,    scope, scope, scope, scope, scope, scope, scope,     scope,     browsers, scope]),
+            (token(member, WRITE), WRITER,      [scope, scope, scope, ok,    ok,    ok,    ok,    scope,     scope,     browsers, scope]),
+            (token(member, BOTH), WRITER,       [ok,    ok,    ok,    ok,    ok,    ok,    ok,    scope,     scope,     browsers, scope]),
+            (token(member, ADMIN), READER,      [scope, scope, scope, scope, scope, scope, scope, no_writer, no_writer, browsers, no_admin]),
+            (token(member, ADMIN), WRITER,      [scope, scope, scope, scope, scope, scope, scope, ok,        ok,        browsers, no_admin]),
+            (token(administrator, READ), READER,[ok,    scope, scope, scope, scope, scope, scope, scope,     scope,     browsers, scope]),
+            (token(administrator, ADMIN), READER,[scope,scope, scope, scope, scope, scope, scope, ok,        ok,        browsers, ok]),
         ];
         for (actor, subject, wanted) in table {
             for (action, wanted) in all.into_iter().zip(wanted) {

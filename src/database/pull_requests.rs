@@ -31,6 +31,7 @@ pub struct Known {
     pub number: u64,
     pub session: SessionId,
     pub state: PullRequestState,
+    pub head: Option<String>,
 }
 
 /// Notes that a pull request is a session's. Harmless when it is noted already; who prompted for it
@@ -238,7 +239,7 @@ pub async fn find(
 ) -> Result<Option<Known>, DatabaseError> {
     let row: Option<Row> = database
         .first(
-            "SELECT number, session, state FROM pull_requests
+            "SELECT number, session, state, head FROM pull_requests
              WHERE repository = ? AND number = ? AND session IS NOT NULL",
             &[Text(&repository.to_string()), number(pull)],
         )
@@ -254,7 +255,7 @@ pub async fn at_head(
 ) -> Result<Vec<Known>, DatabaseError> {
     let rows: Vec<Row> = database
         .all(
-            "SELECT number, session, state FROM pull_requests
+            "SELECT number, session, state, head FROM pull_requests
              WHERE repository = ? AND head = ? AND session IS NOT NULL LIMIT 20",
             &[Text(&repository.to_string()), Text(head)],
         )
@@ -267,6 +268,7 @@ struct Row {
     number: u64,
     session: SessionId,
     state: String,
+    head: Option<String>,
 }
 
 impl Row {
@@ -275,6 +277,7 @@ impl Row {
             number: self.number,
             session: self.session,
             state: serde_json::from_value(self.state.into())?,
+            head: self.head,
         })
     }
 }

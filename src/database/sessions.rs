@@ -1,4 +1,4 @@
-//! The index of sessions: a copy of each one's summary, for lists.
+//! The index of sessions: a copy of each one's summary, for [lists](super::session_list).
 
 use protocol::api::{SessionState, SessionSummary};
 use protocol::event::Repository;
@@ -6,8 +6,7 @@ use protocol::{Millis, SessionId, UserId};
 use serde::Deserialize;
 
 use super::Parameter::{Number, Optional, Text};
-use super::users::ACCESS_MS;
-use super::{Database, DatabaseError, LARGEST};
+use super::{Database, DatabaseError};
 
 /// Sessions on one page of a list.
 pub const PAGE: i64 = 50;
@@ -20,16 +19,19 @@ pub enum Reservation {
     Conflicting,
 }
 
+pub(super) const UPDATE: &str = "
+    INSERT INTO sessions (id, repository, created_by, updated_at, archived, summary, parent, search)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at,
+        archived = excluded.archived, summary = excluded.summary, search = excluded.search
+    WHERE excluded.updated_at >= sessions.updated_at";
+
 /// Writes a summary unless a newer one is there.
 pub async fn update(database: &Database, summary: &SessionSummary) -> Result<(), DatabaseError> {
     let archived = i64::from(summary.state == SessionState::Archived);
     database
         .run(
-            "INSERT INTO sessions (id, repository, created_by, updated_at, archived, summary, parent)
-             VALUES (?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at,
-                archived = excluded.archived, summary = excluded.summary
-             WHERE excluded.updated_at >= sessions.updated_at",
+            UPDATE,
             &[
                 Text(summary.id.as_str()),
                 Text(&summary.repository.to_string()),
@@ -43,40 +45,16 @@ pub async fn update(database: &Database, summary: &SessionSummary) -> Result<(),
                         .as_ref()
                         .map(|parent| parent.session.as_str()),
                 ),
+                Text(&search_text(summary)),
             ],
         )
         .await
 }
 
-/// Forks of a session, archived ones too, newest first, before `cursor`.
-pub async fn children(
-    database: &Database,
-    session: &SessionId,
-    cursor: Option<Millis>,
-) -> Result<Vec<SessionSummary>, DatabaseError> {
-    let rows: Vec<Summary> = database
-        .all(
-            "SELECT summary FROM sessions WHERE parent = ? AND updated_at < ?
-             ORDER BY updated_at DESC, id LIMIT ?",
-            &[
-                Text(session.as_str()),
-                Number(cursor.map_or(LARGEST, |cursor| cursor.0)),
-                Number(PAGE),
-            ],
-        )
-        .await?;
-    summaries(&rows)
-}
-
-#[derive(Deserialize)]
-struct Summary {
-    summary: String,
-}
-
-fn summaries(rows: &[Summary]) -> Result<Vec<SessionSummary>, DatabaseError> {
-    rows.iter()
-        .map(|row| Ok(serde_json::from_str(&row.summary)?))
-        .collect()
+/// Where words are looked for. SQLite knows only the lower case of ASCII.
+pub(super) fn search_text(summary: &SessionSummary) -> String {
+    let login = &summary.created_by.login;
+    format!("{}\n{}\n{login}", summary.title, summary.repository).to_lowercase()
 }
 
 pub async fn repository_of(
@@ -94,35 +72,6 @@ pub async fn repository_of(
         )
         .await?;
     Ok(row.map(|row| row.repository))
-}
-
-/// Sessions of repositories that the user was found to reach, newest first, before `cursor`. Those
-/// that never had a prompt have no title, and are of interest to nobody but who began to type.
-pub async fn list(
-    database: &Database,
-    user: UserId,
-    only_mine: bool,
-    cursor: Option<Millis>,
-    now: Millis,
-) -> Result<Vec<SessionSummary>, DatabaseError> {
-    let rows: Vec<Summary> = database
-        .all(
-            "SELECT summary FROM sessions
-             WHERE archived = 0 AND json_extract(summary, '$.title') <> '' AND updated_at < ? AND (? = 0 OR created_by = ?)
-               AND EXISTS (SELECT 1 FROM access WHERE access.user = ?
-                    AND access.repository = sessions.repository AND access.checked_at >= ?)
-             ORDER BY updated_at DESC, id LIMIT ?",
-            &[
-                Number(cursor.map_or(LARGEST, |cursor| cursor.0)),
-                Number(i64::from(only_mine)),
-                Number(user.0),
-                Number(user.0),
-                Number(now.plus(-ACCESS_MS).0),
-                Number(PAGE),
-            ],
-        )
-        .await?;
-    summaries(&rows)
 }
 
 /// Ties a client's identifier to a session, so that a repeated request finds the first one's.

@@ -15,22 +15,23 @@ fn place(user: UserId) -> String {
     format!("links|{user}|token")
 }
 
-/// Writes down who signed in.
+/// Writes down who signed in. What they reach is asked for anew: they may have come for that.
 pub async fn seen(database: &Database, person: &Person, now: Millis) -> Result<(), DatabaseError> {
-    database
-        .run(
-            "INSERT INTO users (id, login, name, avatar, seen_at) VALUES (?, ?, ?, ?, ?)
-             ON CONFLICT (id) DO UPDATE SET login = excluded.login, name = excluded.name,
-                avatar = excluded.avatar, seen_at = excluded.seen_at",
-            &[
-                Number(person.id.0),
-                Text(&person.login),
-                Text(&person.name),
-                Text(&person.avatar),
-                Number(now.0),
-            ],
-        )
-        .await
+    let user = database.prepare(
+        "INSERT INTO users (id, login, name, avatar, seen_at) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET login = excluded.login, name = excluded.name,
+            avatar = excluded.avatar, seen_at = excluded.seen_at",
+        &[
+            Number(person.id.0),
+            Text(&person.login),
+            Text(&person.name),
+            Text(&person.avatar),
+            Number(now.0),
+        ],
+    )?;
+    let list = "DELETE FROM repository_lists WHERE user = ?";
+    let list = database.prepare(list, &[Number(person.id.0)])?;
+    database.batch(vec![user, list]).await
 }
 
 /// A token from before links were kept in an object of their user.
@@ -57,6 +58,7 @@ pub async fn revoked(database: &Database, user: UserId) -> Result<(), DatabaseEr
         "DELETE FROM logins WHERE user = ?",
         "DELETE FROM access WHERE user = ?",
         "DELETE FROM links WHERE user = ?",
+        "DELETE FROM repository_lists WHERE user = ?",
     ]
     .into_iter()
     .map(|statement| database.prepare(statement, &[Number(user.0)]))
@@ -65,23 +67,17 @@ pub async fn revoked(database: &Database, user: UserId) -> Result<(), DatabaseEr
     Ok(())
 }
 
-/// Has GitHub asked again who reaches these repositories, or what one user reaches of them.
+/// Has GitHub asked again who reaches these repositories, or what one user reaches of them. Lists
+/// of whoever reached them are void as well.
 pub async fn forget_repositories(
     database: &Database,
     repositories: &[Repository],
     user: Option<UserId>,
 ) -> Result<(), DatabaseError> {
     let names: Vec<String> = repositories.iter().map(ToString::to_string).collect();
-    database
-        .run(
-            "DELETE FROM access WHERE repository IN (SELECT value FROM json_each(?1))
-               AND (?2 = 0 OR user = ?2)",
-            &[
-                Text(&serde_json::to_string(&names)?),
-                Number(user.map_or(0, |user| user.0)),
-            ],
-        )
-        .await
+    let names = serde_json::to_string(&names)?;
+    let these = "repository IN (SELECT value FROM json_each(?1))";
+    forget(database, these, &names, user).await
 }
 
 /// The same for all repositories of an owner.
@@ -90,13 +86,28 @@ pub async fn forget_owner(
     owner: &str,
     user: Option<UserId>,
 ) -> Result<(), DatabaseError> {
-    database
-        .run(
-            "DELETE FROM access WHERE lower(substr(repository, 1, instr(repository, '/') - 1))
-                = lower(?1) AND (?2 = 0 OR user = ?2)",
-            &[Text(owner), Number(user.map_or(0, |user| user.0))],
-        )
-        .await
+    let theirs = "lower(substr(repository, 1, instr(repository, '/') - 1)) = lower(?1)";
+    forget(database, theirs, owner, user).await
+}
+
+async fn forget(
+    database: &Database,
+    which: &str,
+    name: &str,
+    user: Option<UserId>,
+) -> Result<(), DatabaseError> {
+    let user = user.map_or(0, |user| user.0);
+    let statements = [
+        format!(
+            "DELETE FROM repository_lists WHERE user = ?2
+                OR ?2 = 0 AND user IN (SELECT user FROM access WHERE {which})"
+        ),
+        format!("DELETE FROM access WHERE {which} AND (?2 = 0 OR user = ?2)"),
+    ]
+    .iter()
+    .map(|statement| database.prepare(statement, &[Text(name), Number(user)]))
+    .collect::<Result<Vec<_>, _>>()?;
+    database.batch(statements).await
 }
 
 /// What an older key sealed is sealed anew.
@@ -166,49 +177,25 @@ pub async fn forget_access(
         .await
 }
 
-/// Whether anything that GitHub said of this user is recent enough to make a list from.
-pub async fn has_recent_access(
-    database: &Database,
-    user: UserId,
-    now: Millis,
-) -> Result<bool, DatabaseError> {
-    let row: Option<serde_json::Value> = database
-        .first(
-            "SELECT 1 FROM access WHERE user = ? AND checked_at >= ? LIMIT 1",
-            &[Number(user.0), Number(now.plus(-ACCESS_MS).0)],
-        )
-        .await?;
-    Ok(row.is_some())
-}
+/// ?2 is a list of repositories as JSON.
+pub(super) const REMEMBER: &str = "
+    INSERT INTO access (user, repository, default_branch, may_write, checked_at)
+    SELECT ?1, json_extract(value, '$.repository'), json_extract(value, '$.default_branch'),
+        json_extract(value, '$.may_write'), ?3
+    FROM json_each(?2) WHERE true
+    ON CONFLICT (user, repository) DO UPDATE SET
+        default_branch = excluded.default_branch, may_write = excluded.may_write,
+        checked_at = excluded.checked_at";
 
-/// Writes down what GitHub said a user reaches.
+/// Writes down what GitHub said of repositories that a user reaches.
 pub async fn remember_access(
     database: &Database,
     user: UserId,
     repositories: &[RepositorySummary],
     now: Millis,
 ) -> Result<(), DatabaseError> {
-    let statements = repositories
-        .iter()
-        .map(|found| {
-            database.prepare(
-                "INSERT INTO access (user, repository, default_branch, may_write, checked_at)
-                 VALUES (?, ?, ?, ?, ?)
-                 ON CONFLICT (user, repository) DO UPDATE SET
-                    default_branch = excluded.default_branch, may_write = excluded.may_write,
-                    checked_at = excluded.checked_at",
-                &[
-                    Number(user.0),
-                    Text(&found.repository.to_string()),
-                    Text(&found.default_branch),
-                    Number(i64::from(found.may_write)),
-                    Number(now.0),
-                ],
-            )
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    if !statements.is_empty() {
-        database.d1.batch(statements).await?;
-    }
-    Ok(())
+    let json = serde_json::to_string(repositories)?;
+    database
+        .run(REMEMBER, &[Number(user.0), Text(&json), Number(now.0)])
+        .await
 }

@@ -37,18 +37,17 @@ pub struct Output {
     pub text: Option<String>,
 }
 
+/// The App that made it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct App {
+    #[serde(default)]
+    pub id: Option<i64>,
     #[serde(default)]
     pub slug: Option<String>,
 }
 
 impl CheckRun {
-    pub fn is_ours(&self) -> bool {
-        self.name == CHECK
-    }
-
-    pub fn is_completed(&self) -> bool {
+    fn is_completed(&self) -> bool {
         self.status == "completed"
     }
 
@@ -63,8 +62,31 @@ impl CheckRun {
 }
 
 impl Github {
+    /// Whether a check is one of this App's: those say nothing about the work. The name is only ours
+    /// as well, whatever number the App is configured by.
+    pub fn is_own_check(&self, name: &str, app: Option<i64>) -> bool {
+        name == CHECK || app.is_some_and(|id| id.to_string() == self.config.app_id)
+    }
+
+    /// The newest run of each check of a commit that is not ours, once all of them have ended: at
+    /// most 100. None while one goes on.
+    pub async fn ended_checks(
+        &self,
+        token: &str,
+        repository: &Repository,
+        commit: &str,
+    ) -> Result<Option<Vec<CheckRun>>, GithubError> {
+        let mut runs = self.runs_of(token, repository, commit).await?;
+        runs.retain(|run| {
+            let app = run.app.as_ref().and_then(|app| app.id);
+            !self.is_own_check(&run.name, app)
+        });
+        let have_ended = runs.iter().all(CheckRun::is_completed);
+        Ok(have_ended.then_some(runs))
+    }
+
     /// The newest run of each check of a commit.
-    pub async fn runs_of(
+    async fn runs_of(
         &self,
         token: &str,
         repository: &Repository,
@@ -97,7 +119,7 @@ impl Github {
             "output": output,
         });
         let known = self.runs_of(token, repository, commit).await?;
-        if let Some(known) = known.iter().find(|run| run.is_ours()) {
+        if let Some(known) = known.iter().find(|run| run.name == CHECK) {
             let same = known.conclusion == Some(conclusion(verdict.passes))
                 && known.output.title.as_deref() == Some(&verdict.title);
             if same {

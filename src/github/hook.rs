@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use super::event::time;
+use super::pages::next_path;
 use super::{Github, GithubError};
 
 /// One try of GitHub's to deliver something.
@@ -47,7 +48,6 @@ impl Github {
             Err(error) if error.status() == Some(404) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let link = headers.get("link").and_then(|link| link.to_str().ok());
         let attempts = attempts.into_iter().map(|answer| Attempt {
             id: answer.id,
             delivery: answer.guid,
@@ -56,7 +56,7 @@ impl Github {
         });
         Ok(Some(Page {
             attempts: attempts.collect(),
-            next: link.and_then(|link| next_path(link, self.api_url())),
+            next: next_path(&headers, self.api_url()),
         }))
     }
 
@@ -65,36 +65,5 @@ impl Github {
         let path = format!("/app/hook/deliveries/{attempt}/attempts");
         let _: serde_json::Value = self.call(Method::POST, &path, &jwt, None::<&()>).await?;
         Ok(())
-    }
-}
-
-/// The path of `rel="next"` (RFC 8288), if it is at the API.
-fn next_path(link: &str, api_url: &str) -> Option<String> {
-    let next = link
-        .split(',')
-        .find(|entry| entry.contains("rel=\"next\""))?;
-    let url = next.split_once('<')?.1.split_once('>')?.0;
-    Some(url.strip_prefix(api_url)?.to_owned()).filter(|path| path.starts_with('/'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::next_path;
-
-    #[test]
-    fn the_next_page_is_followed_at_the_api_only() {
-        let api = "https://api.github.com";
-        let link = "<https://api.github.com/app/hook/deliveries?cursor=v1_2>; rel=\"next\", \
-                    <https://api.github.com/app/hook/deliveries?cursor=v1_9>; rel=\"last\"";
-        assert_eq!(
-            next_path(link, api).as_deref(),
-            Some("/app/hook/deliveries?cursor=v1_2")
-        );
-        assert_eq!(next_path("<https://a.example/x>; rel=\"next\"", api), None);
-        assert_eq!(
-            next_path("<https://api.github.com.evil.example/x>; rel=\"next\"", api),
-            None
-        );
-        assert_eq!(next_path("", api), None);
     }
 }

@@ -33,4 +33,9 @@ impl Github {
         KNOWN.set(Some((place, app.clone())));
         Ok(app)
     }
+
+    /// Where the App is installed on more repositories.
+    pub fn install_url(&self, slug: &str) -> String {
+        format!("{}/apps/{slug}/installations/new", self.config.url)
+    }
 }

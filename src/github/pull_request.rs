@@ -1,6 +1,7 @@
 //! Pull requests: found by their branch, opened, changed, made drafts or ready.
 
 pub mod body;
+pub mod pictures;
 
 use protocol::api::PullRequest;
 use protocol::event::{PullRequestState, Repository};

@@ -18,8 +18,10 @@ use crate::config;
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::fleet::{self, Wish};
+use crate::lobby;
 use crate::platform::clock;
 use crate::platform::http::{self, HttpError};
+use crate::slack;
 
 /// Longest that one piece of work takes: the sum of its deadlines, and some.
 const LEASE_MS: i64 = 60_000;
@@ -195,6 +197,10 @@ impl Core {
             | Effect::AdjustPullRequest { .. }
             | Effect::CheckReviews { .. }
             | Effect::TellThread { .. } => self.perform_at_forge(effect).await,
+            Effect::TellFollower { follower } => {
+                slack::channel::news(&self.env, follower).await?;
+                Ok(None)
+            }
             Effect::CountPrompt { prompt, figure } => {
                 self.count_prompt(&state, prompt, figure).await?;
                 Ok(None)
@@ -205,6 +211,9 @@ impl Core {
                 database::sessions::update(&database, &summary)
                     .await
                     .map_err(Error::from)?;
+                let env = self.env.clone();
+                self.state
+                    .wait_until(async move { lobby::session_changed(&env, summary).await });
                 Ok(None)
             }
             Effect::CheckAccess { user } => {
@@ -343,6 +352,7 @@ fn after_failure(effect: &Effect, reason: String) -> Option<Input> {
         Effect::EndSandbox { .. }
         | Effect::NoteReady { .. }
         | Effect::TellThread { .. }
+        | Effect::TellFollower { .. }
         | Effect::CountPrompt { .. }
         | Effect::UpdateIndex
         | Effect::CheckAccess { .. }

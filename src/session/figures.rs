@@ -8,6 +8,7 @@ use super::machine::figures::Figure;
 use crate::database::pull_requests::Opened;
 use crate::database::{self, Database};
 use crate::error::Error;
+use crate::lobby;
 use crate::platform::clock;
 
 impl Core {
@@ -28,7 +29,16 @@ impl Core {
         };
         let database = Database::new(&self.env)?;
         let spent = self.store()?.spent()?;
-        Ok(database::prompts::count(&database, counted, figure, spent).await?)
+        database::prompts::count(&database, counted, figure, spent).await?;
+        if let Figure::Queued { at } = *figure {
+            let author = known.author.id;
+            // Whoever prompts has seen all up to then.
+            database::seen::note(&database, author, &state.session, at).await?;
+            let env = self.env.clone();
+            self.state
+                .wait_until(async move { lobby::prompted(&env, author, at).await });
+        }
+        Ok(())
     }
 
     /// Notes whose a pull request is that was opened or found.

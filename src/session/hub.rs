@@ -4,7 +4,7 @@
 //! Invariant: a subscribed socket has received everything up to the head. Subscribing and
 //! broadcasting never wait in between, so nothing falls between the two.
 
-use protocol::event::Person;
+use protocol::event::{Person, Source};
 use protocol::frame::{Participant, ServerFrame};
 use protocol::{Millis, UserId};
 use serde::{Deserialize, Serialize};
@@ -12,11 +12,15 @@ use worker::{State, WebSocket};
 
 use crate::error::Error;
 use crate::session::store::Committed;
+use crate::tickets::web;
 
 /// What is known of a socket, kept by the runtime.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Attachment {
     pub person: Person,
+    /// Where what they send comes from.
+    #[serde(default = "web")]
+    pub source: Source,
     pub subscribed: bool,
     pub active: bool,
     /// We closed it: its client may take its time to answer that.
@@ -61,7 +65,7 @@ impl Allowance {
 }
 
 /// The code that sockets of somebody who lost access are closed with.
-const REVOKED: u16 = 4001;
+pub const REVOKED: u16 = 4001;
 
 pub struct Hub<'a> {
     state: &'a State,

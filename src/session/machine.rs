@@ -14,7 +14,10 @@
 //!   scheduled for one that is gone;
 //! - deltas of a part meet without gap or overlap until the part is finished.
 
+pub mod changes;
+mod creation;
 pub mod figures;
+pub mod following;
 pub mod forge;
 mod fork;
 mod prompts;
@@ -40,7 +43,10 @@ use protocol::{
 };
 use serde::{Deserialize, Serialize};
 
+use self::changes::{ChangesIndex, KeptChanges};
+pub use self::creation::{Create, create};
 use self::figures::Figure;
+use self::following::Follower;
 use self::forge::{Forge, Push};
 use self::pull_requests::PullRequestNews;
 
@@ -98,6 +104,14 @@ pub struct State {
     pub forks: Vec<SessionId>,
     #[serde(default)]
     pub forge: Forge,
+    /// The thread elsewhere that is told of everything here.
+    #[serde(default)]
+    pub follower: Option<Follower>,
+    #[serde(default)]
+    pub changes: ChangesIndex,
+    /// When somebody last typed in the sandbox's terminal.
+    #[serde(default)]
+    pub terminal_used: Option<Millis>,
 }
 
 /// A snapshot, and the runner that has it.
@@ -251,6 +265,9 @@ pub enum Input {
         session: SessionId,
         by: Person,
     },
+    Rename {
+        title: String,
+    },
     Archive {
         by: Person,
     },
@@ -297,6 +314,8 @@ pub enum Input {
     Called {
         number: u64,
     },
+    /// A thread elsewhere is to be told of everything here.
+    FollowedBy(Follower),
     /// The forge tells of a pull request of this session.
     PullRequest(PullRequestNews),
     /// The agent made a file, which is stored.
@@ -304,6 +323,10 @@ pub enum Input {
         artifact: Artifact,
         prompt: Option<PromptId>,
     },
+    /// What a prompt has changed is kept.
+    ChangesKept(KeptChanges),
+    /// Somebody types in the sandbox's terminal.
+    TerminalUsed,
     Expired(Deadline),
 }
 
@@ -382,6 +405,10 @@ pub enum Effect {
     TellThread {
         number: u64,
     },
+    /// Says that there is more in the log; whoever follows asks for it.
+    TellFollower {
+        follower: Follower,
+    },
     /// Writes down a figure of a prompt.
     CountPrompt {
         prompt: PromptId,
@@ -413,6 +440,7 @@ impl Effect {
             Self::AdjustPullRequest { branch, .. } => format!("adjust:{branch}"),
             Self::CheckReviews { number } => format!("reviews:{number}"),
             Self::TellThread { number } => format!("thread:{number}"),
+            Self::TellFollower { .. } => "follower".to_owned(),
             Self::CountPrompt { prompt, figure } => format!("count:{}:{prompt}", figure.key()),
             Self::UpdateIndex => "index".to_owned(),
             Self::CheckAccess { user: None } => "access".to_owned(),
@@ -543,75 +571,6 @@ impl Transition {
     }
 }
 
-/// What a session is made from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Create {
-    pub session: SessionId,
-    pub repository: Repository,
-    pub branch: String,
-    pub model: Model,
-    #[serde(default)]
-    pub environment: Option<EnvironmentName>,
-    pub by: Person,
-    /// Without one, the first prompt's first line.
-    #[serde(default)]
-    pub title: String,
-    #[serde(default)]
-    pub parent: Option<Parent>,
-    /// What its first sandbox goes on from.
-    #[serde(default)]
-    pub snapshot: Option<Kept>,
-}
-
-/// A new session and its first fact.
-pub fn create(create: Create, context: Context) -> (State, Transition) {
-    let mut transition = Transition::default();
-    transition.fact(Fact::SessionCreated {
-        repository: create.repository.clone(),
-        branch: create.branch.clone(),
-        by: create.by.clone(),
-        parent: create.parent.clone(),
-    });
-    if !create.title.is_empty() {
-        transition.fact(Fact::SessionTitled {
-            title: create.title.clone(),
-        });
-    }
-    transition.soon(context, Effect::UpdateIndex);
-    let state = State {
-        work_branch: format!("agent/{}", create.session),
-        session: create.session,
-        repository: create.repository,
-        branch: create.branch,
-        model: create.model,
-        environment: create.environment,
-        title: create.title,
-        created_by: create.by,
-        created_at: context.now,
-        updated_at: context.now,
-        archived: false,
-        parent: create.parent,
-        queue: Vec::new(),
-        paused: false,
-        running: None,
-        ended: Vec::new(),
-        last_failed: false,
-        sandbox: None,
-        epoch: Epoch(0),
-        failed_starts: 0,
-        next_part: PartId(1),
-        open_parts: BTreeMap::new(),
-        uncredited: Vec::new(),
-        pull_requests: Vec::new(),
-        told: Vec::new(),
-        snapshot: create.snapshot,
-        typing: None,
-        forks: Vec::new(),
-        forge: Forge::default(),
-    };
-    (state, transition)
-}
-
 impl State {
     /// Takes one input. On a refusal the state is as it was.
     pub fn step(&mut self, input: Input, context: Context) -> Result<Transition, Refusal> {
@@ -638,6 +597,7 @@ impl State {
             Input::ClearQueue { by } => self.clear_queue(&by, &mut transition),
             Input::Forked { session, by } => self.forked(session, &by, &mut transition),
             Input::Stop { by } => self.stop(by, context, &mut transition)?,
+            Input::Rename { title } => self.rename(title, &mut transition)?,
             Input::Archive { by } => self.archive(by, context, &mut transition),
             Input::Batch(batch) => self.batch(batch, context, &mut transition)?,
             Input::Placed {
@@ -680,15 +640,21 @@ impl State {
                 commit,
             } => self.repair(prompt, &branch, &commit, context, &mut transition)?,
             Input::Called { number } => self.called(number, context, &mut transition),
+            Input::FollowedBy(follower) => {
+                self.followed_by(follower, context, &mut transition);
+            }
             Input::PullRequest(news) => self.pull_request_news(news, &mut transition),
             Input::ArtifactAdded { artifact, prompt } => {
                 transition.fact(Fact::ArtifactAdded { artifact, prompt });
             }
+            Input::ChangesKept(kept) => self.changes_kept(kept, &mut transition),
+            Input::TerminalUsed => self.terminal_used = Some(context.now),
             Input::Expired(deadline) => self.expired(deadline, context, &mut transition),
         }
         self.settle(resting, context, &mut transition);
         self.count_prompts(running, context, &mut transition);
         self.tell_forge(activity, context, &mut transition);
+        self.tell_follower(context, &mut transition);
         if transition
             .outputs
             .iter()

@@ -5,9 +5,13 @@ use protocol::{ArtifactId, PromptId, Seq, SessionId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::session::artifacts::ArtifactRequest;
+use crate::session::changes::ChangesRequest;
 use crate::session::forge::ForgeRequest;
 use crate::session::machine::Create;
+use crate::session::machine::following::Follower;
 use crate::session::machine::pull_requests::PullRequestNews;
+use crate::session::terminal::TerminalRequest;
+use crate::tickets::Bearer;
 
 /// The path that requests are posted to; the socket upgrade goes to [`SOCKET_PATH`].
 pub const REQUEST_PATH: &str = "/request";
@@ -59,6 +63,9 @@ pub enum Request {
         session: SessionId,
         by: Person,
     },
+    Rename {
+        title: String,
+    },
     Archive {
         by: Person,
     },
@@ -82,8 +89,12 @@ pub enum Request {
     PullRequest {
         news: PullRequestNews,
     },
+    /// Has a thread elsewhere told of everything here. Idempotent.
+    FollowedBy {
+        follower: Follower,
+    },
     IssueTicket {
-        person: Person,
+        bearer: Bearer,
         origin: String,
     },
     Forge(ForgeRequest),
@@ -98,6 +109,8 @@ pub enum Request {
         body: String,
     },
     Artifact(ArtifactRequest),
+    Changes(ChangesRequest),
+    Terminal(TerminalRequest),
     /// Panics after a write, inside of a transaction.
     #[cfg(feature = "fault-drill")]
     Panic,

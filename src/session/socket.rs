@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use protocol::event::Source;
-use protocol::frame::{ClientFrame, MAX_CLIENT_FRAME, SUBPROTOCOL, ServerFrame, TICKET_PREFIX};
+use protocol::frame::{ClientFrame, MAX_CLIENT_FRAME, SUBPROTOCOL, ServerFrame};
 use protocol::{PartId, Seq};
 use worker::{
     Request, Response, ResponseBuilder, WebSocket, WebSocketIncomingMessage, WebSocketPair,
@@ -16,31 +15,22 @@ use super::store::MAX_PAGE;
 use super::{Core, checked_prompt, summary_of};
 use crate::error::Error;
 use crate::platform::clock;
+use crate::tickets::{Bearer, Offer};
 
 impl Core {
     /// Accepts an upgrade whose ticket is good for the page that it comes from.
     pub(super) fn accept(self: &Rc<Self>, request: &Request) -> Result<Response, Error> {
-        let headers = request.headers();
-        let offered = headers.get("sec-websocket-protocol")?.unwrap_or_default();
-        let origin = headers.get("origin")?.unwrap_or_default();
-        let mut protocols = offered.split(',').map(str::trim);
-        let ticket = protocols
-            .clone()
-            .find_map(|one| one.strip_prefix(TICKET_PREFIX));
-        if !protocols.any(|one| one == SUBPROTOCOL) {
-            let message = format!("offer the subprotocol {SUBPROTOCOL}");
-            return Err(Error::invalid("wrong_subprotocol", message));
-        }
         // A session that is not there has given out no ticket, and is told from none.
-        let ticket = ticket.ok_or(Error::BadTicket)?;
-        let person = self
+        let Offer { ticket, origin } = Offer::of(request, SUBPROTOCOL)?;
+        let Bearer { person, source } = self
             .store()?
-            .redeem_ticket(ticket, &origin, clock::now())?
+            .redeem_ticket(&ticket, &origin, clock::now())?
             .ok_or(Error::BadTicket)?;
         let pair = WebSocketPair::new()?;
         self.state.accept_web_socket(&pair.server);
         pair.server.serialize_attachment(Attachment {
             person,
+            source,
             subscribed: false,
             active: true,
             closed: false,
@@ -100,7 +90,7 @@ impl Core {
                 client_request_id,
                 attachments,
             } => {
-                let source = Source::Web;
+                let source = attachment.source;
                 self.prompt(NewPrompt {
                     author: by,
                     text,

@@ -11,7 +11,7 @@ mod kept;
 #[cfg(test)]
 mod tests;
 
-pub use self::admission::{Admission, TicketHolder};
+pub use self::admission::Admission;
 
 use protocol::api::EventPage;
 use protocol::event::{Event, Prompt};

@@ -6,7 +6,6 @@ use super::{Answer, Scene};
 use crate::error::Error;
 use crate::github::app::{Level, Permissions};
 use crate::github::event::{CheckEvent, Conclusion};
-use crate::github::independence::CHECK;
 use crate::github::pull_request::Found;
 use crate::github::wake::{self, Place};
 use crate::session::forge::ForgeRequest;
@@ -15,7 +14,9 @@ impl Scene<'_> {
     pub(super) async fn check(&self, event: &CheckEvent) -> Result<(), Error> {
         let check = &event.check;
         let is_failure = check.conclusion.is_some_and(Conclusion::is_failure);
-        if check.name == CHECK || (!is_failure && check.conclusion != Some(Conclusion::Success)) {
+        let app = check.app.as_ref().map(|(_, id)| *id);
+        let is_own = self.github.is_own_check(&check.name, app);
+        if is_own || (!is_failure && check.conclusion != Some(Conclusion::Success)) {
             return Ok(());
         }
         // Most checks are of branches that are nothing of ours, and cost nothing then.
@@ -41,14 +42,13 @@ impl Scene<'_> {
             return Ok(());
         };
         let (github, repository) = (&self.github, &self.repository);
-        let runs = github.runs_of(token, repository, &check.head_sha).await?;
-        let others: Vec<_> = runs.iter().filter(|run| !run.is_ours()).collect();
         // The last one to end tells of all.
-        if others.iter().any(|run| !run.is_completed()) {
+        let commit = &check.head_sha;
+        let Some(runs) = github.ended_checks(token, repository, commit).await? else {
             return Ok(());
-        }
+        };
         let mut failed = Vec::new();
-        for run in others.iter().filter(|run| run.has_failed()) {
+        for run in runs.iter().filter(|run| run.has_failed()) {
             let log = github.failure_of(token, repository, run).await?;
             failed.push((run.name.clone(), log));
         }

@@ -26,6 +26,7 @@ pub fn group(group: &mut Group<'_>) {
         what_only_claims_to_be_a_picture_is_never_shown_in_place,
         a_file_that_is_too_large_or_of_no_length_is_refused,
         a_link_opens_one_file_without_signing_in,
+        a_link_that_has_expired_says_so,
         whoever_cannot_reach_the_repository_gets_no_file,
         a_prompt_takes_its_attachments_to_the_runner,
         a_prompt_cannot_attach_what_its_session_does_not_have,
@@ -38,7 +39,7 @@ pub fn group(group: &mut Group<'_>) {
 const ANNOUNCED: Duration = Duration::from_secs(20);
 
 /// One red pixel.
-const PNG: &[u8] = &[
+pub const PNG: &[u8] = &[
     0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0x0d, b'I', b'H', b'D', b'R', 0, 0, 0,
     1, 0, 0, 0, 1, 8, 2, 0, 0, 0, 0x90, 0x77, 0x53, 0xde, 0, 0, 0, 0x0c, b'I', b'D', b'A', b'T',
     0x78, 0x9c, 0x63, 0xf8, 0xcf, 0xc0, 0, 0, 3, 1, 1, 0, 0xc9, 0xfe, 0x92, 0xef, 0, 0, 0, 0, b'I',
@@ -194,6 +195,22 @@ async fn a_link_opens_one_file_without_signing_in(world: &World) -> Outcome {
             ..
         })
     ));
+    Ok(())
+}
+
+async fn a_link_that_has_expired_says_so(world: &World) -> Outcome {
+    let played = Played::ready(world).await?;
+    let (client, session) = (&played.client, &played.session);
+    let kept = upload(client, session, "shot.png", PNG).await?;
+    let path = format!("/api/sessions/{session}/artifacts/{}/url", kept.id);
+    let wish = json!({ "expires_in_seconds": 60 });
+    let link: ArtifactUrl = client.send(Method::POST, &path, Some(&wish)).await?;
+    // Time itself is what this is about, and no link lives shorter.
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    let answer = reqwest::get(&link.url).await?;
+    assert_eq!(answer.status(), StatusCode::GONE);
+    let body: protocol::api::ErrorBody = answer.json().await?;
+    assert_eq!(body.error.code, "link_expired");
     Ok(())
 }
 

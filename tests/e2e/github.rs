@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use protocol::api::{RepositoryList, Statistics};
+use protocol::api::{BranchList, RepositoryList, Statistics};
 use protocol::callback::{PromptResult, Report};
 use protocol::event::{FileChange, PullRequestState, ReviewVerdict, Step, StepName};
 use protocol::{Fact, Millis};
@@ -111,12 +111,13 @@ async fn the_webhook_of_another_app_is_refused(world: &World) -> Outcome {
 }
 
 /// Commits to a branch on the forge, as the session's gateway does; answers the new head.
-async fn push(stack: &PlayedStack, branch: &str, text: &str) -> Result<String, Failure> {
+pub async fn push(stack: &PlayedStack, branch: &str, text: &str) -> Result<String, Failure> {
     let forge = &stack.stack.forge;
     let token = forge
         .installation_token(ORGANIZATION, &[REPOSITORY], &[("contents", "write")])
         .await?;
-    let at = stack.stack.directory().join("checkout-github");
+    let name = format!("checkout-{}", branch.replace('/', "-"));
+    let at = stack.stack.directory().join(name);
     let url = forge.clone_url(ORGANIZATION, REPOSITORY);
     if !at.exists() {
         std::fs::create_dir_all(&at)?;
@@ -278,14 +279,14 @@ async fn an_expired_token_is_renewed_once_for_all_who_need_it(world: &World) -> 
     let stack = world.played().await;
     let alice = stack.client(ALICE).await?;
     stack.stack.forge.expire_user_tokens(ALICE);
-    let all = tokio::join!(
-        repositories(&alice),
-        repositories(&alice),
-        repositories(&alice),
-        repositories(&alice),
-    );
+    let path = format!("/api/repositories/{ORGANIZATION}/{REPOSITORY}/branches");
+    let branches = async || {
+        let asked = alice.send::<BranchList>(Method::GET, &path, None::<&()>);
+        asked.await
+    };
+    let all = tokio::join!(branches(), branches(), branches(), branches());
     for answer in [all.0, all.1, all.2, all.3] {
-        assert!(!answer?.repositories.is_empty());
+        assert!(!answer?.branches.is_empty());
     }
     Ok(())
 }
@@ -299,6 +300,7 @@ async fn who_revoked_the_app_is_signed_out_and_has_to_link_again(_: &World) -> O
     // Signing in is linking again.
     let bob = Client::sign_in(&stack.stack.url(), &stack.stack.forge, BOB).await?;
     repositories(&bob).await?;
+    let mut lobby = bob.listen().await?;
 
     let me: Value = bob.send(Method::GET, "/api/me", None::<&()>).await?;
     let body = json!({ "action": "revoked", "sender": {
@@ -326,7 +328,9 @@ async fn who_revoked_the_app_is_signed_out_and_has_to_link_again(_: &World) -> O
             Ok(_) => Ok(None),
         }
     })
-    .await
+    .await?;
+    assert_eq!(lobby.closed(DELIVERED).await?, 4001);
+    Ok(())
 }
 
 async fn own(name: &str) -> PlayedStack {

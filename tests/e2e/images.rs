@@ -4,7 +4,7 @@ pub mod bench;
 mod environments;
 mod news;
 
-use protocol::api::{Image, ImageLog, ImageState, RequestedImage};
+use protocol::api::{Image, ImageAge, ImageLog, ImageState, RepositoryList, RequestedImage};
 use protocol::callback::ImageReport;
 use protocol::image::ImageOutcome;
 use protocol::{ImageId, RunnerId};
@@ -14,7 +14,7 @@ use support::client::ClientError;
 use support::puppet::PuppetError;
 
 use self::bench::Bench;
-use crate::stage::{CAROL, Outcome};
+use crate::stage::{CAROL, Failure, LIMIT, Outcome, eventually};
 use crate::tests;
 use crate::world::{Group, World};
 
@@ -25,6 +25,7 @@ pub fn group(group: &mut Group<'_>) {
         a_failed_build_keeps_the_last_good_image,
         a_log_that_is_repeated_is_kept_once_and_a_gap_is_refused,
         an_interrupted_build_begins_its_log_anew,
+        a_log_is_followed_as_a_stream_until_its_build_ends,
         reports_of_a_runner_that_does_not_build_it_are_void,
         images_of_a_closed_repository_are_not_there,
         a_branch_that_cannot_be_is_refused,
@@ -165,6 +166,69 @@ async fn an_interrupted_build_begins_its_log_anew(world: &World) -> Outcome {
     let log: ImageLog = bench.get(&format!("images/{image}/log")).await?;
     assert_eq!(log.text, "again");
     bench.finish(&image, bench::ready("a")).await?;
+    Ok(())
+}
+
+async fn a_log_is_followed_as_a_stream_until_its_build_ends(world: &World) -> Outcome {
+    let bench = Bench::new(world, "streamed").await?;
+    bench.request(json!({})).await?;
+    let image = bench.build().await?.image;
+    let follow = async |last: Option<u64>| {
+        let mut request = bench
+            .alice
+            .request(Method::GET, &bench.path(&format!("images/{image}/log")))
+            .header("accept", "text/event-stream");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last.to_string());
+        }
+        request.send().await
+    };
+    let mut stream = follow(None).await?.error_for_status()?;
+    let kind = stream.headers().get("content-type");
+    assert_eq!(
+        kind.and_then(|kind| kind.to_str().ok()),
+        Some("text/event-stream")
+    );
+    let puppet = bench.puppet;
+    puppet.report_image(&image, 0, "one\n", None).await?;
+    let mut told = String::new();
+    let mut read_until = async |wanted: &str| {
+        while !told.contains(wanted) {
+            let chunk = tokio::time::timeout(LIMIT, stream.chunk()).await??;
+            told.push_str(std::str::from_utf8(&chunk.ok_or("it ended")?)?);
+        }
+        Ok::<_, Failure>(told.clone())
+    };
+    read_until(r#""text":"one\n""#).await?;
+    let outcome = bench::ready("c0ffee");
+    puppet
+        .report_image(&image, 4, "zwölf\n", Some(outcome))
+        .await?;
+    let told = read_until(r#""complete":true"#).await?;
+    assert!(told.contains("id: 11\ndata: "), "{told}");
+    let texts: String = told
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str::<ImageLog>(data).map(|log| log.text))
+        .collect::<Result<_, _>>()?;
+    assert_eq!(texts, "one\nzwölf\n");
+    assert_eq!(stream.chunk().await?, None, "nothing will follow");
+    let rest = follow(Some(4)).await?.text().await?;
+    assert!(rest.contains(r#""text":"zwölf\n""#), "{rest}");
+    assert_eq!(follow(Some(11)).await?.status(), StatusCode::NO_CONTENT);
+    assert_eq!(follow(Some(7)).await?.status(), StatusCode::BAD_REQUEST);
+
+    // The list may be one from before the repository was there.
+    let listed = eventually("the repository is listed", || async {
+        let path = "/api/repositories";
+        let list: RepositoryList = bench.alice.send(Method::GET, path, None::<&()>).await?;
+        let mut listed = list.repositories.into_iter();
+        Ok(listed.find(|one| one.repository == bench.repository))
+    })
+    .await?;
+    let built_at = bench.images().await?.first().and_then(|it| it.finished_at);
+    let state = ImageState::Ready;
+    assert_eq!(listed.image, Some(ImageAge { state, built_at }));
     Ok(())
 }
 

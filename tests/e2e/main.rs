@@ -16,13 +16,17 @@
 mod artifacts;
 mod callbacks;
 mod drill;
+mod forge;
 mod github;
 mod images;
+mod lists;
 mod platform;
 mod refusals;
+mod slack;
 mod stage;
 mod survival;
 mod together;
+mod views;
 mod warm;
 mod whole;
 #[path = "loop.rs"]
@@ -47,13 +51,17 @@ fn main() -> ExitCode {
         ("callbacks", callbacks::group),
         ("artifacts", artifacts::group),
         ("together", together::group),
+        ("lists", lists::group),
+        ("views", views::group),
         ("warm", warm::group),
         ("images", images::group),
         ("loop", whole_loop::group),
         ("github", github::group),
+        ("forge", forge::group),
         ("drill", drill::group),
         ("platform", platform::group),
         ("whole", whole::group),
+        ("slack", slack::group),
         ("survival", survival::group),
     ] {
         group(&mut Group::new(name, &world, &mut trials));

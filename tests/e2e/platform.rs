@@ -12,7 +12,8 @@ use protocol::api::{
 };
 use protocol::callback::{Secrets, SecretsRequest};
 use protocol::egress::HostPattern;
-use protocol::event::{Fact, Source};
+use protocol::event::{Fact, Mode, Source};
+use protocol::frame::ClientFrame;
 use protocol::{Seq, SessionId};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -93,6 +94,30 @@ async fn a_token_does_what_its_scopes_allow_until_it_is_revoked(world: &World) -
         _ => None,
     });
     assert_eq!(source, Some(Source::Api));
+
+    // Also over a socket that a program opened.
+    let both = token(&played.client, &[TokenScope::Read, TokenScope::Write]).await;
+    let tickets = format!("{session}/ws-ticket");
+    let (status, ticket) = answer(with(stack, &both.secret, Method::POST, &tickets)).await;
+    assert_eq!(status, 201);
+    let ticket = ticket["ticket"].as_str().expect("a ticket");
+    let mut viewer = played.client.open(&played.session, ticket).await?;
+    viewer.subscribe(Seq(0)).await?;
+    viewer
+        .send(&ClientFrame::Prompt {
+            text: "from a program's socket".to_owned(),
+            mode: Mode::Queue,
+            client_request_id: None,
+            attachments: Vec::new(),
+        })
+        .await?;
+    let source = viewer
+        .wait_for_fact("its prompt", LIMIT, |fact| match fact {
+            Fact::PromptQueued { prompt } if prompt.text.contains("socket") => Some(prompt.source),
+            _ => None,
+        })
+        .await?;
+    assert_eq!(source, Source::Api);
 
     let path = format!("/api/tokens/{}", write.token.id);
     let revoked = played.client.request(Method::DELETE, &path);

@@ -7,20 +7,22 @@ use std::collections::BTreeMap;
 use protocol::api::{CreatedPrompt, CreatedSession, EventPage, SessionList};
 use protocol::callback::{PromptResult, Report};
 use protocol::command::{SendPrompt, Start};
-use protocol::event::{Event, Fact, Mode, Outcome as PromptOutcome, PartBody, PartOutcome};
+use protocol::event::{Event, Fact, Mode, Outcome as PromptOutcome, PartBody, PartOutcome, Source};
 use protocol::frame::ClientFrame;
 use protocol::{PartId, PromptId, Seq, SnapshotId};
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::client::{Client, ClientError, Viewer};
+use support::forge::ORGANIZATION;
 
-use crate::stage::{BOB, Failure, LIMIT, Outcome, Played};
+use crate::forge;
+use crate::stage::{BOB, DELIVERED, Failure, LIMIT, Outcome, Played, REPOSITORY};
 use crate::tests;
 use crate::world::{Group, World};
 
 pub fn group(group: &mut Group<'_>) {
     tests!(group;
-        two_browsers_an_api_client_and_a_stream_agree_on_every_event,
+        two_browsers_an_api_client_a_stream_and_a_webhook_agree_on_every_event,
         a_stopped_queue_waits_until_it_is_resumed,
         a_stopped_queue_can_be_cleared,
         prompts_run_in_the_order_that_somebody_gave_them,
@@ -163,14 +165,20 @@ async fn whole(viewer: &mut Viewer, head: Seq) -> Result<Vec<Event>, Failure> {
     Ok(events)
 }
 
-async fn two_browsers_an_api_client_and_a_stream_agree_on_every_event(world: &World) -> Outcome {
+async fn two_browsers_an_api_client_a_stream_and_a_webhook_agree_on_every_event(
+    world: &World,
+) -> Outcome {
     // Together fewer than may wait.
     const PROMPTS: usize = 4;
     let mut session = Numbered::ready(world).await?;
     let id = session.played.session.clone();
     let alice = session.played.client.clone();
-    let bob = world.played().await.client(BOB).await?;
-    let mut alices = alice.watch(&id, Seq(0)).await?;
+    let stack = world.played().await;
+    let bob = stack.client(BOB).await?;
+    // There is a pull request, on which somebody is going to speak.
+    let (mut alices, sent) = session.played.prompt("begin").await?;
+    let (number, _) = forge::open(stack, &session.played, &mut alices, &sent.prompt).await?;
+    session.next = 4;
     let mut bobs = bob.watch(&id, Seq(0)).await?;
     let mut stream = Stream::open(&bob, &session.path("/events"), None).await?;
     let path = session.path("/prompts");
@@ -213,16 +221,41 @@ async fn two_browsers_an_api_client_and_a_stream_agree_on_every_event(world: &Wo
         }
         Ok::<_, Failure>(())
     };
-    tokio::try_join!(by_alice, by_bob, by_api, by_runner)?;
+    let by_webhook = async {
+        let forge = &stack.stack.forge;
+        let words = "say it louder";
+        forge
+            .review(
+                ORGANIZATION,
+                REPOSITORY,
+                number,
+                BOB,
+                "REQUEST_CHANGES",
+                words,
+            )
+            .await?;
+        Ok::<_, Failure>(())
+    };
+    tokio::try_join!(by_alice, by_bob, by_api, by_runner, by_webhook)?;
     let queued = |viewer: &Viewer| {
         let facts = viewer.events.iter().map(|event| &event.fact);
         facts
             .filter(|fact| matches!(fact, Fact::PromptQueued { .. }))
             .count()
     };
+    // Theirs, the first one, and the one that the review became.
+    let all = 4 * PROMPTS + 2;
+    if queued(&alices) < all {
+        alices
+            .wait_for("every prompt", DELIVERED, |viewer, _| {
+                (queued(viewer) == all).then_some(())
+            })
+            .await?;
+    }
     alices
-        .wait_for("every prompt", LIMIT, |viewer, _| {
-            (queued(viewer) == 4 * PROMPTS).then_some(())
+        .wait_for_fact("the review", DELIVERED, |fact| match fact {
+            Fact::PullRequestReviewed { by, .. } => Some(by.clone()),
+            _ => None,
         })
         .await?;
     session.ask(Method::POST, "/stop", &json!({})).await?;
@@ -240,11 +273,14 @@ async fn two_browsers_an_api_client_and_a_stream_agree_on_every_event(world: &Wo
     assert_eq!(whole(&mut bobs, head).await?, log);
     assert_eq!(stream.up_to(head).await?, log);
     let mut requests = BTreeMap::new();
+    let mut of_webhook = 0;
     for event in &log {
         if let Fact::PromptQueued { prompt } = &event.fact {
+            of_webhook += usize::from(prompt.source == Source::Github);
             *requests.entry(&prompt.client_request_id).or_insert(0) += 1;
         }
     }
+    assert_eq!(of_webhook, 1);
     assert!(requests.values().all(|times| *times == 1), "{requests:?}");
     Ok(())
 }

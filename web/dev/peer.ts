@@ -11,9 +11,26 @@ import type { Duplex } from "node:stream";
 
 import { WebSocketServer, type WebSocket } from "ws";
 
-import type { Artifact, ClientFrame, CreateSession, Person, RepositorySummary, SessionSummary } from "../ui/src/protocol.ts";
+import type {
+  Artifact,
+  ClientFrame,
+  CreatePrompt,
+  CreateSession,
+  Person,
+  RepositorySummary,
+  SessionSummary,
+} from "../ui/src/protocol.ts";
+import { poolFigures, statistics } from "./figures.ts";
+import { Lobby } from "./lobby.ts";
+import { Refusal, reply } from "./refusal.ts";
+import { Registry } from "./registry.ts";
 import { avatar } from "./people.ts";
 import { PlayedSession, type Viewer } from "./played-session.ts";
+import { PlayedTerminal } from "./played-terminal.ts";
+import { answerPart, partsOf } from "./session-parts.ts";
+
+/** In place of a session's identifier. */
+const LOBBY = "lobby";
 
 const COOKIE = "peer-session";
 
@@ -28,6 +45,8 @@ export class Peer {
   /** In the order in which they were made. */
   readonly sessions = new Map<string, PlayedSession>();
   repositories: RepositorySummary[] = [];
+  readonly registry = new Registry(() => this.repositories);
+  readonly lobby = new Lobby();
   /** Who the next sign-in signs in. */
   next: Person;
   onSession: (session: PlayedSession, wanted: CreateSession) => void = () => undefined;
@@ -41,9 +60,17 @@ export class Peer {
   readonly #people = new Map<string, Person>();
   readonly #tickets = new Map<string, { person: Person; session: string }>();
   readonly #created = new Map<string, string>();
+  /** Sessions without a prompt, which no list has. */
+  readonly #drafts = new Set<string>();
   readonly #sockets = new WebSocketServer({
     noServer: true,
-    handleProtocols: (offered) => (offered.has("v1.agent") ? "v1.agent" : false),
+    handleProtocols: (offered) => ["v1.agent", "v1.lobby"].find((known) => offered.has(known)) ?? false,
+  });
+
+  readonly #terminals = new Map<string, PlayedTerminal>();
+  readonly #terminalSockets = new WebSocketServer({
+    noServer: true,
+    handleProtocols: (offered) => (offered.has("v1.terminal") ? "v1.terminal" : false),
   });
 
   constructor(person: Person) {
@@ -53,6 +80,10 @@ export class Peer {
   add(summary: SessionSummary): PlayedSession {
     const session = new PlayedSession(summary, (ids) => this.#attached(ids));
     this.sessions.set(summary.id, session);
+    session.onChange = () => {
+      if (session.log.some(({ type }) => type === "prompt_queued")) this.#drafts.delete(summary.id);
+      if (!this.#drafts.has(summary.id)) this.lobby.tell({ type: "session", session: { ...session.summary } });
+    };
     return session;
   }
 
@@ -71,21 +102,87 @@ export class Peer {
     return true;
   }
 
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
-    const id = /^\/api\/sessions\/(\w+)\/ws$/.exec(new URL(request.url ?? "/", "http://peer").pathname)?.[1];
-    if (id === undefined) return false;
+  /** False when it is none of the session's parts. */
+  #part(
+    method: string,
+    id: string,
+    rest: string,
+    url: URL,
+    body: Record<string, unknown>,
+    me: Person,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): boolean {
+    const session = this.sessions.get(id);
+    if (!session) return false;
+    if (method === "POST" && rest === "/terminal") {
+      const refused = partsOf(session).terminalRefusal;
+      if (refused) throw new Refusal(refused.status, refused.code, refused.message);
+      const ticket = randomBytes(16).toString("hex");
+      this.#tickets.set(ticket, { person: me, session: `terminal of ${id}` });
+      // Another host than the page's, as it is in production.
+      const port = request.headers.host?.split(":")[1] ?? "80";
+      reply(response, 201, { url: `ws://localhost:${port}/terminals/${id}`, ticket });
+      return true;
+    }
+    const answer = answerPart(session, `${method} ${rest}`, url.searchParams, body, me);
+    if (answer) reply(response, answer.status, answer.body);
+    return answer !== undefined;
+  }
+
+  terminal(id: string): PlayedTerminal {
+    const known = this.#terminals.get(id) ?? new PlayedTerminal();
+    this.#terminals.set(id, known);
+    return known;
+  }
+
+  cutTerminals(): void {
+    for (const terminal of this.#terminals.values()) terminal.cutAll();
+  }
+
+  #terminal(request: IncomingMessage, socket: Duplex, head: Buffer, id: string): void {
     const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((one) => one.trim());
     const ticket = offered.find((one) => one.startsWith("ticket."))?.slice("ticket.".length) ?? "";
     const entry = this.#tickets.get(ticket);
     this.#tickets.delete(ticket);
-    const session = this.sessions.get(id);
-    const sameOrigin = request.headers.origin === `http://${request.headers.host}`;
-    if (!entry || entry.session !== id || !session || !sameOrigin || this.failing !== undefined) {
+    if (entry?.session !== `terminal of ${id}` || request.headers.cookie !== undefined) {
       socket.end("HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n");
+      return;
+    }
+    this.#terminalSockets.handleUpgrade(request, socket, head, (opened) => this.terminal(id).connect(opened, entry.person));
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+    const terminal = /^\/terminals\/(\w+)$/.exec(new URL(request.url ?? "/", "http://peer").pathname)?.[1];
+    if (terminal !== undefined) {
+      this.#terminal(request, socket, head, terminal);
       return true;
     }
-    this.#sockets.handleUpgrade(request, socket, head, (opened) => follow(opened, session, entry.person));
+    const id = /^\/api\/sessions\/(\w+)\/ws$/.exec(new URL(request.url ?? "/", "http://peer").pathname)?.[1];
+    if (id === undefined) return this.#upgradeLobby(request, socket, head);
+    const entry = this.#redeemed(request);
+    const session = this.sessions.get(id);
+    if (!session || entry?.session !== id) refuse(socket);
+    else this.#sockets.handleUpgrade(request, socket, head, (opened) => follow(opened, session, entry.person));
     return true;
+  }
+
+  #upgradeLobby(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+    if (request.url !== "/api/lobby/ws") return false;
+    const entry = this.#redeemed(request);
+    if (entry?.session !== LOBBY) refuse(socket);
+    else this.#sockets.handleUpgrade(request, socket, head, (opened) => this.lobby.join(opened, entry.person));
+    return true;
+  }
+
+  /** What a ticket was for, if it is good; it is good once, and for our own page. */
+  #redeemed(request: IncomingMessage): { person: Person; session: string } | undefined {
+    const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((one) => one.trim());
+    const ticket = offered.find((one) => one.startsWith("ticket."))?.slice("ticket.".length) ?? "";
+    const entry = this.#tickets.get(ticket);
+    this.#tickets.delete(ticket);
+    const sameOrigin = request.headers.origin === `http://${request.headers.host}`;
+    return sameOrigin && this.failing === undefined ? entry : undefined;
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
@@ -120,22 +217,47 @@ export class Peer {
     const file = /^\/api\/sessions\/\w+\/artifacts\/(\w+)$/.exec(url.pathname)?.[1];
     if (method === "GET" && file !== undefined) return this.#file(file, response);
     const [, sessionId, rest = ""] = /^\/api\/sessions\/(\w+)(.*)$/.exec(url.pathname) ?? [];
+    if (sessionId !== undefined && this.#part(method, sessionId, rest, url, body, me, request, response)) return;
     if (sessionId !== undefined) return this.#session(method, sessionId, rest, body, me, response);
+    if (this.registry.answer(method, url, body, me, response)) return;
     switch (`${method} ${url.pathname}`) {
       case "POST /auth/logout":
         this.#people.delete(token);
         return reply(response, 204);
       case "GET /api/me":
-        return reply(response, 200, { person: me });
+        return reply(response, 200, { person: me, role: "administrator" });
+      case "POST /api/lobby/ws-ticket":
+        return reply(response, 201, { ticket: this.#ticket(me, LOBBY) });
+      case "GET /api/statistics":
+        return reply(response, 200, statistics(url.searchParams, this.lobby.people));
+      case "GET /api/statistics/pool":
+        return reply(response, 200, poolFigures());
       case "GET /api/repositories":
         return reply(response, 200, { repositories: this.repositories });
       case "GET /api/sessions":
-        return reply(response, 200, { sessions: [...this.sessions.values()].map(({ summary }) => summary) });
+        return reply(response, 200, { sessions: this.#list(url.searchParams, me) });
       case "POST /api/sessions":
         return reply(response, 201, this.#create(body as unknown as CreateSession, me));
       default:
         throw new Refusal(404, "not_found", "There is no such address.");
     }
+  }
+
+  #list(wanted: URLSearchParams, me: Person): SessionSummary[] {
+    const words = (wanted.get("query") ?? "").toLowerCase().split(/\s+/);
+    const fits = ({ title, repository }: SessionSummary) =>
+      words.every((word) => `${title} ${repository}`.toLowerCase().includes(word));
+    return [...this.sessions.values()]
+      .map(({ summary }) => summary)
+      .filter(({ id }) => !this.#drafts.has(id))
+      .filter((summary) => fits(summary) && (wanted.get("mine") !== "true" || summary.created_by.id === me.id))
+      .map((summary) => ({ ...summary, unread: this.lobby.isUnread(summary, me) }));
+  }
+
+  #ticket(person: Person, session: string): string {
+    const ticket = randomBytes(16).toString("hex");
+    this.#tickets.set(ticket, { person, session });
+    return ticket;
   }
 
   /** Believes what a file says of itself, as the Worker does not. */
@@ -189,6 +311,7 @@ export class Peer {
         pull_requests: [],
         paused: false,
       });
+      if (!wanted.prompt) this.#drafts.add(id);
       this.onSession(session, wanted);
       if (wanted.prompt) session.prompt(me, wanted.prompt, "first", "queue", this.#attached(wanted.attachments));
     }
@@ -227,9 +350,25 @@ export class Peer {
     if (!session) throw new Refusal(404, "not_found", "There is no such session, or you cannot see its repository.");
     const prompt = /^\/prompts\/(\w+)$/.exec(rest)?.[1];
     if (method === "POST" && rest === "/ws-ticket") {
-      const ticket = randomBytes(16).toString("hex");
-      this.#tickets.set(ticket, { person: me, session: id });
-      return reply(response, 201, { ticket });
+      return reply(response, 201, { ticket: this.#ticket(me, id) });
+    }
+    if (method === "GET" && rest === "") return reply(response, 200, session.summary);
+    if (method === "PATCH" && rest === "") {
+      session.append({ type: "session_titled", title: String(body["title"]) });
+      return reply(response, 204);
+    }
+    if (method === "PUT" && rest === "/seen") {
+      this.lobby.see(session.summary, me);
+      return reply(response, 204);
+    }
+    if (method === "GET" && rest === "/artifacts") {
+      return reply(response, 200, { artifacts: [...this.#files.values()].map(({ artifact }) => artifact) });
+    }
+    if (method === "POST" && rest === "/prompts") {
+      const wanted = body as unknown as CreatePrompt;
+      const attached = this.#attached(wanted.attachments);
+      const made = session.prompt(me, wanted.text, wanted.client_request_id, wanted.mode, attached);
+      return reply(response, 201, { id: made });
     }
     if (method === "POST" && rest === "/stop") {
       if (!session.busy) throw new Refusal(409, "nothing_runs", "Nothing is running.");
@@ -284,22 +423,17 @@ export async function serve(peer: Peer, dist: string, port = 0): Promise<{ url: 
     server,
     close: () =>
       new Promise((done) => {
+        peer.lobby.cutAll();
         for (const session of peer.sessions.values()) session.cutAll();
+        peer.cutTerminals();
         server.close(() => done());
         server.closeAllConnections();
       }),
   };
 }
 
-class Refusal extends Error {
-  readonly status: number;
-  readonly code: string;
-
-  constructor(status: number, code: string, message: string) {
-    super(message);
-    this.status = status;
-    this.code = code;
-  }
+function refuse(socket: Duplex): void {
+  socket.end("HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n");
 }
 
 function follow(socket: WebSocket, session: PlayedSession, person: Person): void {
@@ -320,7 +454,14 @@ async function file(dist: string, headers: HeaderRule[], request: IncomingMessag
   const found = inside ? await readFile(wanted).catch(() => undefined) : undefined;
   const body = found ?? (await readFile(join(dist, "index.html")));
   const type = found ? TYPES[extname(wanted)] : TYPES[".html"];
-  const given = headers.filter((rule) => path.startsWith(rule.prefix)).flatMap((rule) => rule.headers);
+  const given = headers.filter((rule) => path.startsWith(rule.prefix)).flatMap((rule) => rule.headers.map(([name, value]): [string, string] => [name, value]));
+  const port = request.headers.host?.split(":")[1] ?? "80";
+  for (const header of given) {
+    // As the Worker does, the policy names the host where terminals are.
+    if (header[0] === "Content-Security-Policy" && !header[1].includes("connect-src")) {
+      header[1] += `; connect-src 'self' ws://localhost:${port}`;
+    }
+  }
   response.writeHead(200, { ...Object.fromEntries(given), "content-type": type }).end(body);
 }
 
@@ -344,11 +485,6 @@ async function read(request: IncomingMessage): Promise<Buffer> {
   const pieces: Buffer[] = [];
   for await (const piece of request) pieces.push(piece as Buffer);
   return Buffer.concat(pieces);
-}
-
-function reply(response: ServerResponse, status: number, body?: object): void {
-  response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" });
-  response.end(body && JSON.stringify(body));
 }
 
 function errorBody(code: string, message: string): object {

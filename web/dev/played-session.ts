@@ -48,6 +48,8 @@ export class PlayedSession {
   readonly received: Extract<ClientFrame, { type: "prompt" }>[] = [];
   onPrompt: (prompt: Prompt) => void = () => undefined;
   onStop: (by: Person) => void = () => undefined;
+  /** The log has grown, so the summary may be another. */
+  onChange: () => void = () => undefined;
   /** Facts carry this time; it moves with `tick`. */
   now: number;
 
@@ -85,6 +87,7 @@ export class PlayedSession {
     this.log.push(...events);
     for (const event of events) this.#note(event);
     this.#broadcast({ type: "events", events });
+    this.onChange();
   }
 
   /** A prompt as the Worker takes it: once per request, started when nothing runs. */
@@ -109,6 +112,8 @@ export class PlayedSession {
     };
     this.#nextPrompt += 1;
     if (requestId !== undefined) this.#requests.set(requestId, prompt.id);
+    // A session that was made without a prompt is called after its first.
+    if (!this.summary.title) this.append({ type: "session_titled", title: text.split("\n")[0]?.slice(0, 80) ?? "" });
     this.append({ type: "prompt_queued", prompt });
     this.#startNext();
     return prompt.id;
@@ -335,6 +340,12 @@ export class PlayedSession {
         branch: `agent/${this.summary.id}`,
         state: "open",
       });
+    }
+    const pull = "number" in event && this.summary.pull_requests.find(({ number }) => number === event.number);
+    if (pull) {
+      if (event.type === "pull_request_changed") pull.state = event.state;
+      if (event.type === "pull_request_reviewed" && event.verdict !== "commented") pull.review = event.verdict;
+      if (event.type === "checks_finished") pull.checks = event.failed.length > 0 ? "failed" : "passed";
     }
     this.summary.state = this.#state(event);
   }

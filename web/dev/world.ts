@@ -1,7 +1,10 @@
 /** A peer with sessions in every state, for `npm run dev` and for screenshots. */
 import type { SessionState, SessionSummary } from "../ui/src/protocol.ts";
 import { ADA, BO, CHIKA, REPOSITORIES } from "./people.ts";
+import { inspected } from "./inspected.ts";
+import { longSession } from "./long-session.ts";
 import { Peer } from "./peer.ts";
+import { furnish } from "./furnishing.ts";
 import type { PlayedSession } from "./played-session.ts";
 import { answering, mending, playLive, playNow } from "./recording.ts";
 
@@ -29,6 +32,7 @@ export function populated(now: number): Peer {
   const mended = session("mended", 14, { title: "The tests fail, find out why and fix it" });
   mended.prompt(ADA, "The tests fail. Find out why and fix it.");
   playNow(mended, mending(mended));
+  inspected(peer, mended);
 
   session("asks", 32, {
     ...in_("idle"),
@@ -55,21 +59,57 @@ export function populated(now: number): Peer {
     title: "Retry webhooks with backoff and a dead letter queue",
     repository: "acme/payments",
     created_by: CHIKA,
-    pull_requests: [{ number: 481, url: "https://github.com/acme/payments/pull/481", title: "Retry webhooks", branch: "agent/ses_x", state: "open" }],
+    pull_requests: [
+      { number: 481, url: "https://github.com/acme/payments/pull/481", title: "Retry webhooks", branch: "agent/ses_x", state: "open", review: "approved", checks: "passed" },
+    ],
+  });
+  session("retried", 150, {
+    title: "Retry webhooks with backoff, but keep the order of each customer",
+    repository: "acme/payments",
+    created_by: BO,
+    parent: { session: "ses_reviewed", prompt: "pmt_1" },
+    pull_requests: [
+      { number: 484, url: "https://github.com/acme/payments/pull/484", title: "Keep the order", branch: "agent/ses_y", state: "draft" },
+    ],
+  });
+  session("changes", 75, {
+    title: "Show the delivery date before the address is known",
+    repository: "acme/storefront",
+    pull_requests: [
+      { number: 902, url: "https://github.com/acme/storefront/pull/902", title: "Show the delivery date", branch: "agent/ses_z", state: "open", review: "changes_requested", checks: "passed" },
+    ],
+  });
+  session("shipped", 1_500, {
+    title: "Warn when a coupon is about to expire",
+    repository: "acme/storefront",
+    created_by: CHIKA,
+    pull_requests: [
+      { number: 898, url: "https://github.com/acme/storefront/pull/898", title: "Warn about coupons", branch: "agent/ses_w", state: "merged", review: "approved", checks: "passed" },
+    ],
   });
   session("old", 3_000, {
     ...in_("archived"),
     title: "Remove the unused feature flags",
     repository: "acme/storefront",
-    pull_requests: [{ number: 77, url: "https://github.com/acme/storefront/pull/77", title: "Remove flags", branch: "agent/ses_x", state: "open" }],
+    pull_requests: [{ number: 77, url: "https://github.com/acme/storefront/pull/77", title: "Remove flags", branch: "agent/ses_x", state: "closed" }],
   });
+  const long = session("long", 9_000, { title: "Months of work: ten thousand events" });
+  longSession(long, 10_000);
   for (const played of peer.sessions.values()) live(played);
   peer.onSession = live;
+
+  for (const { summary } of peer.sessions.values()) {
+    // Whatever its short log says.
+    if (summary.id === "ses_busy") summary.state = "working";
+    if (summary.updated_at < now - 40 * MINUTE) peer.lobby.see(summary, ADA);
+  }
+  furnish(peer.registry, now);
   return peer;
 }
 
 /** Prompts are answered at the pace of a real agent. */
 function live(session: PlayedSession): void {
+  warm(session);
   session.onPrompt = (prompt) => {
     const first = !session.log.some((event) => event.type === "sandbox_starting");
     const moments = first
@@ -82,4 +122,20 @@ function live(session: PlayedSession): void {
       session.stop(by);
     };
   };
+}
+
+/** A draft's sandbox comes up while its prompt is written. */
+function warm(session: PlayedSession): void {
+  const after = (ms: number, play: () => void) =>
+    setTimeout(() => {
+      session.now = Date.now();
+      play();
+    }, ms).unref();
+  if (session.summary.state !== "warming" || session.log.length > 1) return;
+  const sandbox = { sandbox: "sbx_1", epoch: 1 };
+  after(150, () => session.append({ type: "sandbox_starting", ...sandbox }));
+  after(320, () => {
+    session.append({ type: "step", step: { name: "claim", started_at: session.now - 40, ms: 40, detail: "from the pool" } });
+  });
+  after(700, () => session.append({ type: "sandbox_ready", ...sandbox, image: "img_1", commit: "4f1c2d9" }));
 }

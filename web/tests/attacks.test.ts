@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { ADA } from "../dev/people.ts";
 import type { PlayedSession } from "../dev/played-session.ts";
+import { partsOf } from "../dev/session-parts.ts";
 import { addSession, onSession, stage, useBrowser } from "./harness.ts";
 
 useBrowser();
@@ -37,6 +38,7 @@ const ATTACKS = [
   "<a href=https://evil.example target=_self onclick=window.owned=1 style=position:fixed;inset:0>x</a>",
   "x <pre>y <img src=q onerror=window.owned=1 //",
   "| a |\n| - |\n| <img src=x onerror=window.owned=1> |",
+  "```rust composer dragged\nlet x = \"</code></pre><img src=x onerror=window.owned=1>\";\n```",
 ];
 
 test("attacks in every place are inert", async () => {
@@ -88,6 +90,73 @@ test("attacks in every place are inert", async () => {
   expect(asked.filter((url) => !url.startsWith(on.url))).toEqual([]);
   // It can be read, all the same.
   expect(await answer.innerText()).toContain("<script>window.owned = 1</script>");
+});
+
+test("code is coloured, and has no class but the colours'", async () => {
+  session.prompt(ADA, "Show code");
+  const page = await onSession(on);
+  const text = session.part({ kind: "text" });
+  session.grow(text, "```rust\nlet owned: &str = \"<b class='dock'>x</b>\";\n```\n\n```composer\nx\n```\n\n```constructor\ny\n```\n");
+  session.endPart(text);
+  await page.locator(".answer .hljs-string", { hasText: "<b class='dock'>x</b>" }).waitFor();
+  const classes = await page.locator(".answer pre *").evaluateAll((elements) => elements.map((element) => element.className));
+  expect(classes.filter((name) => !/^(?:language-[a-z+]+|hljs-[a-z_ -]+)$/.test(name))).toEqual([]);
+});
+
+test("attacks in changes are inert", async () => {
+  const everything = ATTACKS.join(" ");
+  const hunks = `@@ -1,${ATTACKS.length} +1,${ATTACKS.length} @@ ${ATTACKS[0]}\n${ATTACKS.map((attack) => `+${attack.replaceAll("\n", " ")}`).join("\n")}\n`;
+  const path = `src/${ATTACKS[1]}/${ATTACKS[2]}`;
+  partsOf(session).changes = (_, scope) => ({
+    prompt: "pmt_1",
+    scope,
+    omitted: 0,
+    files: [
+      { path, previous: everything, change: "renamed", additions: 1, deletions: 1, patch: { kind: "text", hunks } },
+      { path: "../../__proto__/x", change: "added", patch: { kind: "binary" } },
+    ],
+  });
+  partsOf(session).contacts = [
+    { host: everything, kind: "https", verdict: "denied", reason: everything, requests: 1, bytes_up: 1, bytes_down: 1, last_at: 1 },
+  ];
+  const page = await onSession(on, { viewport: { width: 1440, height: 900 } });
+  const asked: string[] = [];
+  page.on("request", (request) => asked.push(request.url()));
+  await page.getByRole("tab", { name: "Changes" }).click();
+  const panel = page.getByRole("tabpanel", { name: "Changes" });
+  await panel.locator("td.code", { hasText: "<script>window.owned = 1</script>" }).first().waitFor();
+  await page.getByRole("button", { name: "Split" }).click();
+  await panel.locator(".split").waitFor();
+  await page.getByRole("tab", { name: "Waterfall" }).click();
+  await page.getByRole("region", { name: "Contacts" }).waitFor();
+  expect(await page.locator(".inspector").locator("script, img, iframe, style, link, base, meta, math").count()).toBe(0);
+  expect(await page.evaluate(() => (window as { owned?: number }).owned)).toBeUndefined();
+  expect(asked.filter((url) => !url.startsWith(on.url))).toEqual([]);
+});
+
+test("what a terminal prints sets no more than text, and reads nothing", async () => {
+  const terminal = on.peer.terminal("ses_1");
+  const page = await onSession(on, { viewport: { width: 1440, height: 900 } });
+  const dialogs: string[] = [];
+  page.on("dialog", (dialog) => {
+    dialogs.push(dialog.message());
+    void dialog.dismiss();
+  });
+  await page.getByRole("tab", { name: "Terminal" }).click();
+  await page.locator(".xterm-rows").getByText("~/workspace").waitFor();
+  const name = await page.title();
+  // A title, the clipboard asked for and set, a link to a script, an answer that would be typed.
+  terminal.print("\u001b]0;<img src=x onerror=window.owned=1>\u0007");
+  terminal.print("\u001b]52;c;?\u0007\u001b]52;c;b3duZWQ=\u0007");
+  terminal.print("\u001b]8;;javascript:window.owned=1\u0007click\u001b]8;;\u0007 \u001b[38;2;200;30;30mred\u001b[0m \u001b[c\u001b[6n done\r\n");
+  await page.locator(".xterm-rows").getByText("done").waitFor();
+  await page.getByRole("region", { name: "Terminal: <img src=x onerror=window.owned=1>" }).waitFor();
+  await page.locator(".xterm-rows").getByText("click").click({ force: true });
+  expect(await page.title()).toBe(name);
+  expect(await page.evaluate(() => (window as { owned?: number }).owned)).toBeUndefined();
+  expect(await page.locator(".inspector :is(img, script):not(.avatar img)").count()).toBe(0);
+  expect(terminal.typed).toBe("");
+  expect(dialogs).toEqual([]);
 });
 
 test("no string becomes markup but by the sanitiser", async () => {

@@ -1,13 +1,10 @@
 /** Signing in, the list, a new session; and what every page must be. */
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-
-import type { Page } from "playwright-core";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { ADA } from "../dev/people.ts";
 import { answering, mending, playNow } from "../dev/recording.ts";
 import { addSession, onSession, stage, useBrowser } from "./harness.ts";
+import { inspect } from "./inspection.ts";
 
 useBrowser();
 
@@ -17,8 +14,6 @@ beforeEach(async () => {
   on = await stage();
 });
 afterEach(() => on.close());
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 test("whoever is not signed in signs in first, and lands where they wanted to go", async () => {
   addSession(on.peer);
@@ -55,6 +50,7 @@ test("without sessions the list leads to the first one", async () => {
 
 test("a list that cannot be fetched says so, and can be tried again", async () => {
   const page = await on.open("/");
+  await expect.poll(() => on.peer.lobby.listeners).toBe(1);
   on.peer.failing = 503;
   await page.evaluate(() => window.dispatchEvent(new Event("focus")));
   await page.getByText("The service is being restarted.").waitFor();
@@ -86,17 +82,18 @@ test("a session starts with a prompt and shows it", async () => {
 
 test("a session that could not be started can be started again, once", async () => {
   const page = await on.open("/new");
-  await page.getByRole("textbox", { name: "Prompt" }).fill("Fix the cart");
-  // The server makes the session, and its answer is lost.
-  let lost = 0;
+  await page.getByText("Image built").waitFor();
+  // The server makes the session, and its answers are lost.
+  let losing = true;
   await page.route("**/api/sessions", async (route) => {
-    if (route.request().method() !== "POST" || lost > 0) return route.continue();
-    lost += 1;
+    if (route.request().method() !== "POST" || !losing) return route.continue();
     await route.fetch();
     await route.abort();
   });
+  await page.getByRole("textbox", { name: "Prompt" }).fill("Fix the cart");
   await page.getByRole("button", { name: "Start session" }).click();
   await page.getByText("The server cannot be reached.").waitFor();
+  losing = false;
   await page.getByRole("button", { name: "Start session" }).click();
   await page.getByRole("log").waitFor();
   expect(on.peer.sessions.size).toBe(1);
@@ -150,25 +147,4 @@ for (const [name, options] of Object.entries({
     await page.getByRole("button", { name: "Sign in with GitHub" }).waitFor();
     await inspect(page);
   });
-}
-
-interface Violation {
-  id: string;
-  impact: string;
-  nodes: { html: string }[];
-}
-
-async function inspect(page: Page): Promise<void> {
-  // What the debugger evaluates is outside the page's policy.
-  await page.evaluate(AXE);
-  const found = await page.evaluate(async () => {
-    const { axe } = window as unknown as { axe: { run(): Promise<{ violations: Violation[] }> } };
-    const { violations } = await axe.run();
-    return violations
-      .filter(({ impact }) => impact === "serious" || impact === "critical")
-      .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
-  });
-  expect(found).toEqual([]);
-  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  expect(overflow).toBe(0);
 }

@@ -144,7 +144,8 @@ test("what GitHub and the sandboxes tell is told in words", async () => {
   ]) {
     await page.locator(".row", { hasText: words }).waitFor();
   }
-  await page.getByText("#7 · merged").waitFor({ state: "attached" });
+  await page.getByRole("tab", { name: /Pull requests/ }).click();
+  await page.getByRole("tabpanel", { name: /Pull requests/ }).getByText("Merged", { exact: true }).waitFor();
 });
 
 test("every prompt says where it came from", async () => {

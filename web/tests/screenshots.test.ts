@@ -10,6 +10,7 @@ import { serve } from "../dev/peer.ts";
 import { picture } from "../dev/picture.ts";
 import { mending } from "../dev/recording.ts";
 import { populated } from "../dev/world.ts";
+import { INSPECTOR_SCREENS, inspectorScreens } from "./inspector-screens.ts";
 
 const folder = process.env["SCREENSHOTS"] ?? "";
 const dist = fileURLToPath(new URL("../dist", import.meta.url));
@@ -24,7 +25,7 @@ const VIEWS = [
 test.runIf(folder)("every page can be pictured", { timeout: 180_000 }, async () => {
   const written = await takeScreens();
   console.log(written.join("\n"));
-  expect(written.length).toBe(2 * 8 + 2 * 9);
+  expect(written.length).toBe(4 * 8 + 4 * INSPECTOR_SCREENS);
 });
 
 async function takeScreens(): Promise<string[]> {
@@ -62,10 +63,7 @@ async function takeScreens(): Promise<string[]> {
     await shot("session");
     await unfolded(page);
     await shot("session-unfolded");
-    if (view.width < 900) {
-      await page.getByRole("button", { name: "Details", exact: true }).click();
-      await shot("session-details");
-    }
+    await inspectorScreens(page, peer, shot);
     // In the middle of the work, with others there and prompts waiting.
     const busy = peer.sessions.get("ses_busy");
     if (busy) {
@@ -127,7 +125,7 @@ async function takeScreens(): Promise<string[]> {
 
 async function unfolded(page: Page): Promise<void> {
   await page.getByRole("button", { name: /Worked for/ }).click();
-  await page.getByText("cargo test").first().click();
+  await page.getByText("cargo test", { exact: true }).first().click();
   await page.getByLabel("Output").first().waitFor();
   await page.getByText("src/version.rs").nth(1).click();
   await page.locator(".timeline").evaluate((element) => element.scrollTo(0, 0));

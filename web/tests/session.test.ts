@@ -224,6 +224,53 @@ test("stop stops, and who did it is shown to everybody", async () => {
   await page.getByRole("button", { name: "Stop" }).waitFor({ state: "detached" });
 });
 
+test("Esc twice stops, Esc once does not", async () => {
+  let stopped = 0;
+  session.onStop = (by) => {
+    stopped += 1;
+    session.endPrompt({ result: "stopped", by });
+  };
+  session.prompt(ADA, "Go on for ever");
+  const page = await onSession(on);
+  await page.getByRole("textbox", { name: "Prompt" }).focus();
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: "Esc again to stop" }).waitFor();
+  await page.getByRole("button", { name: "Stop", exact: true }).waitFor();
+  expect(stopped).toBe(0);
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Escape");
+  await page.getByText("Stopped by Ada Lindqvist.").waitFor();
+  expect(stopped).toBe(1);
+});
+
+test("two browsers see the same while one of them loses its connection in the middle of a stream", async () => {
+  session.prompt(ADA, "Count to two hundred");
+  const page = await onSession(on);
+  const other = await onSession(on, { as: BO, viewport: { width: 390, height: 844 } });
+  await page.getByRole("list", { name: "Here now" }).getByText("Bo Andersen").waitFor({ state: "attached" });
+  const part = session.part({ kind: "text" });
+  const words = Array.from({ length: 200 }, (_, index) => `w${index + 1}`);
+  for (const [index, word] of words.entries()) {
+    session.grow(part, `${word} `);
+    if (index === 80) {
+      await page.getByText("w81").waitFor();
+      await other.context().setOffline(true);
+      session.cutAll();
+    }
+    if (index === 140) {
+      await page.getByText("w141").waitFor();
+      session.prompt(BO, "And then?");
+      await other.context().setOffline(false);
+    }
+  }
+  session.endPart(part);
+  for (const reader of [page, other]) {
+    await reader.getByText("w200").waitFor({ timeout: 20_000 });
+    expect((await reader.locator(".answer").innerText()).trim().split(/\s+/)).toEqual(words);
+    expect(await reader.getByRole("region", { name: "Queue" }).getByRole("listitem").count()).toBe(1);
+  }
+});
+
 test("everybody sees who is here and who types", async () => {
   const page = await onSession(on);
   const other = await onSession(on, { as: BO });
@@ -241,6 +288,7 @@ test("a push and a pull request are shown with their numbers", async () => {
   await page.getByText("Pushed").waitFor();
   const link = page.getByRole("link", { name: "Pull request #12", exact: true });
   expect(await link.getAttribute("href")).toBe("https://github.com/acme/semver-lite/pull/12");
+  await page.getByRole("tab", { name: "Waterfall" }).click();
   const bars = page.locator(".waterfall li");
   expect(await bars.count()).toBe(7);
   expect(await bars.filter({ hasText: "First token" }).innerText()).toContain("480 ms");

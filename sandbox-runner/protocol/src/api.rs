@@ -4,6 +4,7 @@ mod artifact;
 mod audit;
 mod change;
 mod forge;
+mod integration;
 mod lobby;
 mod registry;
 mod secret;
@@ -15,6 +16,7 @@ pub use artifact::*;
 pub use audit::*;
 pub use change::*;
 pub use forge::*;
+pub use integration::*;
 pub use lobby::*;
 pub use registry::*;
 pub use secret::*;
@@ -34,6 +36,9 @@ use crate::ledger::Contact;
 
 /// Most UTF-16 code units of a prompt.
 pub const MAX_PROMPT: usize = 32 * 1024;
+
+/// Most UTF-16 code units of a title that somebody gives.
+pub const MAX_TITLE: usize = 200;
 
 /// Most prompts that wait in one session.
 pub const MAX_QUEUE: usize = 20;
@@ -242,6 +247,16 @@ pub struct ReorderQueue {
 pub struct EditPrompt {
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 32768)))]
     pub text: String,
+}
+
+/// `PATCH /api/sessions/{id}`: another title than its first prompt's, in one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RenameSession {
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 200)))]
+    pub title: String,
 }
 
 /// `GET /api/sessions/{id}/events?since=&limit=`.

@@ -1,4 +1,4 @@
-//! Shared files on their way to their sessions: in a directory of this machine until the session holds
+//! Shared files, and what turns have changed, on their way to their sessions: in a directory of this machine until the session holds
 //! them, whatever happens to this process or to the sandbox that they are from.
 //!
 //! A parcel is two files, `<artifact>.bytes` and `<artifact>.json`. The second is written last and by a
@@ -65,6 +65,19 @@ pub struct Parcel {
     pub prompt: Option<PromptId>,
     pub name: String,
     pub caption: Option<String>,
+    #[serde(default)]
+    pub content: Content,
+}
+
+/// What is in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// A file that the agent shares.
+    #[default]
+    File,
+    /// What a prompt has changed, as the Worker takes it.
+    Changes,
 }
 
 pub struct Parcels {
@@ -209,6 +222,9 @@ async fn read_note(path: &Path) -> Option<Parcel> {
 
 /// Path and query at the Worker.
 fn address(parcel: &Parcel) -> Option<String> {
+    if parcel.content == Content::Changes {
+        return Some(format!("/runner/changes/{}", parcel.session));
+    }
     let mut url = Url::parse("http://worker").ok()?;
     url.set_path(&format!("/runner/artifacts/{}", parcel.session));
     let mut query = url.query_pairs_mut();
@@ -252,6 +268,7 @@ mod tests {
             prompt: Some(PromptId::parse("pmt_1").unwrap()),
             name: "a b&c.png".to_owned(),
             caption: None,
+            content: Content::File,
         }
     }
 
@@ -299,5 +316,10 @@ mod tests {
             address(&parcel()).unwrap(),
             "/runner/artifacts/ses_1?id=art_1&name=a+b%26c.png&prompt=pmt_1"
         );
+        let changes = Parcel {
+            content: Content::Changes,
+            ..parcel()
+        };
+        assert_eq!(address(&changes).unwrap(), "/runner/changes/ses_1");
     }
 }

@@ -241,7 +241,7 @@ impl Workspace<'_> {
     }
 
     /// Several gits with the same settings as one.
-    fn script(&self, script: &str, arguments: &[&str]) -> super::Git<'_> {
+    pub(super) fn script(&self, script: &str, arguments: &[&str]) -> super::Git<'_> {
         let shell = ["sh", "-c", script, "sh"];
         let argv = shell.iter().chain(arguments).copied();
         let mut git = self.program(argv);
@@ -266,7 +266,7 @@ impl Workspace<'_> {
 
 impl super::Git<'_> {
     /// Its commits are no person's.
-    fn by_nobody(self) -> Self {
+    pub(super) fn by_nobody(self) -> Self {
         let name = "Work in progress";
         self.env("GIT_AUTHOR_NAME", name)
             .env("GIT_AUTHOR_EMAIL", "wip@localhost")

@@ -41,11 +41,20 @@ impl Reaper {
         command: &mut Command,
         on_exit: impl FnOnce(Exit) + Send + 'static,
     ) -> io::Result<(Pid, Child)> {
+        self.spawn_leader(command.process_group(0), on_exit)
+    }
+
+    /// Starts a program that makes itself the leader of a process group.
+    pub(super) fn spawn_leader(
+        &self,
+        command: &mut Command,
+        on_exit: impl FnOnce(Exit) + Send + 'static,
+    ) -> io::Result<(Pid, Child)> {
         let mut children = self.lock();
         if children.stopping {
             return Err(io::Error::other("the sandbox is being stopped"));
         }
-        let child = command.process_group(0).spawn()?;
+        let child = command.spawn()?;
         let pid = Pid::from_child(&child);
         children.running.insert(pid, Box::new(on_exit));
         self.changed.notify_all();

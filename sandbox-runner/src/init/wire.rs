@@ -16,6 +16,8 @@ pub(crate) const HEADER_LENGTH: usize = 5;
 pub(crate) const MAX_REQUEST: usize = 16 << 20;
 /// Output is cut into frames of at most this size.
 pub(crate) const MAX_OUTPUT: usize = 32 << 10;
+/// What is typed or pasted at once.
+pub(crate) const MAX_INPUT: usize = 64 << 10;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -33,6 +35,8 @@ pub(crate) enum Request {
     },
     /// Runs a program and streams its output; closing the connection ends it.
     Exec(ExecSpec),
+    /// Runs a program on a terminal; closing the connection hangs it up.
+    Terminal(TerminalSpec),
     /// Starts a program that outlives the connection.
     Spawn(SpawnSpec),
     /// Answers when the spawned program of that name has ended.
@@ -92,6 +96,39 @@ impl ExecSpec {
     }
 }
 
+/// A program on a terminal of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSpec {
+    pub argv: Vec<String>,
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    #[serde(default)]
+    pub cwd: Option<String>,
+    pub window: Window,
+}
+
+/// The size of a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    pub columns: u16,
+    pub rows: u16,
+}
+
+impl Window {
+    pub(crate) fn encode(self) -> [u8; 4] {
+        let ([a, b], [c, d]) = (self.columns.to_be_bytes(), self.rows.to_be_bytes());
+        [a, b, c, d]
+    }
+
+    pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
+        let [a, b, c, d] = payload.try_into().ok()?;
+        Some(Self {
+            columns: u16::from_be_bytes([a, b]),
+            rows: u16::from_be_bytes([c, d]),
+        })
+    }
+}
+
 /// A long-running program, known by its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpawnSpec {
@@ -138,6 +175,9 @@ pub(crate) enum Kind {
     Stdout,
     Stderr,
     Exit,
+    /// To a program on a terminal.
+    Input,
+    Window,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -169,6 +209,8 @@ pub(crate) fn decode_header(
         b'o' => Kind::Stdout,
         b'e' => Kind::Stderr,
         b'x' => Kind::Exit,
+        b'i' => Kind::Input,
+        b'w' => Kind::Window,
         other => return Err(WireError::UnknownKind(other)),
     };
     let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
@@ -186,6 +228,8 @@ fn kind_byte(kind: Kind) -> u8 {
         Kind::Stdout => b'o',
         Kind::Stderr => b'e',
         Kind::Exit => b'x',
+        Kind::Input => b'i',
+        Kind::Window => b'w',
     }
 }
 
@@ -203,12 +247,24 @@ mod tests {
             Kind::Stdout,
             Kind::Stderr,
             Kind::Exit,
+            Kind::Input,
+            Kind::Window,
         ] {
             let frame = encode(kind, b"four");
             let header = frame[..HEADER_LENGTH].try_into().unwrap();
             assert_eq!(decode_header(header, 4).unwrap(), (kind, 4));
             assert_eq!(&frame[HEADER_LENGTH..], b"four");
         }
+    }
+
+    #[test]
+    fn a_window_is_as_large_as_it_was_told() {
+        let window = Window {
+            columns: 300,
+            rows: 2,
+        };
+        assert_eq!(Window::decode(&window.encode()), Some(window));
+        assert_eq!(Window::decode(b"abc"), None);
     }
 
     #[test]

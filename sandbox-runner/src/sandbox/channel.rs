@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::namespaces::receive_bytes;
 use crate::init::wire::{
-    ExecSpec, Exit, HEADER_LENGTH, Kind, MAX_OUTPUT, Request, Signal, SpawnSpec, WireError,
-    decode_header, encode,
+    ExecSpec, Exit, HEADER_LENGTH, Kind, MAX_INPUT, MAX_OUTPUT, Request, Signal, SpawnSpec,
+    TerminalSpec, Window, WireError, decode_header, encode,
 };
 
 /// How long init may take for what takes it no time.
@@ -60,6 +61,45 @@ pub struct ExecOutput {
     pub truncated: bool,
 }
 
+/// What a program on a terminal prints. Dropping both sides hangs it up.
+#[derive(Debug)]
+pub struct TerminalOutput(OwnedReadHalf);
+
+/// What it is told.
+#[derive(Debug)]
+pub struct TerminalInput(OwnedWriteHalf);
+
+/// The program's number in the sandbox, and both sides.
+pub type Terminal = (i32, TerminalOutput, TerminalInput);
+
+impl TerminalOutput {
+    /// The next piece of output; the exit is the last frame. Not to be dropped before it returned.
+    pub async fn next(&mut self) -> Result<ExecFrame, ChannelError> {
+        let (kind, payload) = receive(&mut self.0).await?;
+        match kind {
+            Kind::Stdout => Ok(ExecFrame::Stdout(payload)),
+            Kind::Exit => Ok(ExecFrame::Exit(parse_exit(&payload)?)),
+            other => Err(refusal(other, &payload)),
+        }
+    }
+}
+
+impl TerminalInput {
+    /// Types; waits while the program does not read.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ChannelError> {
+        for piece in bytes.chunks(MAX_INPUT) {
+            let frame = encode(Kind::Input, piece);
+            self.0.write_all(&frame).await.map_err(ChannelError::Send)?;
+        }
+        Ok(())
+    }
+
+    pub async fn resize(&mut self, window: Window) -> Result<(), ChannelError> {
+        let frame = encode(Kind::Window, &window.encode());
+        self.0.write_all(&frame).await.map_err(ChannelError::Send)
+    }
+}
+
 impl Exec {
     /// The next piece of output; the exit is the last frame. A call that is dropped before it
     /// returned may have read half a frame: use a task instead of a branch of `select!`.
@@ -105,6 +145,23 @@ pub(super) async fn exec(mut stream: UnixStream, spec: &ExecSpec) -> Result<Exec
         stream,
         deadline: Instant::now() + timeout + REPLY,
     })
+}
+
+pub(super) async fn terminal(
+    mut stream: UnixStream,
+    spec: &TerminalSpec,
+) -> Result<Terminal, ChannelError> {
+    send(&mut stream, &Request::Terminal(spec.clone())).await?;
+    let answer = timeout(REPLY, receive(&mut stream)).await;
+    let number = match answer.map_err(|_| ChannelError::Deadline)?? {
+        (Kind::Done, payload) => std::str::from_utf8(&payload)
+            .ok()
+            .and_then(|number| number.parse().ok())
+            .ok_or(ChannelError::Unexpected)?,
+        (other, payload) => return Err(refusal(other, &payload)),
+    };
+    let (output, input) = stream.into_split();
+    Ok((number, TerminalOutput(output), TerminalInput(input)))
 }
 
 pub(super) async fn dial(mut stream: UnixStream, port: u16) -> Result<UnixStream, ChannelError> {
@@ -211,7 +268,9 @@ async fn done(stream: &mut UnixStream, limit: Duration) -> Result<(), ChannelErr
     }
 }
 
-async fn receive(stream: &mut UnixStream) -> Result<(Kind, Vec<u8>), ChannelError> {
+async fn receive(
+    stream: &mut (impl AsyncReadExt + Unpin),
+) -> Result<(Kind, Vec<u8>), ChannelError> {
     let mut header = [0; HEADER_LENGTH];
     stream
         .read_exact(&mut header)

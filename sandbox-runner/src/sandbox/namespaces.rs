@@ -147,7 +147,7 @@ impl Namespaces {
         let trash = Trash::new(state.trash());
         let layers = LayerStore::new(state.layers(), trash.clone());
         layers.sweep()?;
-        let launcher = Launcher::start(config.runner.clone());
+        let launcher = Launcher::start(config.runner.clone(), &state.zygote_lock());
         let launcher = launcher.map_err(|source| SetupError::Zygote {
             path: config.runner.clone(),
             source,
@@ -198,8 +198,9 @@ impl Namespaces {
             let path = entry?.path();
             match SandboxRecord::read(&path)? {
                 None => self.trash.discard(&path)?,
+                // A start that nobody is at any more has no process.
                 Some(SandboxRecord {
-                    state: SandboxState::Stopped,
+                    state: SandboxState::Starting | SandboxState::Stopped,
                     ..
                 }) => {}
                 Some(record) => {

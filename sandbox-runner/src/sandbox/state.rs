@@ -3,7 +3,7 @@
 //! ```text
 //! layers/<id>/{fs/,agent/,system/,meta.json}
 //! sandboxes/<id>/{record.json,init.sock,upper/,work/,agent/,system/}
-//! tools/<name>-<fingerprint>/   images/   etc/   empty/   trash/   lock   format
+//! tools/<name>-<fingerprint>/   images/   etc/   empty/   trash/   lock   zygote.lock   format
 //! ```
 //! The runner owns all of it but what a sandbox writes (`upper`, `work`, `agent`, `system`), which
 //! belongs to user 1000 if the runner is root: the same on every machine, whichever user a sandbox
@@ -122,6 +122,11 @@ impl StateDirectory {
 
     pub(super) fn trash(&self) -> PathBuf {
         self.root.join("trash")
+    }
+
+    /// Held by whoever is at a start that is not on record yet.
+    pub(super) fn zygote_lock(&self) -> PathBuf {
+        self.root.join("zygote.lock")
     }
 
     pub(super) fn etc(&self) -> PathBuf {

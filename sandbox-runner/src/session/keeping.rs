@@ -5,8 +5,9 @@ use protocol::command::Start;
 use protocol::{PromptId, SandboxId, SnapshotId};
 
 use super::Machinery;
-use super::machine::{Input, Scene};
+use super::machine::{Input, Scene, Survey};
 use super::provision::base;
+use super::survey;
 use crate::layer::{LayerError, LayerId};
 use crate::sandbox::{Adoption, SandboxError};
 use crate::store::StoreError;
@@ -31,7 +32,9 @@ pub(super) async fn keep(
     place: &SandboxId,
     scene: Scene,
     prompt: PromptId,
+    turn: &Survey,
 ) -> Input {
+    let recorded = survey::record(machinery, start, place, turn).await;
     let started_at = clock::now();
     let kept = async {
         let top = machinery.backend.snapshot(place).await;
@@ -54,6 +57,7 @@ pub(super) async fn keep(
         snapshot,
         prompt,
         started_at,
+        recorded,
     }
 }
 

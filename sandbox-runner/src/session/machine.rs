@@ -11,6 +11,7 @@ mod losing;
 mod publishing;
 mod standing;
 mod state;
+mod surveying;
 
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ use crate::agent::{AgentEvent, ConversationId};
 pub(super) use exchange::{Action, Effects, Ground, Input, Moment, Ready, Scene, Source, Work};
 pub(super) use state::State;
 use state::{Delivery, Phase, Rest, Running, Turn};
+pub(super) use surveying::Survey;
 
 /// How long an agent may take to end a stopped turn. It takes 10 to 70 ms.
 pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(1);
@@ -43,6 +45,8 @@ pub(super) struct Machine {
     keeping: bool,
     /// Whether the workspace is being brought up to date. Not recorded: a restart begins again.
     synchronising: bool,
+    /// Whether the changes of a turn are being told. Not recorded: a restart begins again.
+    surveying: bool,
 }
 
 impl Machine {
@@ -55,6 +59,7 @@ impl Machine {
             overdue_at: None,
             keeping: false,
             synchronising: false,
+            surveying: false,
         }
     }
 
@@ -158,6 +163,7 @@ impl Machine {
         }
         effects.actions.push(Action::Listen);
         self.synchronise(&mut effects);
+        self.survey(&mut effects);
         let Some(running) = &self.state.running else {
             return effects;
         };
@@ -186,7 +192,13 @@ impl Machine {
                 snapshot,
                 prompt,
                 started_at,
-            } => self.kept(snapshot, prompt, started_at, now, &mut effects),
+                recorded,
+            } => {
+                self.recorded(&prompt, recorded);
+                self.kept(snapshot, prompt, started_at, now, &mut effects);
+                self.survey(&mut effects);
+            }
+            Input::Surveyed => self.surveyed(&mut effects),
             Input::Slept { snapshot } => self.slept(snapshot, now, &mut effects),
             Input::LimitReached { limit, message } => {
                 self.report(Report::LimitReached { limit, message }, now, &mut effects);
@@ -463,21 +475,26 @@ impl Machine {
             .running
             .as_mut()
             .and_then(|running| running.turn.take());
-        let mut last = None;
+        let mut ended = Vec::new();
         for prompt in turn.into_iter().flat_map(|turn| turn.prompts) {
             let finished = Report::PromptFinished {
                 prompt: prompt.prompt.clone(),
                 result: result.clone(),
             };
             self.report(finished, now, effects);
-            last = Some(prompt.prompt);
+            ended.push(prompt.prompt);
         }
         self.stop_at = None;
         self.overdue_at = None;
-        if let Some(prompt) = last {
+        if let Some(prompt) = ended.last().cloned() {
+            self.ended(ended);
             self.keep(prompt, effects);
         }
         self.next(now, effects);
+        // While the files are being kept it waits for that.
+        if !self.keeping {
+            self.survey(effects);
+        }
     }
 
     fn close(&mut self, reason: &str) -> Vec<Report> {

@@ -30,8 +30,8 @@ use crate::sandbox::limits::Limits;
 use crate::sandbox::{Ports, SandboxError, SandboxSpec};
 use crate::store::StoreError;
 use crate::store::snapshot::{Lineage, Snapshot};
+pub(super) use agent::{Adopted, Reached, adopt, reach};
 pub(crate) use agent::{Begun, begin_agent, connect};
-pub(super) use agent::{Reached, adopt, reach};
 pub(super) use sync::{Footing, synchronise, workspace};
 
 /// Where the repository is inside a sandbox.

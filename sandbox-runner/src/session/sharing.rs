@@ -7,7 +7,7 @@ use protocol::{ArtifactId, PromptId, SandboxId};
 use tokio::sync::watch;
 
 use super::Machinery;
-use crate::artifact::parcel::{Parcel, ParcelError};
+use crate::artifact::parcel::{Content, Parcel, ParcelError};
 use crate::artifact::share;
 use crate::clock;
 use crate::gateway::{Offer, Offered, Offers};
@@ -47,6 +47,7 @@ impl Desk {
             prompt: self.prompt.borrow().clone(),
             name: last_part(&offer.path),
             caption: (!caption.is_empty()).then(|| caption.chars().take(LONGEST_CAPTION).collect()),
+            content: Content::File,
         };
         parcels.keep(&parcel, &bytes).await.map_err(|error| {
             let error = &error as &dyn std::error::Error;

@@ -17,8 +17,8 @@ const LOG_LIMIT: Duration = Duration::from_secs(5);
 /// How long a sandbox's programs get to end by themselves.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
-/// Kills everything in the sandbox but its init, the agent ($1, which init started) and this
-/// script. An agent that was told to stop may still be starting a program, which on a busy machine
+/// Kills everything in the sandbox but its init, the agent ($1, which init started), the session of
+/// processes of people's terminal ($2) and this script. An agent that was told to stop may still be starting a program, which on a busy machine
 /// takes it a while, so it takes 300 ms in which nothing new appeared. A stop has a second.
 const CLEAR: &str = r#"
 clean=0
@@ -31,6 +31,12 @@ for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do
         while read -r key value; do
             [ "$key" = PPid: ] && parent=$value && break
         done 2>/dev/null <"$process/status"
+        if [ "$2" ]; then
+            stat=
+            read -r stat 2>/dev/null <"$process/stat"
+            set -- "$1" "$2" ${stat##*) }
+            [ "$6" = "$2" ] && continue
+        fi
         [ "$parent" = 1 ] && [ "$(readlink "$process/exe")" = "$1" ] && continue
         kill -9 "$id" 2>/dev/null && killed=yes
     done
@@ -75,7 +81,12 @@ async fn log(backend: &dyn SandboxBackend, sandbox: &SandboxId) -> String {
 
 /// Ends every program that the agent started.
 pub(super) async fn clear(machinery: &Machinery, sandbox: &SandboxId) {
-    let argv = ["/bin/sh", "-c", CLEAR, "clear", &machinery.agent_binary];
+    let terminal = machinery.terminals.shell_at(sandbox);
+    let terminal = terminal
+        .map(|number| number.to_string())
+        .unwrap_or_default();
+    let agent = machinery.agent_binary.as_str();
+    let argv = ["/bin/sh", "-c", CLEAR, "clear", agent, &terminal];
     let spec = ExecSpec::new(argv, CLEAR_LIMIT);
     let cleared = match machinery.backend.exec(sandbox, &spec).await {
         Ok(exec) => exec.output().await.map_err(Into::into),

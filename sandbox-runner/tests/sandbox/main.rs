@@ -16,5 +16,6 @@ mod isolation;
 mod lifecycle;
 mod programs;
 mod snapshot;
+mod terminals;
 mod timing;
 mod workspace;

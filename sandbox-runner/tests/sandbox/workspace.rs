@@ -1,5 +1,7 @@
 //! Git in a workspace that an agent uses already: brought up to date, and its work in progress kept.
 
+mod differences;
+
 use std::path::Path;
 use std::sync::Arc;
 

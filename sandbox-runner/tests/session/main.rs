@@ -9,9 +9,11 @@
     reason = "tests"
 )]
 
+mod changes;
 mod orders;
 mod stage;
 mod survival;
+mod terminal;
 mod warm;
 
 use axum::http::StatusCode;

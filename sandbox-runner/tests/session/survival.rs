@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use protocol::callback::{PromptResult, Report};
-use protocol::command::Start;
+use protocol::command::{Command, Start};
 use protocol::event::StepName;
 use protocol::{PromptId, SnapshotId};
 
@@ -264,6 +264,108 @@ async fn a_runner_that_is_killed_in_the_middle_of_a_snapshot_loses_nothing() {
     let told = stage.git(&["show", "agent/work:rounds.txt"]);
     assert_eq!(told.lines().collect::<Vec<_>>(), expected);
     stage.worker.assert_faultless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_that_is_killed_in_the_middle_of_a_restore_restores_again() {
+    let mut stage = Stage::start().await;
+    let first = stage.open(1).await;
+    let text =
+        r#"[[bash command="mkdir -p ~/notes; echo ignored > ~/notes/word; echo kept > a.txt"]]"#;
+    let prompt = stage.prompt(&first, 1, text).await;
+    let mut snapshot = Some(kept(&stage, &first, &prompt).await);
+    let mut hits = 0;
+    // The first of the two moments is short, so it is missed at times.
+    for epoch in 2..=12 {
+        let state = if hits < 2 { "starting" } else { "running" };
+        let start = open_from(&stage, epoch, snapshot.take()).await;
+        let sandbox = start.clone();
+        let is = |stage: &Stage, state: &str| {
+            let record = stage.record(&sandbox).unwrap_or_default();
+            record["state"] == state || record["state"].get(state).is_some()
+        };
+        let is_hit = kill_while(
+            &mut stage,
+            |stage| is(stage, state),
+            |stage| is(stage, "running"),
+        )
+        .await;
+        hits += usize::from(is_hit);
+        stage.start_runner().await;
+        let text = format!(r#"[[bash command="cat ~/notes/word a.txt > {epoch}.txt"]]"#);
+        let prompt = stage.prompt(&start, epoch as u8, &text).await;
+        assert_eq!(
+            stage.finished(&start, &prompt).await,
+            PromptResult::Completed
+        );
+        let file = format!("agent/work:{epoch}.txt");
+        assert_eq!(stage.git(&["show", &file]), "ignored\nkept");
+        snapshot = Some(kept(&stage, &start, &prompt).await);
+        if hits == 3 {
+            break;
+        }
+    }
+    assert!(hits > 0, "no restore was ever interrupted");
+    stage.worker.assert_faultless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sandbox_that_was_told_to_sleep_does_so_whenever_the_runner_is_killed() {
+    let mut stage = Stage::start().await;
+    let mut snapshot = None;
+    let is_end = |report: &Report| match report {
+        Report::Slept { snapshot } => Some(Ok(snapshot.clone())),
+        Report::Lost { reason } => Some(Err(reason.clone())),
+        _ => None,
+    };
+    // At once, while the files of the last prompt may still be kept; while they are; while it sleeps.
+    for (epoch, moment) in [(1, Moment::Told), (2, Moment::Keeping), (3, Moment::Ending)] {
+        let start = open_from(&stage, epoch, snapshot.take()).await;
+        let text = format!(r#"[[bash command="echo {epoch} >> ~/rounds"]] [[say text="Done."]]"#);
+        let prompt = stage.prompt(&start, epoch as u8, &text).await;
+        stage.finished(&start, &prompt).await;
+        if moment == Moment::Ending {
+            kept(&stage, &start, &prompt).await;
+        }
+        let sandbox = start.sandbox.clone();
+        stage.accept(&Command::Sleep { sandbox }).await;
+        let sandbox = start.clone();
+        let record = |stage: &Stage| stage.record(&sandbox).unwrap_or_default();
+        kill_while(
+            &mut stage,
+            |stage| match moment {
+                Moment::Told => true,
+                Moment::Keeping => !record(stage)["snapshot"].is_null(),
+                Moment::Ending => record(stage)["state"] == "stopped",
+            },
+            |stage| {
+                stage
+                    .reports(&sandbox)
+                    .iter()
+                    .any(|one| is_end(one).is_some())
+            },
+        )
+        .await;
+        stage.start_runner().await;
+        let slept = stage
+            .until(&start, "sleep", |reports| reports.iter().find_map(is_end))
+            .await;
+        snapshot = Some(slept.unwrap());
+    }
+    let start = open_from(&stage, 4, snapshot).await;
+    let text = r#"[[bash command="cp ~/rounds rounds.txt"]] [[say text="Done."]]"#;
+    let prompt = stage.prompt(&start, 4, text).await;
+    stage.finished(&start, &prompt).await;
+    assert_eq!(stage.git(&["show", "agent/work:rounds.txt"]), "1\n2\n3");
+    stage.worker.assert_faultless();
+}
+
+/// When a runner is killed that has told a sandbox to sleep.
+#[derive(Clone, Copy, PartialEq)]
+enum Moment {
+    Told,
+    Keeping,
+    Ending,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 use protocol::callback::{PromptResult, Report, WarmSandbox};
 use protocol::command::{Command, Start};
 use protocol::event::StepName;
-use protocol::{PartId, PromptId, SandboxId, SessionId, SnapshotId};
+use protocol::{PartId, PromptId, SessionId, SnapshotId};
 
 use crate::stage::Stage;
 
@@ -228,28 +228,6 @@ async fn a_fork_goes_on_from_the_end_of_any_turn_and_is_a_session_of_its_own() {
     assert_eq!(stage.git(&["rev-parse", "agent/fork~1"]), forked_at);
     assert_eq!(stage.git(&["rev-parse", "agent/work"]), before);
     stage.worker.assert_faultless();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sandbox_that_was_going_to_sleep_keeps_its_files_when_the_runner_is_killed() {
-    let mut stage = Stage::start().await;
-    let start = stage.open(1).await;
-    let prompt = stage.prompt(&start, 1, r#"[[say text="Hello."]]"#).await;
-    stage.finished(&start, &prompt).await;
-    let sandbox: SandboxId = start.sandbox.clone();
-    stage.accept(&Command::Sleep { sandbox }).await;
-    stage.kill_runner().await;
-    stage.start_runner().await;
-    // It is told as lost if it had ended before that was written down; its files are kept as well.
-    let is_end = |report: &Report| matches!(report, Report::Slept { .. } | Report::Lost { .. });
-    stage
-        .until(&start, "its end", |reports| {
-            reports.iter().any(is_end).then_some(())
-        })
-        .await;
-    let is_kept =
-        |report: &Report| matches!(report, Report::Slept { .. } | Report::Snapshotted { .. });
-    assert!(stage.reports(&start).iter().any(is_kept));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

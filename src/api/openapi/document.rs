@@ -4,6 +4,7 @@
 
 mod operation;
 mod operations;
+mod slack;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -84,6 +85,11 @@ fn document() -> Value {
                     "type": "apiKey",
                     "in": "header",
                     "name": "x-hub-signature-256",
+                },
+                "slack": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": crate::slack::signature::SIGNATURE_HEADER,
                 },
             },
         },

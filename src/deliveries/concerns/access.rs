@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::github::event::{AuthorizationAction, InstallationAction, RepositoryAction, Subject};
 use crate::platform::clock;
 use crate::session::request::Request;
-use crate::user;
+use crate::{lobby, user};
 
 /// Sessions that nothing happened in for so long have nobody in them who was not asked about
 /// meanwhile.
@@ -90,13 +90,14 @@ async fn forget(
     recheck(env, database, scope, person).await
 }
 
-/// Has sessions that somebody may be in look at access again, of one person or all.
+/// Has the lobby, and sessions that somebody may be in, look at access again, of one person or all.
 async fn recheck(
     env: &Env,
     database: &Database,
     scope: &Scope,
     user: Option<UserId>,
 ) -> Result<(), Error> {
+    lobby::look_again(env, user).await;
     let since = clock::now().plus(-RECENT_MS);
     let sessions = match scope {
         Scope::All => database::sessions::recent(database, since, MAX_SESSIONS).await?,

@@ -5,14 +5,13 @@ use protocol::{Millis, SessionId};
 use worker::Env;
 
 use crate::api;
-use crate::config;
 use crate::database::pull_requests::Known;
 use crate::database::{self, Database};
 use crate::deliveries::Delivery;
 use crate::error::Error;
 use crate::github::Github;
 use crate::github::app::{Level, Permissions};
-use crate::github::check::CheckRun;
+use crate::github::checks::CheckRun;
 use crate::github::event::{
     Account, CheckAction, CheckEvent, CommentAction, PullRequestAction, PullRequestEvent,
     ReviewAction, ReviewEvent, ReviewState, Subject,
@@ -77,7 +76,15 @@ async fn changed(
             .map(|sender| sender.login.clone())
             .unwrap_or_default(),
     };
-    tell(env, &known.session, news).await
+    tell(env, &known.session, news).await?;
+    if event.action == PullRequestAction::Synchronize
+        && let Some(commit) = known.head
+    {
+        let number = known.number;
+        let news = PullRequestNews::Pushed { number, commit };
+        tell(env, &known.session, news).await?;
+    }
+    Ok(())
 }
 
 async fn reviewed(
@@ -96,23 +103,29 @@ async fn reviewed(
     database::pull_requests::reviewed(database, repository, pull.number, review, at).await?;
     responded(database, repository, pull.number, review.user.as_ref(), at).await?;
     let verdict = match review.state {
-        ReviewState::Approved => ReviewVerdict::Approved,
-        ReviewState::ChangesRequested => ReviewVerdict::ChangesRequested,
-        ReviewState::Commented => ReviewVerdict::Commented,
-        ReviewState::Dismissed | ReviewState::Pending => return Ok(()),
-    };
-    let (ReviewAction::Submitted, Some(reviewer)) = (event.action, &review.user) else {
-        return Ok(());
+        ReviewState::Approved => Some(ReviewVerdict::Approved),
+        ReviewState::ChangesRequested => Some(ReviewVerdict::ChangesRequested),
+        ReviewState::Commented => Some(ReviewVerdict::Commented),
+        ReviewState::Dismissed => None,
+        ReviewState::Pending => return Ok(()),
     };
     let Some(known) = database::pull_requests::find(database, repository, pull.number).await?
     else {
         return Ok(());
     };
-    let news = PullRequestNews::Reviewed {
-        number: known.number,
-        review: review.id,
-        verdict,
-        by: reviewer.login.clone(),
+    let number = known.number;
+    let news = match (verdict, event.action, &review.user) {
+        (None, ..) => PullRequestNews::Dismissed {
+            number,
+            review: review.id,
+        },
+        (Some(verdict), ReviewAction::Submitted, Some(reviewer)) => PullRequestNews::Reviewed {
+            number,
+            review: review.id,
+            verdict,
+            by: reviewer.login.clone(),
+        },
+        _ => return Ok(()),
     };
     tell(env, &known.session, news).await
 }
@@ -143,7 +156,9 @@ async fn checked(
     // GitHub tells of every run of Actions as a suite as well.
     let ended = event.check.status == "completed"
         && matches!(event.action, CheckAction::Completed | CheckAction::Created);
-    if !ended || is_ours(env, event)? {
+    let github = Github::new(env)?;
+    let app = event.check.app.as_ref().map(|(_, id)| *id);
+    if !ended || github.is_own_check(&event.check.name, app) {
         return Ok(());
     }
     let head = &event.check.head_sha;
@@ -151,21 +166,14 @@ async fn checked(
     if known.is_empty() {
         return Ok(());
     }
-    let github = Github::new(env)?;
     let permissions = Permissions::default().checks(Level::Read);
     let token = github.installation_token(repository, permissions).await?;
-    let runs = github.check_runs(&token.token, repository, head).await?;
-    let app_id = config::Github::from_env(env)?.app_id;
-    let others = |run: &&CheckRun| run.app_id.map(|id| id.to_string()) != Some(app_id.clone());
-    let runs: Vec<&CheckRun> = runs.iter().filter(others).collect();
-    if runs.is_empty() || runs.iter().any(|run| !run.is_completed) {
+    let runs = github.ended_checks(&token.token, repository, head).await?;
+    let Some(runs) = runs.filter(|runs| !runs.is_empty()) else {
         return Ok(());
-    }
-    let failed: Vec<String> = runs
-        .iter()
-        .filter(|run| run.is_failed)
-        .map(|run| run.name.clone())
-        .collect();
+    };
+    let failed = runs.into_iter().filter(CheckRun::has_failed);
+    let failed: Vec<String> = failed.map(|run| run.name).collect();
     for known in known {
         let news = PullRequestNews::ChecksFinished {
             number: known.number,
@@ -175,13 +183,6 @@ async fn checked(
         tell(env, &known.session, news).await?;
     }
     Ok(())
-}
-
-/// Our own checks say nothing about the work.
-fn is_ours(env: &Env, event: &CheckEvent) -> Result<bool, Error> {
-    let app_id = config::Github::from_env(env)?.app_id;
-    let app = event.check.app.as_ref();
-    Ok(app.is_some_and(|(_, id)| id.to_string() == app_id))
 }
 
 async fn tell(env: &Env, session: &SessionId, news: PullRequestNews) -> Result<(), Error> {

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 
 use protocol::event::{FileChange, Person, Step};
 
+use super::pictures::{self, Picture};
+
 const BEGIN: &str = "<!-- hosted-agents:begin -->";
 const END: &str = "<!-- hosted-agents:end -->";
 
@@ -36,13 +38,6 @@ pub struct TestRun {
     pub passed: Option<bool>,
 }
 
-/// Reached with nothing but its URL.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
-    pub name: String,
-    pub url: String,
-}
-
 /// The whole body: the block put in place of the last one, everything around it as it is.
 pub fn merged(existing: &str, content: &Content<'_>) -> String {
     let block = format!("{BEGIN}\n{}{END}", block(content));
@@ -62,10 +57,7 @@ fn block(content: &Content<'_>) -> String {
     if !summary.is_empty() {
         let _ = writeln!(text, "{summary}\n");
     }
-    for picture in content.pictures {
-        let name = plain(&picture.name).replace(['[', ']'], "");
-        let _ = writeln!(text, "![{name}]({})\n", picture.url);
-    }
+    pictures::show(&mut text, content.pictures);
     if !content.files.is_empty() {
         files(&mut text, content.files);
     }
@@ -192,7 +184,7 @@ mod tests {
                 },
             ],
             pictures: &[Picture {
-                name: "after".to_owned(),
+                caption: "after".to_owned(),
                 url: "https://agents.example/a/1".to_owned(),
             }],
             steps: &[Step {

@@ -4,13 +4,15 @@
 //! link of that person's the App opens it, and the session is told.
 
 use protocol::callback::PullRequestWish;
-use protocol::event::{Opener, Person, Repository, Step, StepName};
+use protocol::event::{Artifact, Opener, Person, Repository, Step, StepName};
 use serde_json::{Map, Value, json};
 
+use crate::artifacts::link::Link;
 use crate::config;
 use crate::error::Error;
 use crate::github::app::{Level, Permissions};
 use crate::github::pull_request::body::{self, Content, TestRun};
+use crate::github::pull_request::pictures::Picture;
 use crate::github::pull_request::{Found, New};
 use crate::github::{Github, GithubError};
 use crate::platform::clock;
@@ -21,12 +23,17 @@ use crate::session::machine::{Input, State};
 
 /// GitHub's limit.
 const MAX_TITLE: usize = 256;
+const MOST_PICTURES: usize = 8;
+/// How long links to pictures are good: a pull request is looked at long after it was merged. Each
+/// push gives it new ones.
+const PICTURE_MS: i64 = 365 * 24 * 3600 * 1000;
 
 /// What a pull request says, but for what its branch has.
 struct Account {
     session_url: String,
     tests: Vec<TestRun>,
     steps: Vec<Step>,
+    pictures: Vec<Picture>,
 }
 
 impl Core {
@@ -130,7 +137,32 @@ impl Core {
             session_url: self.session_url(&state.session)?,
             tests: store.test_runs()?,
             steps: store.steps()?,
+            pictures: self.pictures(state)?,
         })
+    }
+
+    /// What the agent showed and said what it is of: the newest few, oldest first.
+    fn pictures(&self, state: &State) -> Result<Vec<Picture>, Error> {
+        let keys = config::encryption_keys(&self.env)?;
+        let origin = match config::artifacts_url(&self.env) {
+            Some(url) => url,
+            None => config::public_url(&self.env)?,
+        };
+        let expires_at = clock::now().plus(PICTURE_MS);
+        let shown = self.store()?.artifacts()?.into_iter().rev();
+        let shown = shown.filter(Artifact::is_picture).filter_map(|artifact| {
+            let caption = artifact.caption?;
+            let link = Link {
+                session: state.session.clone(),
+                artifact: artifact.id,
+                expires_at,
+            };
+            let url = format!("{origin}{}", link.path(&keys));
+            Some(Picture { caption, url })
+        });
+        let mut newest: Vec<_> = shown.take(MOST_PICTURES).collect();
+        newest.reverse();
+        Ok(newest)
     }
 }
 
@@ -154,8 +186,7 @@ async fn publish(
         prompters: &state.forge.prompters,
         session_url: &account.session_url,
         tests: &account.tests,
-        // Artifacts that are pictures, once they have URLs of their own.
-        pictures: &[],
+        pictures: &account.pictures,
         steps: &account.steps,
     };
     let body = body::merged(existing.unwrap_or_default(), &content);

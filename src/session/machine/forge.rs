@@ -13,6 +13,7 @@ use protocol::event::{FileChange, Opener, Person, Prompt, PullRequestState, Step
 use protocol::{Fact, PromptId};
 use serde::{Deserialize, Serialize};
 
+use super::pull_requests::Standing;
 use super::{Context, Effect, Output, Refusal, State, Transition};
 
 /// How often failed checks of one branch are worked on before a person has to say something.
@@ -35,6 +36,9 @@ pub struct Forge {
     pub threads: Vec<u64>,
     /// Its sandboxes may spend nothing more on models.
     pub is_spent: bool,
+    /// Reviews and checks of the pull requests, by their numbers.
+    #[serde(default)]
+    pub standings: BTreeMap<u64, Standing>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,6 +74,13 @@ impl State {
             base: push.base.clone(),
         };
         self.forge.heads.insert(push.branch.clone(), head);
+        let of_branch = self
+            .pull_requests
+            .iter()
+            .filter(|pull| pull.branch == push.branch);
+        for number in of_branch.map(|pull| pull.number).collect::<Vec<_>>() {
+            self.moved_on(number, push.commit.clone());
+        }
         transition.fact(Fact::Pushed {
             prompt: push.prompt.clone(),
             branch: push.branch.clone(),
@@ -124,6 +135,10 @@ impl State {
             .find(|known| known.number == number);
         if let Some(known) = known {
             *known = pull_request;
+            // The forge was not asked for these.
+            if let Some(standing) = self.forge.standings.get(&number) {
+                standing.show(known);
+            }
         } else {
             transition.fact(Fact::PullRequestOpened {
                 prompt,

@@ -60,6 +60,22 @@ impl State {
         Ok(())
     }
 
+    /// Gives the session another title than its first prompt's.
+    pub(super) fn rename(
+        &mut self,
+        title: String,
+        transition: &mut Transition,
+    ) -> Result<(), Refusal> {
+        if self.archived {
+            return Err(Refusal::Archived);
+        }
+        if self.title != title {
+            self.title.clone_from(&title);
+            transition.fact(Fact::SessionTitled { title });
+        }
+        Ok(())
+    }
+
     /// Whether there is a running prompt that others can still join.
     pub(super) fn takes_inserts(&self) -> bool {
         self.running
@@ -203,6 +219,7 @@ impl State {
     ) {
         Self::recall(&prompt, self.epoch, transition);
         self.ended.push(prompt.clone());
+        self.prompt_ended(&prompt);
         transition.fact(Fact::PromptFinished { prompt, outcome });
     }
 

@@ -102,7 +102,8 @@ impl State {
         let rests_since = sandbox.rests_since?;
         // The last keystroke may have been up to this much later than the one written down.
         let typed = self.typing.map(|typing| typing.last.plus(TYPING_STEP_MS));
-        let used = typed.map_or(rests_since, |typed| typed.max(rests_since));
+        let used = typed.into_iter().chain(self.terminal_used);
+        let used = used.fold(rests_since, Millis::max);
         Some(if sandbox.prompted {
             (used.plus(context.idle_ms), Deadline::Idle { epoch })
         } else {

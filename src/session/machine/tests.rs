@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod changes;
 mod properties;
 mod pull_requests;
 mod queue;

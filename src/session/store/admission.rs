@@ -1,16 +1,12 @@
 //! What is let in once: client requests, socket tickets, signed messages.
 
-use protocol::event::Person;
 use protocol::{Millis, PromptId};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Store, StoreError, first_json};
+use super::{Store, StoreError};
 use crate::platform::random::hex;
 use crate::platform::sql::Sql;
-
-/// How long a ticket waits to be used.
-const TICKET_MS: i64 = 30_000;
+use crate::tickets::{self, Bearer, TicketHolder};
 
 /// How long the identifiers of signed messages are kept: longer than a signature is good for,
 /// counting a clock that is five minutes ahead.
@@ -24,13 +20,6 @@ pub enum Admission {
     Repeated(PromptId),
     /// The identifier was used for something else.
     Conflicting,
-}
-
-/// Who a ticket lets in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TicketHolder {
-    pub person: Person,
-    pub origin: String,
 }
 
 impl<S: Sql> Store<S> {
@@ -65,25 +54,13 @@ impl<S: Sql> Store<S> {
         Ok(())
     }
 
-    /// Keeps a ticket, by its digest only: a copy of these tables lets nobody in.
     pub fn issue_ticket(
         &self,
         ticket: &str,
         holder: &TicketHolder,
         now: Millis,
     ) -> Result<(), StoreError> {
-        self.sql
-            .run("DELETE FROM tickets WHERE expires_at < ?", &[now.0.into()])?;
-        self.sql.run(
-            "INSERT INTO tickets (hash, person, origin, expires_at) VALUES (?, ?, ?, ?)",
-            &[
-                digest(ticket).into(),
-                serde_json::to_string(&holder.person)?.into(),
-                holder.origin.as_str().into(),
-                now.plus(TICKET_MS).0.into(),
-            ],
-        )?;
-        Ok(())
+        tickets::issue(&self.sql, ticket, holder, now)
     }
 
     /// Uses a ticket up, whether it is good or not.
@@ -92,18 +69,8 @@ impl<S: Sql> Store<S> {
         ticket: &str,
         origin: &str,
         now: Millis,
-    ) -> Result<Option<Person>, StoreError> {
-        let rows = self.sql.run(
-            "DELETE FROM tickets WHERE hash = ? RETURNING person, origin, expires_at",
-            &[digest(ticket).into()],
-        )?;
-        let Some(row) = rows.first() else {
-            return Ok(None);
-        };
-        if row.text(1)? != origin || row.integer(2)? < now.0 {
-            return Ok(None);
-        }
-        first_json(&rows)
+    ) -> Result<Option<Bearer>, StoreError> {
+        tickets::redeem(&self.sql, ticket, origin, now)
     }
 
     /// Notes the identifier of a signed message; false when it has been here before.

@@ -12,6 +12,7 @@ use crate::platform::sql::native::NativeSql;
 use crate::session::machine::{
     BOOKKEEPING_DELAY_MS, Context, Create, Deadline, Input, Kept, create,
 };
+use crate::tickets::{Bearer, TicketHolder};
 
 fn person() -> Person {
     Person {
@@ -296,17 +297,24 @@ fn a_cancelled_deadline_never_rings() {
     assert!(left.iter().all(|due| due.lease.key != key));
 }
 
+fn bearer() -> Bearer {
+    Bearer {
+        person: person(),
+        source: Source::Api,
+    }
+}
+
 #[test]
 fn a_ticket_lets_in_once_in_time_and_from_its_own_page() {
     let (store, _) = open();
     let holder = TicketHolder {
-        person: person(),
+        bearer: bearer(),
         origin: "https://a".to_owned(),
     };
     store.issue_ticket("t1", &holder, Millis(0)).unwrap();
     assert_eq!(
         store.redeem_ticket("t1", "https://a", Millis(1)).unwrap(),
-        Some(person())
+        Some(bearer())
     );
     assert_eq!(
         store.redeem_ticket("t1", "https://a", Millis(2)).unwrap(),
@@ -335,7 +343,7 @@ fn a_ticket_lets_in_once_in_time_and_from_its_own_page() {
 fn a_ticket_is_not_readable_from_the_tables() {
     let (store, _) = open();
     let holder = TicketHolder {
-        person: person(),
+        bearer: bearer(),
         origin: "https://a".to_owned(),
     };
     store

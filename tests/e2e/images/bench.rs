@@ -53,7 +53,7 @@ impl<'w> Bench<'w> {
         })
     }
 
-    fn path(&self, rest: &str) -> String {
+    pub fn path(&self, rest: &str) -> String {
         format!("/api/repositories/{}/{rest}", self.repository)
             .trim_end_matches('/')
             .to_owned()

@@ -57,6 +57,8 @@ pub enum ClientError {
     Broken(String),
 }
 
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
 /// A signed-in browser, as far as HTTP goes.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -186,14 +188,16 @@ impl Client {
         Ok(ticket.ticket)
     }
 
-    /// Opens a socket with a ticket, without subscribing.
-    pub async fn open(&self, id: &SessionId, ticket: &str) -> Result<Viewer, ClientError> {
-        let url = format!(
-            "{}/api/sessions/{id}/ws",
-            self.base.replacen("http", "ws", 1)
-        );
+    /// Opens a socket at `path` as a page does.
+    pub async fn connect(
+        &self,
+        path: &str,
+        subprotocol: &str,
+        ticket: &str,
+    ) -> Result<Socket, ClientError> {
+        let url = format!("{}{path}", self.base.replacen("http", "ws", 1));
         let mut request = url.into_client_request().map_err(Box::new)?;
-        let offered = format!("{SUBPROTOCOL}, {TICKET_PREFIX}{ticket}");
+        let offered = format!("{subprotocol}, {TICKET_PREFIX}{ticket}");
         for (name, value) in [
             ("origin", self.base.clone()),
             ("sec-websocket-protocol", offered),
@@ -204,6 +208,13 @@ impl Client {
         let (socket, _) = tokio_tungstenite::connect_async(request)
             .await
             .map_err(Box::new)?;
+        Ok(socket)
+    }
+
+    /// Opens a session's socket with a ticket, without subscribing.
+    pub async fn open(&self, id: &SessionId, ticket: &str) -> Result<Viewer, ClientError> {
+        let path = format!("/api/sessions/{id}/ws");
+        let socket = self.connect(&path, SUBPROTOCOL, ticket).await?;
         Ok(Viewer {
             socket,
             events: Vec::new(),
@@ -228,7 +239,7 @@ impl Client {
 /// One socket and all that it has been told.
 #[derive(Debug)]
 pub struct Viewer {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: Socket,
     pub events: Vec<Event>,
     /// The last event that was seen or skipped by `since`.
     pub seq: Seq,
@@ -330,6 +341,23 @@ impl Viewer {
             _ => None,
         })
         .await
+    }
+
+    /// Reads until the socket is closed; answers the code that it is closed with.
+    pub async fn closed(&mut self, within: Duration) -> Result<Option<u16>, ClientError> {
+        let reading = async {
+            while let Some(message) = self.socket.next().await {
+                if let Message::Close(frame) = message.map_err(Box::new)? {
+                    return Ok(frame.map(|frame| frame.code.into()));
+                }
+            }
+            Ok(None)
+        };
+        let closed = tokio::time::timeout(within, reading).await;
+        closed.map_err(|_| ClientError::Late {
+            wanted: "the end of the socket".to_owned(),
+            within,
+        })?
     }
 
     fn take(&mut self, frame: &ServerFrame) -> Result<(), ClientError> {

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 mod api;
 mod app;
+mod check;
 mod emulator;
 mod error;
 mod git;
@@ -139,6 +140,7 @@ impl Forge {
         app.bot_user_id = app::introduce(&emulator, &app, &options.state_dir).await?;
         let (hook, told) = hook::Hook::new(options.webhook, app.app_id);
         let site = Arc::new(Site {
+            own_runs: check::OwnRuns::default(),
             hook,
             url,
             root,
@@ -246,6 +248,23 @@ impl Forge {
             Some(permission) => collaborators.insert(login.to_owned(), permission),
             None => collaborators.remove(login),
         };
+        Ok(())
+    }
+
+    /// Tells a pull request from now on as if its branch were in `owner`'s fork: nobody can fork here.
+    pub fn call_it_a_fork(
+        &self,
+        repository_owner: &str,
+        name: &str,
+        number: u64,
+        owner: &str,
+    ) -> Result<(), ForgeError> {
+        let repository = self.find(repository_owner, name)?;
+        let mut forks = repository
+            .forks
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        forks.insert(number, owner.to_owned());
         Ok(())
     }
 

@@ -15,6 +15,9 @@ use crate::forge::{Forge, ForgeError, ForgeOptions, WebhookTarget};
 use crate::model::{Model, ModelError, ModelOptions};
 use crate::process::{Process, ProcessError};
 
+/// The scripted model answers under any name.
+const SCRIPTED_MODELS: &str = "openai/scripted-1=Scripted, openai/warm=Scripted and warm";
+
 /// What the scripted model wants to see; the tests look for it where it must not be.
 pub const MODEL_KEY: &str = "sk-scripted-3f9c1e7a5b2d4860";
 
@@ -385,12 +388,13 @@ impl Stack {
 
     fn write_worker_variables(&self) -> Result<(), StackError> {
         let app = self.forge.app();
-        let model = match &self.model_choice {
-            ModelChoice::Scripted => "openai/scripted-1",
-            ModelChoice::Real { name } => name,
+        let (model, others) = match &self.model_choice {
+            ModelChoice::Scripted => ("openai/scripted-1", SCRIPTED_MODELS),
+            ModelChoice::Real { name } => (name.as_str(), ""),
         };
         let mut text = format!(
             "PUBLIC_URL={}\nRUNNER_KEYS={}\nENCRYPTION_KEY={encryption_key}\nMODEL={model}\n\
+             MODELS=\"{others}\"\n\
              ADMINISTRATORS={ADMINISTRATOR}\nCHANGES_PER_MINUTE={CHANGES_PER_MINUTE}\n\
              GITHUB_URL={url}\nGITHUB_API_URL={url}\nGITHUB_CLIENT_ID={}\n\
              GITHUB_CLIENT_SECRET={}\nGITHUB_APP_ID={}\nGITHUB_APP_PRIVATE_KEY=\"{}\"\n\

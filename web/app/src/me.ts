@@ -1,7 +1,7 @@
 /** Who is signed in. */
 import { createSignal } from "solid-js";
 
-import type { Person } from "#ui/protocol.ts";
+import type { Me } from "#ui/protocol.ts";
 
 import { ApiError, api, messageOf } from "./api.ts";
 import { navigate, route, signInPath } from "./router.ts";
@@ -9,7 +9,7 @@ import { forgetSessions } from "./sessions.ts";
 
 export type SignIn =
   | { readonly phase: "unknown" }
-  | { readonly phase: "in"; readonly person: Person }
+  | { readonly phase: "in"; readonly me: Me }
   | { readonly phase: "out" }
   | { readonly phase: "failed"; readonly message: string };
 
@@ -20,8 +20,7 @@ export { signIn };
 export async function loadMe(): Promise<void> {
   setSignIn({ phase: "unknown" });
   try {
-    const { person } = await api.me();
-    setSignIn({ phase: "in", person });
+    setSignIn({ phase: "in", me: await api.me() });
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 401)) {
       setSignIn({ phase: "failed", message: messageOf(error) });

@@ -10,11 +10,20 @@ beforeAll(async () => {
 test("every page has its address", () => {
   expect(parseRoute("/", "")).toEqual({ page: "sessions" });
   expect(parseRoute("/new", "")).toEqual({ page: "new" });
+  expect(parseRoute("/new", "?repository=acme%2Fstore")).toEqual({ page: "new", repository: "acme/store" });
+  expect(parseRoute("/statistics", "?days=7")).toEqual({ page: "statistics", days: 7 });
+  expect(parseRoute("/statistics", "?days=8")).toEqual({ page: "statistics", days: 30 });
+  expect(parseRoute("/settings", "")).toEqual({ page: "settings", section: "account" });
+  expect(parseRoute("/settings/repositories/acme/store", "")).toEqual({
+    page: "settings",
+    section: "repositories",
+    repository: "acme/store",
+  });
   expect(parseRoute("/sessions/ses_01h", "")).toEqual({ page: "session", id: "ses_01h" });
 });
 
 test("what is no session's address is no page", () => {
-  for (const path of ["/sessions/", "/sessions/a/b", "/sessions/..%2fx", "/nothing", "/auth/github/login"]) {
+  for (const path of ["/settings/nothing", "/settings/tokens/a/b", "/settings/repositories/a", "/sessions/", "/sessions/a/b", "/sessions/..%2fx", "/nothing", "/auth/github/login"]) {
     expect(parseRoute(path, ""), path).toEqual({ page: "missing" });
   }
 });

@@ -4,18 +4,29 @@
 import { createSignal, onCleanup, type Accessor } from "solid-js";
 
 import { promptFrame, requestId } from "./outbox.ts";
-import type { Artifact, Mode, Person, ServerFrame } from "./protocol.ts";
+import type { Artifact, EventPage, Mode, Person, Seq, ServerFrame } from "./protocol.ts";
 import { Connection, SUBPROTOCOL, type Link, type Ports } from "./socket.ts";
-import { SessionStore, type Complaint } from "./store.ts";
+import { SessionStore, type Complaint, type Fit } from "./store.ts";
 
 /** How long "is typing" shows after the last sign, and how often we give one. */
 const TYPING_SHOWN_MS = 4_000;
 const TYPING_SENT_MS = 2_000;
 
+/** Beyond every log. */
+const END: Seq = 2 ** 53 - 1;
+/** Pages of a log's end that are looked at for a place to begin; then it comes as a whole. */
+const OPENING_PAGES = 3;
+
+/** Older events: `failed` until somebody tries again. */
+export type Past = "idle" | "loading" | "failed";
+
 export interface SessionClient {
   readonly store: SessionStore;
   readonly link: Accessor<Link>;
   readonly typing: Accessor<readonly Person[]>;
+  readonly past: Accessor<Past>;
+  /** Brings the piece of the log before what is held. */
+  loadPast(): void;
   send(text: string, mode: Mode, attachments?: readonly Artifact[]): void;
   /** Sends a refused prompt again, as a new request. */
   resend(id: string): void;
@@ -28,6 +39,8 @@ export function createSessionClient(options: {
   /** Path of the session's socket. */
   path: string;
   ticket: Ports["ticket"];
+  /** The last events before one. */
+  page(before: Seq): Promise<EventPage>;
   complaint(complaint: Complaint): void;
 }): SessionClient {
   const [link, setLink] = createSignal<Link>({ phase: "connecting" });
@@ -47,6 +60,43 @@ export function createSessionClient(options: {
   const subscribe = () => {
     store.subscribing();
     connection.subscribe(store.since);
+  };
+
+  // The end of the log comes beside the connection's own way, which is not shorter.
+  const openEnd = async () => {
+    try {
+      for (let pages = 0; pages < OPENING_PAGES; pages += 1) {
+        const { events } = await options.page(pages === 0 ? END : store.oldest);
+        const fit = store.open(events);
+        if (fit === "ok") return;
+        if (fit === "misfit") break;
+      }
+    } catch {
+      // Whatever is wrong, the connection tells better.
+    }
+    store.openWhole();
+  };
+  const opened = openEnd();
+  let sockets = 0;
+  const socketOpened = async () => {
+    sockets += 1;
+    const mine = sockets;
+    await opened;
+    if (mine === sockets) subscribe();
+  };
+
+  const [past, setPast] = createSignal<Past>("idle");
+  const loadPast = async () => {
+    if (past() === "loading" || store.complete()) return;
+    setPast("loading");
+    try {
+      let fit: Fit = "more";
+      while (fit === "more") fit = store.prepend((await options.page(store.oldest)).events);
+      // Only another log than ours does not meet it: the connection finds out.
+      setPast(fit === "ok" ? "idle" : "failed");
+    } catch {
+      setPast("failed");
+    }
   };
 
   const receive = (frame: ServerFrame) => {
@@ -70,7 +120,7 @@ export function createSessionClient(options: {
       },
       random: Math.random,
     },
-    { opened: subscribe, frame: receive, link: setLink },
+    { opened: () => void socketOpened(), frame: receive, link: setLink },
   );
 
   const wake = () => connection.wake();
@@ -99,6 +149,8 @@ export function createSessionClient(options: {
     store,
     link,
     typing,
+    past,
+    loadPast: () => void loadPast(),
     send,
     resend(id) {
       const item = store.outbox.items().find((other) => other.id === id);

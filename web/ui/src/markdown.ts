@@ -79,7 +79,11 @@ marked.use({
       const level = Math.min(depth + 2, 6);
       return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>\n`;
     },
-    code: ({ text }) => `<pre tabindex="0"><code>${escape(text)}\n</code></pre>\n`,
+    code: ({ text, lang }) => {
+      const language = /^[a-z][a-z+]{0,15}(?=\s|$)/i.exec(lang ?? "")?.[0].toLowerCase();
+      const named = language === undefined ? "" : ` class="language-${language}"`;
+      return `<pre tabindex="0"><code${named}>${escape(text)}\n</code></pre>\n`;
+    },
     checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
     table(token) {
       // In a box of its own, since a wide table must scroll and not the page.
@@ -116,36 +120,46 @@ const ALLOWED: Config = {
     ..."p br strong em del code pre blockquote ul ol li hr a div".split(" "),
     ..."h3 h4 h5 h6 table thead tbody tr th td".split(" "),
   ],
-  ALLOWED_ATTR: ["href", "title", ...PLAIN_ATTRIBUTES],
+  ALLOWED_ATTR: ["href", "title", "class", ...PLAIN_ATTRIBUTES],
   // These hold no address, so the rule for addresses is not theirs.
   ADD_URI_SAFE_ATTR: PLAIN_ATTRIBUTES,
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
   // A relative link would lead into this app and not into the repository.
   ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
-  RETURN_TRUSTED_TYPE: true,
+  RETURN_DOM_FRAGMENT: true,
 };
 
-type Sanitiser = ReturnType<typeof DOMPurify>;
-let sanitiser: Sanitiser | undefined;
+/** Of highlighted code: nothing but its colours. */
+const COLOURS: Config = { ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"], ALLOW_DATA_ATTR: false, RETURN_DOM_FRAGMENT: true };
 
-function sanitise(markup: string): TrustedMarkup {
-  if (!sanitiser) {
-    sanitiser = DOMPurify(window);
-    sanitiser.addHook("afterSanitizeAttributes", (node) => {
-      if (node.tagName !== "A") return;
-      node.setAttribute("target", "_blank");
-      node.setAttribute("rel", "noopener noreferrer nofollow");
-    });
-  }
-  return sanitiser.sanitize(markup, ALLOWED) as unknown as TrustedMarkup;
+/** The only classes that a text can have: its styles must not be the page's. */
+const OWN_CLASS = /^(?:language-[a-z+]+|hljs-[a-z_ -]+)$/;
+
+type Sanitise = (markup: string) => DocumentFragment;
+
+/** One for each list, since changing lists costs more than most texts do. */
+function createSanitiser(allowed: Config): Sanitise {
+  const sanitiser = DOMPurify(window);
+  sanitiser.setConfig(allowed);
+  sanitiser.addHook("afterSanitizeAttributes", (node) => {
+    if (!OWN_CLASS.test(node.getAttribute("class") ?? "")) node.removeAttribute("class");
+    if (node.tagName !== "A") return;
+    node.setAttribute("target", "_blank");
+    node.setAttribute("rel", "noopener noreferrer nofollow");
+  });
+  // As nodes: as markup it would be written out and parsed once more.
+  return (markup) => sanitiser.sanitize(markup) as unknown as DocumentFragment;
 }
 
-/** `TrustedHTML` where the browser has it: what `innerHTML` takes on this page. */
-type TrustedMarkup = string;
+let ofText: Sanitise | undefined;
+let ofColours: Sanitise | undefined;
+
+const sanitise: Sanitise = (markup) => (ofText ??= createSanitiser(ALLOWED))(markup);
+const sanitiseColours: Sanitise = (markup) => (ofColours ??= createSanitiser(COLOURS))(markup);
 
 /** Blocks in one group: few enough to lay out anew, many enough to make groups few. */
-const GROUP_SIZE = 32;
+const GROUP_SIZE = 12;
 
 /** Keeps one element showing one growing text. */
 export class MarkdownView {
@@ -167,19 +181,44 @@ export class MarkdownView {
       this.#root.replaceChildren(this.#tail);
     }
     if (settled !== "") this.#settle(settled);
-    this.#tail.innerHTML = sanitise(tail);
+    this.#tail.replaceChildren(sanitise(tail));
   }
 
   /** In groups: laying out the tail walks over its siblings, and over nothing inside them. */
   #settle(markup: string): void {
-    const template = document.createElement("template");
-    template.innerHTML = sanitise(markup);
-    for (const block of [...template.content.children]) {
+    for (const block of [...sanitise(markup).children]) {
       if (!this.#group || this.#group.childElementCount >= GROUP_SIZE) {
+        // Full: while it is far from what is looked at, it is not even laid out.
+        if (this.#group) this.#group.className = "settled";
         this.#group = document.createElement("div");
         this.#tail.before(this.#group);
       }
       this.#group.append(block);
+      colour(block);
     }
   }
+}
+
+/** Longer code stays plain: nobody waits for colours. */
+const MAX_COLOURED = 24 * 1024;
+
+/** Colours the code of a block that has closed, when there is time. */
+function colour(block: Element): void {
+  for (const code of block.querySelectorAll('code[class^="language-"]')) {
+    const text = code.textContent ?? "";
+    if (text.length > MAX_COLOURED) continue;
+    whenIdle(async () => {
+      const { highlight } = await import("./highlight.ts");
+      const markup = await highlight(text, code.className.slice("language-".length));
+      if (markup === undefined || !code.isConnected) return;
+      code.replaceChildren(sanitiseColours(markup));
+    });
+  }
+}
+
+function whenIdle(work: () => Promise<void>): void {
+  // Without colours it reads as well: nothing is said when they cannot be loaded.
+  const start = () => void work().catch(() => undefined);
+  if ("requestIdleCallback" in window) window.requestIdleCallback(start, { timeout: 1_000 });
+  else setTimeout(start, 50);
 }

@@ -439,6 +439,11 @@ may_write?: boolean,
 image?: ImageAge, };
 
 /**
+ * `PATCH /api/sessions/{id}`: another title than its first prompt's, in one line.
+ */
+export type RenameSession = { title: string, };
+
+/**
  * How ready a repository is, as pickers show it.
  */
 export type ImageAge = { 
@@ -806,7 +811,7 @@ detail?: string, };
  */
 export type Means = "browser" | "token";
 
-export type Deed = "signed_in" | "signed_out_everywhere" | "token_created" | "token_revoked" | "secret_set" | "secret_removed" | "settings_changed" | "session_archived" | "prompt_stopped" | "access_refused" | "audit_read";
+export type Deed = "signed_in" | "signed_out_everywhere" | "token_created" | "token_revoked" | "secret_set" | "secret_removed" | "settings_changed" | "session_archived" | "prompt_stopped" | "terminal_opened" | "access_refused" | "audit_read";
 
 /**
  * `PUT /api/repositories/{owner}/{name}/secrets/{secret}`.
@@ -828,6 +833,27 @@ prefix: string, } | { "kind": "sandbox" };
 export type SecretList = { secrets: Array<SecretSummary>, };
 
 export type SecretSummary = { name: string, scope: SecretScope, set_by: Person, set_at: Millis, };
+
+/**
+ * `GET /api/integrations`.
+ */
+export type Integrations = { github: GithubIntegration, slack: SlackIntegration, };
+
+export type GithubIntegration = { 
+/**
+ * People call the App by `@` and this; absent if GitHub could not say it.
+ */
+app_slug?: string, 
+/**
+ * Where the App is installed on more repositories.
+ */
+install_url?: string, 
+/**
+ * Whether GitHub can tell what happens on it.
+ */
+webhooks: boolean, };
+
+export type SlackIntegration = { connected: boolean, };
 
 /**
  * `GET /api/statistics?days=&repository=`: of repositories that the caller reaches, in the last

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { SUMMARY } from "./events.fixture.ts";
-import { Connection, Refused, type Link, type SocketLike } from "./socket.ts";
+import { Connection, Refused, type Link, type Ports, type SocketLike } from "./socket.ts";
 
 const WELCOME = JSON.stringify({ type: "welcome", session: SUMMARY, participants: [], queue: [], head_seq: 0 });
 
@@ -34,7 +34,7 @@ class Socket implements SocketLike {
   }
 }
 
-function connect(ticket: () => Promise<string> = () => Promise.resolve("t")) {
+function connect(ticket: () => Promise<string> = () => Promise.resolve("t"), more: Partial<Ports> = {}) {
   const sockets: Socket[] = [];
   const tickets: string[] = [];
   const links: Link[] = [];
@@ -49,6 +49,7 @@ function connect(ticket: () => Promise<string> = () => Promise.resolve("t")) {
         return socket;
       },
       random: () => 1,
+      ...more,
     },
     listener,
   );
@@ -197,4 +198,16 @@ test("what is not a frame is passed over", async () => {
   listener.frame.mockClear();
   for (const data of ["", "{", "null", "[]", '"text"', '{"type":1}']) sockets[0]?.say(data);
   expect(listener.frame).not.toHaveBeenCalled();
+});
+
+test("a socket without a welcome is live when it is open, and is asked in its own words", async () => {
+  const { sockets, links, listener } = connect(undefined, { liveWhenOpen: true, ping: "ping" });
+  await settle();
+  sockets[0]?.onopen?.({} as Event);
+  expect(links.at(-1)).toEqual({ phase: "live" });
+  expect(listener.opened).toHaveBeenCalledOnce();
+  await vi.advanceTimersByTimeAsync(25_000);
+  expect(sockets[0]?.sent).toEqual(["ping"]);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(links.at(-1)).toMatchObject({ phase: "reconnecting" });
 });

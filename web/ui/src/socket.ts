@@ -1,5 +1,5 @@
 /**
- * One connection to one session that is always being kept up.
+ * One connection to one session, or to the lobby, that is always being kept up.
  *
  * A ticket, then a socket, then frames; whatever ends it leads to another try after a growing,
  * jittered wait, or at once when the network or the page comes back. A connection counts as live
@@ -32,6 +32,10 @@ export interface Ports {
   open(ticket: string): SocketLike;
   /** 0 to 1. */
   random(): number;
+  /** What is sent to find out whether the peer is there; a `ping` frame if absent. */
+  readonly ping?: string;
+  /** For a socket without a `welcome`: it is live as soon as it is open. */
+  readonly liveWhenOpen?: boolean;
 }
 
 /** The session is not there for this person: trying again would not help. */
@@ -45,18 +49,23 @@ export type Link =
   | { readonly phase: "refused"; readonly message: string }
   | { readonly phase: "closed" };
 
-export interface Listener {
+/** Frames are tagged by `type`, whatever else they are. */
+interface Tagged {
+  readonly type: string;
+}
+
+export interface Listener<Frame extends Tagged = ServerFrame> {
   /** The socket is open: subscribe now. */
   opened(): void;
-  frame(frame: ServerFrame): void;
+  frame(frame: Frame): void;
   link(link: Link): void;
 }
 
 type Timer = ReturnType<typeof setTimeout>;
 
-export class Connection {
+export class Connection<Frame extends Tagged = ServerFrame> {
   readonly #ports: Ports;
-  readonly #listener: Listener;
+  readonly #listener: Listener<Frame>;
   #link: Link = { phase: "connecting" };
   #socket: SocketLike | undefined;
   #attempt = 0;
@@ -66,7 +75,7 @@ export class Connection {
   #deadline: Timer | undefined;
   #ping: Timer | undefined;
 
-  constructor(ports: Ports, listener: Listener) {
+  constructor(ports: Ports, listener: Listener<Frame>) {
     this.#ports = ports;
     this.#listener = listener;
   }
@@ -125,22 +134,28 @@ export class Connection {
     if (!current()) return;
     const socket = this.#ports.open(ticket);
     this.#socket = socket;
-    socket.onopen = () => current() && this.#listener.opened();
+    socket.onopen = () => {
+      if (!current()) return;
+      if (this.#ports.liveWhenOpen) this.#live();
+      this.#listener.opened();
+    };
     socket.onmessage = (event) => current() && this.#receive(event.data);
     socket.onclose = () => current() && this.#lost();
   }
 
   #receive(data: unknown): void {
-    const frame = parseFrame(data);
+    const frame = parseFrame<Frame>(data);
     if (!frame) return;
     // Any frame proves that the peer is there.
     if (this.#link.phase === "live") this.#watch();
-    if (frame.type === "welcome" && this.#link.phase !== "live") {
-      this.#attempt = 0;
-      this.#watch();
-      this.#to({ phase: "live" });
-    }
+    if (frame.type === "welcome" && this.#link.phase !== "live") this.#live();
     this.#listener.frame(frame);
+  }
+
+  #live(): void {
+    this.#attempt = 0;
+    this.#watch();
+    this.#to({ phase: "live" });
   }
 
   /** Starts the wait for the next ping anew. */
@@ -153,7 +168,8 @@ export class Connection {
 
   #sendPing(): void {
     clearTimeout(this.#ping);
-    if (!this.send({ type: "ping" })) return;
+    if (!this.#socket || this.#link.phase !== "live") return;
+    this.#socket.send(this.#ports.ping ?? JSON.stringify({ type: "ping" }));
     this.#deadline ??= setTimeout(() => this.#lost(), PONG_MS);
   }
 
@@ -185,12 +201,12 @@ export class Connection {
 }
 
 /** A tagged object or nothing: what a newer server adds is for `store.ts` to ignore. */
-function parseFrame(data: unknown): ServerFrame | undefined {
+function parseFrame<Frame extends Tagged>(data: unknown): Frame | undefined {
   if (typeof data !== "string") return undefined;
   try {
     const value: unknown = JSON.parse(data);
     const tagged = typeof value === "object" && value !== null && "type" in value && typeof value.type === "string";
-    return tagged ? (value as ServerFrame) : undefined;
+    return tagged ? (value as unknown as Frame) : undefined;
   } catch {
     return undefined;
   }

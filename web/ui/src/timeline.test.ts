@@ -281,3 +281,26 @@ test("an event of a kind that this page does not know is passed over", () => {
   const event = { seq: 1, at: 1, type: "from_the_future" } as unknown as Parameters<Timeline["apply"]>[0];
   expect(new Timeline().apply(event)).toBe(true);
 });
+
+test("a sandbox that fell asleep says so, and the next one is restored", () => {
+  const timeline = folded(
+    { type: "sandbox_starting", sandbox: "sbx_1", epoch: 1 },
+    { type: "sandbox_ready", sandbox: "sbx_1", epoch: 1, image: null, commit: "abc" },
+    { type: "sandbox_slept", sandbox: "sbx_1", epoch: 1, snapshot: "snp_1" },
+    { type: "sandbox_starting", sandbox: "sbx_2", epoch: 2 },
+  );
+  const restored = timeline.items().map((item) => (item.kind === "sandbox" ? item.sandbox.restored : item.kind));
+  expect(restored).toEqual([false, "row", true]);
+  expect(timeline.sandbox()).toBe("starting");
+});
+
+test("a pull request is told by what the server knew and by what the log says since", () => {
+  const timeline = new Timeline();
+  const pull = { number: 7, url: "https://x/7", title: "Fix", branch: "agent/ses_1", state: "draft", review: "approved" } as const;
+  timeline.seedPullRequests([pull]);
+  timeline.apply({ seq: 1, at: 1, type: "checks_finished", number: 7, commit: "abc", failed: ["lint"] });
+  timeline.apply({ seq: 2, at: 1, type: "pull_request_changed", number: 7, state: "open", by: "ada" });
+  expect(timeline.pullRequests()).toEqual([{ ...pull, state: "open", checks: "failed", failed: ["lint"] }]);
+  timeline.seedPullRequests([{ ...pull, state: "open", checks: "failed" }]);
+  expect(timeline.pullRequest()).toMatchObject({ checks: "failed", failed: ["lint"] });
+});

@@ -8,6 +8,7 @@
 import { createSignal, type Accessor } from "solid-js";
 
 import type {
+  Artifact,
   Event,
   Fact,
   Outcome,
@@ -19,13 +20,18 @@ import type {
   PromptId,
   PullRequest,
   SessionState,
+  SessionSummary,
   Step,
 } from "./protocol.ts";
 
 export type EventOf<T extends Fact["type"]> = Extract<Event, { type: T }>;
 
-/** What the log says of one; a summary knows more. */
-export type OpenedPullRequest = Pick<PullRequest, "number" | "url" | "title" | "state">;
+/** What the log says of one; a summary knows its branch too. */
+export type OpenedPullRequest = Omit<PullRequest, "branch"> & {
+  readonly branch?: string;
+  /** Names of the checks that failed last, if the log told. */
+  readonly failed?: readonly string[];
+};
 
 /** Rows that say what happened around the agent's own words. */
 export type Row = EventOf<
@@ -38,6 +44,8 @@ export type Row = EventOf<
   | "checks_finished"
   | "artifact_added"
   | "prompt_resumed"
+  | "sandbox_slept"
+  | "snapshotted"
   | "queue_paused"
   | "queue_resumed"
   | "session_created"
@@ -51,8 +59,13 @@ export type SandboxState =
   | { phase: "released" }
   | { phase: "lost"; at: number; reason: string };
 
+/** What is known of the newest sandbox. `asleep` also stands for one that was never woken. */
+export type SandboxLife = "starting" | "ready" | "asleep" | "lost";
+
 export interface Sandbox {
   readonly startedAt: number;
+  /** It goes on from what one before it had kept when it fell asleep. */
+  readonly restored: boolean;
   readonly state: Accessor<SandboxState>;
 }
 
@@ -132,6 +145,7 @@ export class Timeline {
   readonly #turns = new Map<PromptId, OpenTurn>();
   readonly #parts = new Map<PartId, OpenPart>();
   readonly #sandboxes = new Map<number, (state: SandboxState) => void>();
+  #slept = false;
   /** Steps that no turn has claimed: a sandbox starts before the prompt does. */
   readonly #upcoming = list<Step>();
 
@@ -147,6 +161,9 @@ export class Timeline {
   readonly #failed = createSignal(false);
   readonly #activity = createSignal(undefined, { equals: false });
   readonly #starting = createSignal<number | undefined>();
+  readonly #sandbox = createSignal<SandboxLife | undefined>();
+  readonly #kept = createSignal<EventOf<"changes_kept"> | undefined>();
+  readonly #artifacts = list<Artifact>();
 
   /** Turns and what happened between them, oldest first. */
   readonly items: Accessor<readonly Item[]> = this.#items.all;
@@ -168,6 +185,13 @@ export class Timeline {
   readonly parent: Accessor<Parent | undefined> = this.#parent[0];
   readonly pushed: Accessor<EventOf<"pushed"> | undefined> = this.#pushed[0];
 
+  /** The newest sandbox, as far as this piece of the log tells. */
+  readonly sandbox: Accessor<SandboxLife | undefined> = this.#sandbox[0];
+  /** Changes that can be looked at; a newer one each time that a prompt ends. */
+  readonly kept: Accessor<EventOf<"changes_kept"> | undefined> = this.#kept[0];
+  /** What the agent has shown, oldest first. */
+  readonly artifacts: Accessor<readonly Artifact[]> = this.#artifacts.all;
+
   /** What the session list says (`State::activity` of the Worker). */
   readonly state: Accessor<SessionState> = () => {
     if (this.#archived[0]()) return "archived";
@@ -178,6 +202,28 @@ export class Timeline {
 
   /** Notifies of everything that is added: for whoever looks at something else meanwhile. */
   readonly activity: Accessor<undefined> = this.#activity[0];
+
+  /**
+   * What a fold that does not begin with the log cannot know. `queue`: what waits now, which the
+   * log may tell once more.
+   */
+  seed(summary: SessionSummary, queue: readonly Prompt[]): void {
+    if (this.title() === undefined && summary.title !== "") this.#title[1](summary.title);
+    if (summary.parent) this.#parent[1](summary.parent);
+    if (summary.state === "archived") this.#archived[1](true);
+    for (const prompt of queue) this.#enqueue(prompt);
+  }
+
+  /** Pull requests as the server knows them; the log tells what changes from then on. */
+  seedPullRequests(pulls: readonly PullRequest[]): void {
+    const known = new Map(this.pullRequests().map((pull) => [pull.number, pull]));
+    const told = pulls.map((pull) => {
+      const failed = pull.checks === "failed" ? known.get(pull.number)?.failed : undefined;
+      return { ...pull, ...(failed && { failed }) };
+    });
+    const numbers = new Set(pulls.map(({ number }) => number));
+    this.#pullRequests[1]([...told, ...this.pullRequests().filter(({ number }) => !numbers.has(number))]);
+  }
 
   /** False when a finished part is not what its deltas add up to: something was missed. */
   apply(event: Event): boolean {
@@ -235,18 +281,27 @@ export class Timeline {
         break;
       case "sandbox_ready": {
         const { at, commit, image } = event;
+        this.#sandbox[1]("ready");
         this.#sandboxIs(event.epoch, { phase: "ready", at, commit, fromImage: image !== null });
         break;
       }
       case "sandbox_lost":
+        this.#sandbox[1]("lost");
+        if (!this.#sandboxes.has(event.epoch)) this.#addSandbox(event.epoch, event.at);
         this.#sandboxIs(event.epoch, { phase: "lost", at: event.at, reason: event.reason });
         break;
       case "sandbox_slept":
+        this.#slept = true;
+        this.#sandbox[1]("asleep");
+        this.#sandboxEnded(event.epoch);
+        this.#items.push({ kind: "row", row: event });
+        break;
       case "sandbox_released":
+        this.#sandbox[1]("asleep");
         this.#sandboxEnded(event.epoch);
         break;
       case "snapshotted":
-        // For whoever goes back to it; people see it as a step of the waterfall.
+        if (event.prompt !== undefined) this.#add({ kind: "row", row: event }, event.prompt);
         break;
       case "step":
         this.#place(event.step);
@@ -261,20 +316,25 @@ export class Timeline {
         this.#add({ kind: "row", row: event }, event.prompt);
         break;
       case "pull_request_opened":
-        this.#opened({ number: event.number, url: event.url, title: event.title, state: "open" });
+        this.#opened(event);
         this.#add({ kind: "row", row: event }, event.prompt);
         break;
       case "pull_request_changed":
-        this.#pullRequests[1]((all) =>
-          all.map((one) => (one.number === event.number ? { ...one, state: event.state } : one)),
-        );
+        this.#pull(event.number, { state: event.state });
         this.#items.push({ kind: "row", row: event });
         break;
       case "pull_request_reviewed":
-      case "checks_finished":
+        if (event.verdict !== "commented") this.#pull(event.number, { review: event.verdict });
         this.#items.push({ kind: "row", row: event });
         break;
+      case "checks_finished": {
+        const { failed } = event;
+        this.#pull(event.number, { checks: failed.length > 0 ? "failed" : "passed", failed });
+        this.#items.push({ kind: "row", row: event });
+        break;
+      }
       case "artifact_added":
+        this.#artifacts.push(event.artifact);
         this.#add({ kind: "row", row: event }, event.prompt ?? this.running()?.prompt.id);
         break;
       case "limit_reached":
@@ -282,6 +342,7 @@ export class Timeline {
         this.#add({ kind: "row", row: event }, this.running()?.prompt.id);
         break;
       case "changes_kept":
+        this.#kept[1](event);
         break;
       default:
         // Every kind is handled above, which the compiler sees to. A newer server may say more than
@@ -317,6 +378,10 @@ export class Timeline {
     this.#failed[1](false);
     this.#queue[1]((queue) => {
       const waiting: Waiting = { prompt, editedBy: undefined };
+      // It may have been told before, by what came with the connection.
+      if (queue.some((other) => other.prompt.id === prompt.id)) {
+        return queue.map((other) => (other.prompt.id === prompt.id ? waiting : other));
+      }
       if (prompt.mode === "queue") return [...queue, waiting];
       const behind = queue.findIndex((other) => other.prompt.mode === "queue");
       return behind < 0 ? [...queue, waiting] : [...queue.slice(0, behind), waiting, ...queue.slice(behind)];
@@ -334,8 +399,16 @@ export class Timeline {
     });
   }
 
-  #opened(pull: OpenedPullRequest): void {
-    this.#pullRequests[1]((all) => [...all.filter((one) => one.number !== pull.number), pull]);
+  #opened({ number, url, title }: EventOf<"pull_request_opened">): void {
+    this.#pullRequests[1]((all) =>
+      all.some((one) => one.number === number)
+        ? all.map((one) => (one.number === number ? { ...one, url, title } : one))
+        : [...all, { number, url, title, state: "open" }],
+    );
+  }
+
+  #pull(number: number, news: Partial<OpenedPullRequest>): void {
+    this.#pullRequests[1]((all) => all.map((one) => (one.number === number ? { ...one, ...news } : one)));
   }
 
   #dequeue(id: PromptId): Prompt | undefined {
@@ -384,10 +457,16 @@ export class Timeline {
   }
 
   #startSandbox(event: EventOf<"sandbox_starting">): void {
-    const [state, setState] = createSignal<SandboxState>({ phase: "starting" });
-    this.#sandboxes.set(event.epoch, setState);
+    this.#sandbox[1]("starting");
     this.#starting[1](event.epoch);
-    const sandbox: Sandbox = { startedAt: event.at, state };
+    this.#addSandbox(event.epoch, event.at);
+  }
+
+  #addSandbox(epoch: number, startedAt: number): void {
+    const [state, setState] = createSignal<SandboxState>({ phase: "starting" });
+    this.#sandboxes.set(epoch, setState);
+    const sandbox: Sandbox = { startedAt, restored: this.#slept, state };
+    this.#slept = false;
     this.#add({ kind: "sandbox", sandbox }, this.running()?.prompt.id);
   }
 

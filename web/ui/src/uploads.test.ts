@@ -83,3 +83,35 @@ test("what is removed while it is sent is given up", async () => {
 test("sizes are for people", () => {
   expect([bytes(900), bytes(1536), bytes(48_211), bytes(3_500_000)]).toEqual(["900 B", "1.5 KB", "47 KB", "3.3 MB"]);
 });
+
+test("what was uploaded before a reload is an attachment still", () => {
+  const uploads = new Uploads(held().send);
+  uploads.restore([{ ...artifact("a.png"), media_type: "image/png" }], ({ id }) => `/files/${id}`);
+  expect(uploads.items()[0]).toMatchObject({ preview: "/files/art_a.png", file: { name: "a.png" } });
+  expect(uploads.artifacts().map(({ id }) => id)).toEqual(["art_a.png"]);
+});
+
+test("files are sent again to another place, but not those of an earlier page", async () => {
+  const way = held();
+  const uploads = new Uploads(way.send);
+  uploads.add([file("a.txt")]);
+  way.answer[0]?.(artifact("a.txt"));
+  await vi.waitFor(() => expect(uploads.artifacts()).toHaveLength(1));
+  uploads.restore([artifact("b.txt")], () => "");
+  uploads.resend();
+  expect(way.answer).toHaveLength(2);
+  expect(uploads.artifacts()).toEqual([]);
+  expect(uploads.items().map(({ state }) => state.phase)).toEqual(["failed", "sending"]);
+});
+
+test("an upload that is sent elsewhere meanwhile counts only there", async () => {
+  const way = held();
+  const uploads = new Uploads(way.send);
+  uploads.add([file("a.txt")]);
+  uploads.resend();
+  expect(way.signals[0]?.aborted).toBe(true);
+  way.answer[0]?.(artifact("old"));
+  way.answer[1]?.(artifact("new"));
+  await vi.waitFor(() => expect(uploads.artifacts()).toHaveLength(1));
+  expect(uploads.artifacts()).toEqual([artifact("new")]);
+});

@@ -55,6 +55,30 @@ export class Uploads {
     }
   }
 
+  /** Files that were uploaded before this page was loaded; `address` is where a picture is read. */
+  restore(artifacts: readonly Artifact[], address: (artifact: Artifact) => string): void {
+    const restored = artifacts.map((artifact): Upload => {
+      const file = new File([], artifact.name, { type: artifact.media_type });
+      const preview = isPicture(artifact.media_type) ? address(artifact) : undefined;
+      return { id: requestId(), file, preview, state: { phase: "done", artifact } };
+    });
+    this.#items[1]((items) => [...restored, ...items]);
+  }
+
+  /** To another place than before. What this page does not hold itself has to be chosen again. */
+  resend(): void {
+    for (const { id, file, state } of this.items()) {
+      if (state.phase === "failed" && !state.again) continue;
+      this.#ending.get(id)?.abort();
+      if (file.size === 0) {
+        this.#to(id, { phase: "failed", message: "Choose this file again: it was for another repository.", again: false });
+      } else {
+        this.#to(id, { phase: "sending", progress: 0 });
+        void this.#start(id, file);
+      }
+    }
+  }
+
   retry(id: string): void {
     const item = this.items().find((other) => other.id === id);
     if (!item || item.state.phase !== "failed" || !item.state.again) return;
@@ -101,6 +125,7 @@ export class Uploads {
     try {
       const progress = (done: number) => this.#to(id, { phase: "sending", progress: done });
       const artifact = await this.#send(file, progress, ending.signal);
+      if (ending.signal.aborted) return;
       this.#to(id, { phase: "done", artifact });
     } catch (error) {
       if (ending.signal.aborted) return;
@@ -112,6 +137,11 @@ export class Uploads {
   #to(id: string, state: UploadState): void {
     this.#items[1]((items) => items.map((item) => (item.id === id ? { ...item, state } : item)));
   }
+}
+
+/** Of what the server has, if it has it. */
+export function sizeOf({ file, state }: Upload): number {
+  return state.phase === "done" ? state.artifact.bytes : file.size;
 }
 
 /** "1.2 MB", for people. */

@@ -58,6 +58,7 @@ pub enum Deed {
     SettingsChanged,
     SessionArchived,
     PromptStopped,
+    TerminalOpened,
     AccessRefused,
     AuditRead,
 }

@@ -12,6 +12,10 @@ use crate::id::SessionId;
 /// `POST /api/lobby/ws-ticket` is offered beside it, as for a session's.
 pub const LOBBY_SUBPROTOCOL: &str = "v1.lobby";
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a notice is made, written and dropped, never kept"
+)]
 /// What the lobby tells. A client sends nothing but `ping`, as text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::Person;
+use crate::id::{Epoch, SandboxId};
 
 /// The subprotocol of a terminal's socket; the ticket is offered beside it, as for a session's.
 pub const TERMINAL_SUBPROTOCOL: &str = "v1.terminal";
@@ -26,6 +27,14 @@ pub struct TerminalTicket {
     pub url: String,
     /// Good once, for 30 seconds.
     pub ticket: String,
+}
+
+/// `POST /runner/terminals/{session}`: somebody types there, so the sandbox is not idle; signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TerminalUsed {
+    pub sandbox: SandboxId,
+    pub epoch: Epoch,
 }
 
 /// A text message of a viewer.

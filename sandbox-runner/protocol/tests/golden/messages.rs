@@ -88,7 +88,7 @@ variants! {
     Means { Browser, Token }
     Deed {
         SignedIn, SignedOutEverywhere, TokenCreated, TokenRevoked, SecretSet, SecretRemoved,
-        SettingsChanged, SessionArchived, PromptStopped, AccessRefused, AuditRead
+        SettingsChanged, SessionArchived, PromptStopped, TerminalOpened, AccessRefused, AuditRead
     }
 }
 

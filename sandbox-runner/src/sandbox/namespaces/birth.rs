@@ -109,7 +109,7 @@ fn become_init(
     state: Option<OwnedFd>,
     mapped: OwnedFd,
 ) -> Result<Held, BirthError> {
-    step("leave the runner's output", detach())?;
+    let null = step("leave the runner's output", detach())?;
     step("begin a session", setsid())?;
     umask(Mode::WGRP | Mode::WOTH);
     let _ = set_name(c"init");
@@ -134,6 +134,9 @@ fn become_init(
         Ok(None) => return Err(BirthError::Abandoned(None)),
         Err(error) => return Err(BirthError::Abandoned(Some(error))),
     }
+    // The zygote's lock: until here, the next runner would not know of this process.
+    step("let go of the zygote's lock", dup2_stdout(&null))?;
+    drop(null);
     set_environment(&start.env);
     confine(start, profile)?;
     step(
@@ -143,16 +146,16 @@ fn become_init(
     Ok(Held { ports, namespaces })
 }
 
-/// The runner's descriptors end in a process that may be restarted.
-fn detach() -> io::Result<()> {
+/// The runner's descriptors end in a process that may be restarted. The output is the zygote's lock,
+/// and is left for later with what is returned.
+fn detach() -> io::Result<fs::File> {
     let null = fs::File::options()
         .read(true)
         .write(true)
         .open("/dev/null")?;
     dup2_stdin(&null)?;
-    dup2_stdout(&null)?;
     dup2_stderr(&null)?;
-    Ok(())
+    Ok(null)
 }
 
 /// Rights over the namespaces are kept: the user that is left is not the root of any.

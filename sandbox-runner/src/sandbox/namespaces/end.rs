@@ -27,8 +27,14 @@ impl Namespaces {
     ) -> Result<SandboxRecord, SandboxError> {
         self.disk.leave(id);
         let mut record = self.record(id)?;
-        let SandboxState::Running(identity) = &record.state else {
-            return Ok(record);
+        let identity = match &record.state {
+            SandboxState::Running(identity) => identity,
+            SandboxState::Starting => {
+                // Its group may have been made, and whoever starts it again needs the name.
+                self.remove_group(id).await?;
+                return Ok(record);
+            }
+            SandboxState::Stopped => return Ok(record),
         };
         let pid = identity.pid;
         let watch = |source| SandboxError::Watch { pid, source };

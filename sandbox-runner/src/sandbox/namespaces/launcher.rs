@@ -1,11 +1,18 @@
 //! The runner's side of the zygote.
+//!
+//! A zygote can outlive its runner by a moment, at work on an order that nobody waits for any more.
+//! It and what it copies hold a lock until they are on record or have ended, and the next runner
+//! waits for that: whoever finds a start that was not completed knows that nobody is at it.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::Interest;
@@ -15,10 +22,16 @@ use tokio::sync::Mutex;
 
 use super::message::{self, Order};
 
+/// How long an earlier zygote may take to end. It has at most one start to give up.
+const EARLIER: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(5);
+
 /// Starts the zygote, and another one when it has ended.
 #[derive(Debug)]
 pub(super) struct Launcher {
     program: PathBuf,
+    /// Locked, and handed on to each zygote.
+    lock: File,
     zygote: Mutex<Zygote>,
 }
 
@@ -34,10 +47,30 @@ struct Zygote {
 pub(super) struct Channel(UnixStream);
 
 impl Launcher {
-    /// Needs a tokio runtime.
-    pub(super) fn start(program: PathBuf) -> io::Result<Self> {
-        let zygote = Mutex::new(Zygote::start(&program)?);
-        Ok(Self { program, zygote })
+    /// Returns when what an earlier process started by this lock is on record or has ended. Needs a
+    /// tokio runtime.
+    pub(super) fn start(program: PathBuf, lock: &Path) -> io::Result<Self> {
+        let lock = File::create(lock)?;
+        let deadline = Instant::now() + EARLIER;
+        loop {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < deadline => {
+                    std::thread::sleep(LOOK);
+                }
+                Err(Errno::WOULDBLOCK) => {
+                    tracing::warn!("the zygote of an earlier runner does not end");
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let zygote = Mutex::new(Zygote::start(&program, &lock)?);
+        Ok(Self {
+            program,
+            lock,
+            zygote,
+        })
     }
 
     /// Sends an order with the descriptors that go with it.
@@ -55,7 +88,7 @@ impl Launcher {
         let mut zygote = self.zygote.lock().await;
         if zygote.send(order, &all).await.is_err() {
             tracing::warn!("the zygote has ended; starting another one");
-            *zygote = Zygote::start(&self.program)?;
+            *zygote = Zygote::start(&self.program, &self.lock)?;
             zygote.send(order, &all).await?;
         }
         Ok(ours)
@@ -63,7 +96,7 @@ impl Launcher {
 }
 
 impl Zygote {
-    fn start(program: &PathBuf) -> io::Result<Self> {
+    fn start(program: &Path, lock: &File) -> io::Result<Self> {
         let (ours, theirs) = message::channel()?;
         let process = Command::new(program)
             .arg0("sandbox-runner")
@@ -73,7 +106,8 @@ impl Zygote {
             // A terminal's signals are for the runner.
             .process_group(0)
             .stdin(theirs)
-            .stdout(Stdio::null())
+            // It says nothing there, and neither does what it copies.
+            .stdout(lock.try_clone()?)
             .spawn()?;
         Ok(Self {
             orders: register(ours)?,

@@ -5,6 +5,7 @@
 //! second mount of the old overlay, in no place, keeps it from being written out meanwhile, and is
 //! put back if the runner does not agree in the end.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
+use rustix::stdio::dup2_stdout;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 use super::birth::become_user;
@@ -65,6 +67,8 @@ fn failed(error: &io::Error) -> Report {
 }
 
 fn replace(entry: &Entry) -> io::Result<Outcome> {
+    // The zygote's lock: this process is at no start, and may take long to end.
+    dup2_stdout(File::options().write(true).open("/dev/null")?)?;
     let kind = Some(LinkNameSpaceType::User);
     move_into_link_name_space(entry.users.as_fd(), kind)?;
     become_user(entry.swap.user).map_err(io::Error::other)?;

@@ -10,7 +10,7 @@ use crate::cause;
 use crate::session::driver::Call;
 use crate::session::machine::{Action, Input};
 use crate::session::upkeep::clear;
-use crate::session::{keeping, publication};
+use crate::session::{keeping, publication, survey};
 
 /// How long an agent whose process lives may leave its event stream closed.
 const STREAM_PATIENCE: Duration = Duration::from_secs(60);
@@ -43,10 +43,15 @@ impl Actor {
                     Outcome::Input(published)
                 });
             }
-            Action::Keep { prompt, scene } => {
+            Action::Keep {
+                prompt,
+                scene,
+                survey,
+            } => {
                 self.tasks.spawn(async move {
                     let still = progress.still().await;
-                    let kept = keeping::keep(&machinery, &start, &place, *scene, prompt).await;
+                    let kept =
+                        keeping::keep(&machinery, &start, &place, *scene, prompt, &survey).await;
                     drop(still);
                     if matches!(
                         kept,
@@ -58,6 +63,18 @@ impl Actor {
                         progress.forget().await;
                     }
                     Outcome::Input(kept)
+                });
+            }
+            Action::Survey(turn) => {
+                self.tasks.spawn(async move {
+                    // Git would hold files open that are to be kept.
+                    let still = progress.still().await;
+                    let kept = survey::survey(&machinery, &start, &place, &turn).await;
+                    drop(still);
+                    for parcel in kept {
+                        survey::deliver(&machinery, &parcel).await;
+                    }
+                    Outcome::Input(Input::Surveyed)
                 });
             }
             Action::Sleep(scene) => {

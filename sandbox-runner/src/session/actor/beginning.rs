@@ -7,7 +7,7 @@ use crate::agent::{Agent, ConversationId};
 use crate::cause;
 use crate::session::driver::{self, AgentLine};
 use crate::session::machine::{Ground, Input};
-use crate::session::provision::{self, Sources};
+use crate::session::provision::{self, Adopted, Sources};
 use crate::session::upkeep::destroy;
 use crate::session::{Origin, limits};
 use crate::store::StoreError;
@@ -39,7 +39,7 @@ impl Actor {
             return self.carry_out(effects, &[]);
         }
         let reason = match provision::adopt(&self.machinery, &self.start, &self.place).await {
-            Ok(Some((agent, serving))) => {
+            Ok(Adopted::Alive(agent, serving)) => {
                 tracing::info!(sandbox = %self.start.sandbox, "sandbox taken over");
                 if self.machine.is_up_to_date() {
                     serving.gate().up_to_date();
@@ -51,7 +51,13 @@ impl Actor {
                 let effects = self.machine.resume(now());
                 return self.carry_out(effects, &[]);
             }
-            Ok(None) => "the sandbox ended while the runner was away".to_owned(),
+            Ok(Adopted::Ended) if self.machine.may_sleep() => {
+                let effects = self.machine.sleep_ended(now());
+                return self.carry_out(effects, &[]);
+            }
+            Ok(Adopted::Ended | Adopted::Stale) => {
+                "the sandbox ended while the runner was away".to_owned()
+            }
             Err(error) => cause::chain(&error),
         };
         self.apply(Input::Lost { reason }, &[])

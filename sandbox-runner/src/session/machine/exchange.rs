@@ -9,9 +9,10 @@ use protocol::event::{Limit, Step};
 use protocol::{ImageId, Millis, PromptId, SnapshotId};
 use serde::{Deserialize, Serialize};
 
+use super::surveying::Survey;
 use crate::agent::AgentEvent;
 use crate::agent::transcript::Transcript;
-use crate::git::{Published, Synchronised};
+use crate::git::{Published, Recorded, Synchronised};
 use crate::store::snapshot::Lineage;
 
 /// What happened.
@@ -62,7 +63,11 @@ pub(in crate::session) enum Input {
         snapshot: Option<SnapshotId>,
         prompt: PromptId,
         started_at: Millis,
+        /// What the turn is compared with, if that could be told.
+        recorded: Option<Recorded>,
     },
+    /// What a turn changed is on its way to the session, or could not be told.
+    Surveyed,
     /// The sandbox has become this snapshot.
     Slept {
         snapshot: SnapshotId,
@@ -121,7 +126,11 @@ pub(in crate::session) enum Action {
     Keep {
         prompt: PromptId,
         scene: Box<Scene>,
+        /// The turn's files are recorded before.
+        survey: Box<Survey>,
     },
+    /// Tells the session what a turn has changed.
+    Survey(Box<Survey>),
     /// The same, and ends the sandbox.
     Sleep(Box<Scene>),
     /// The same with a sandbox that is lost.

@@ -15,10 +15,15 @@ impl Machine {
         if self.synchronising {
             return;
         }
-        if let Some(scene) = self.scene() {
+        let survey = self.state.surveys.back().cloned();
+        if let (Some(scene), Some(survey)) = (self.scene(), survey) {
             self.keeping = true;
-            let scene = Box::new(scene);
-            effects.actions.push(Action::Keep { prompt, scene });
+            let (scene, survey) = (Box::new(scene), Box::new(survey));
+            effects.actions.push(Action::Keep {
+                prompt,
+                scene,
+                survey,
+            });
         }
     }
 
@@ -46,7 +51,10 @@ impl Machine {
 
     /// Goes to sleep if that is wanted and nothing is to be done.
     pub(super) fn doze(&mut self, effects: &mut Effects) {
-        let busy = self.keeping || self.synchronising || !self.state.waiting.is_empty();
+        let busy = self.keeping
+            || self.synchronising
+            || !self.state.waiting.is_empty()
+            || !self.state.surveys.is_empty();
         if self.state.rest == Rest::Awake || busy {
             return;
         }
@@ -56,6 +64,25 @@ impl Machine {
             self.state.rest = Rest::Asleep;
             effects.actions.push(Action::Sleep(Box::new(scene)));
         }
+    }
+
+    /// Whether the sandbox is to sleep and nothing is to be done before.
+    pub(in crate::session) fn may_sleep(&self) -> bool {
+        let idle = self.state.waiting.is_empty() && self.scene().is_some();
+        self.state.rest != Rest::Awake && idle
+    }
+
+    /// Has a sandbox that is to sleep do so although its processes have ended already: nothing of it
+    /// is lost with them. Called instead of [`Machine::resume`].
+    pub(in crate::session) fn sleep_ended(&mut self, now: Moment) -> Effects {
+        let mut effects = Effects::default();
+        let mut told = self.state.coalescer.flush(now.instant);
+        effects.reports.append(&mut told);
+        (self.keeping, self.synchronising) = (false, false);
+        // What its turns changed can no longer be looked for: nothing answers in there.
+        self.state.surveys.clear();
+        self.doze(&mut effects);
+        effects
     }
 
     pub(super) fn slept(&mut self, snapshot: SnapshotId, now: Moment, effects: &mut Effects) {

@@ -30,6 +30,9 @@ impl Machine {
             let message = conflict(paths, &synchronised);
             self.report(Report::Notice { message }, now, effects);
         }
+        if !self.state.turned {
+            self.state.found.clone_from(&synchronised.pushed);
+        }
         let before = self.state.standing.take();
         self.state.standing = Some(Standing {
             base: synchronised.base,

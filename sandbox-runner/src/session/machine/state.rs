@@ -8,6 +8,7 @@ use protocol::{Millis, PromptId};
 use serde::{Deserialize, Serialize};
 
 use super::exchange::Ground;
+use super::surveying::Survey;
 use crate::agent::transcript::Transcript;
 use crate::callback::coalescer::Coalescer;
 
@@ -33,6 +34,15 @@ pub(in crate::session) struct State {
     pub(super) unsaved: bool,
     #[serde(default)]
     pub(super) rest: Rest,
+    /// The turns that have ended and whose changes are still to be told, oldest first.
+    #[serde(default)]
+    pub(super) surveys: VecDeque<Survey>,
+    /// What was pushed before the first turn of this sandbox.
+    #[serde(default)]
+    pub(super) found: Option<String>,
+    /// Whether a turn has ended in this sandbox.
+    #[serde(default)]
+    pub(super) turned: bool,
     /// Totals of the ledger as last reported: a later process of the runner counts on from them.
     #[serde(default)]
     pub(super) contacts: Vec<Contact>,

@@ -148,7 +148,9 @@ impl Bench {
                     snapshot: None,
                     prompt: prompt.clone(),
                     started_at: self.now.at,
+                    recorded: None,
                 },
+                Some(Action::Survey(_)) => Input::Surveyed,
                 Some(Action::Salvage(_)) => Input::Salvaged { snapshot: None },
                 _ => return,
             };
@@ -637,3 +639,4 @@ fn a_sub_agents_conversation_does_not_end_the_turn() {
 mod keeping;
 mod losing;
 mod standing;
+mod surveying;

@@ -88,17 +88,29 @@ pub(in crate::session) async fn reach(
     }
 }
 
-/// Takes over a sandbox from an earlier process of the runner; `None` when it is gone.
+/// What became of a sandbox while no runner was there.
+pub(in crate::session) enum Adopted {
+    Alive(Agent, Serving),
+    /// Its processes have ended, and all that it wrote is there.
+    Ended,
+    /// It was of an earlier boot of the machine.
+    Stale,
+}
+
+/// Takes over a sandbox from an earlier process of the runner.
 pub(in crate::session) async fn adopt(
     machinery: &Machinery,
     start: &Start,
     place: &SandboxId,
-) -> Result<Option<(Agent, Serving)>, SandboxError> {
-    let Adoption::Alive(sandbox) = machinery.backend.adopt(place).await? else {
-        return Ok(None);
-    };
-    let serving = serve_gateway(machinery, start, sandbox.ports);
-    Ok(Some((connect(&machinery.backend, place), serving)))
+) -> Result<Adopted, SandboxError> {
+    Ok(match machinery.backend.adopt(place).await? {
+        Adoption::Alive(sandbox) => {
+            let serving = serve_gateway(machinery, start, sandbox.ports);
+            Adopted::Alive(connect(&machinery.backend, place), serving)
+        }
+        Adoption::Gone => Adopted::Ended,
+        Adoption::Stale => Adopted::Stale,
+    })
 }
 
 /// Starts the agent in a sandbox, which was made from this commit, and opens a conversation with it.

@@ -269,7 +269,7 @@ pub(super) fn status_of(code: &str) -> u16 {
         "not_signed_in" | "link_broken" | "bad_ticket" | "bad_token" | "missing_signature"
         | "stale_timestamp" | "bad_signature" => 401,
         "cross_site" | "forbidden" | "not_allowed" | "link_invalid" => 403,
-        "not_found" => 404,
+        "not_found" | "no_changes" => 404,
         "conflicting_request"
         | "archived"
         | "not_waiting"
@@ -284,7 +284,7 @@ pub(super) fn status_of(code: &str) -> u16 {
         "not_json" => 415,
         "rate_limited" | "queue_full" => 429,
         "internal" => 500,
-        "github_unavailable" => 502,
+        "github_unavailable" | "slack_unavailable" => 502,
         "busy" => 503,
         _ => 400,
     }

@@ -13,10 +13,13 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     all.extend(account(schemas));
     all.extend(repositories(schemas));
     all.extend(sessions(schemas));
+    all.extend(lists(schemas));
     all.extend(queue(schemas));
     all.extend(artifacts(schemas));
+    all.extend(views(schemas));
     all.extend(forge(schemas));
     all.extend(runners(schemas));
+    all.extend(super::slack::all());
     all
 }
 
@@ -106,6 +109,11 @@ fn repositories(schemas: &mut Schemas) -> Vec<Operation> {
         "/api/repositories/{owner}/{name}",
         "Default branch, settings, newest image",
     );
+    let branches = client(
+        "get",
+        "/api/repositories/{owner}/{name}/branches",
+        "Branches whose name contains `query`, the default one first",
+    );
     let settings = client(
         "put",
         "/api/repositories/{owner}/{name}/settings",
@@ -126,13 +134,16 @@ fn repositories(schemas: &mut Schemas) -> Vec<Operation> {
     let log = client(
         "get",
         "/api/repositories/{owner}/{name}/images/{image}/log",
-        "What the making of an image printed, from a byte on",
+        "What the making of an image printed, from a byte on; as a stream if `Accept` says so",
     );
     let environments = "/api/repositories/{owner}/{name}/environments";
     let environment = "/api/repositories/{owner}/{name}/environments/{environment}";
     vec![
         list.answers(200, schemas.of::<RepositoryList>()),
         show.answers(200, schemas.of::<RepositoryDetail>()),
+        branches
+            .query("query", json!({ "type": "string", "maxLength": 255 }))
+            .answers(200, schemas.of::<BranchList>()),
         settings
             .takes(schemas.of::<Settings>())
             .answers(200, schemas.of::<Settings>())
@@ -150,7 +161,8 @@ fn repositories(schemas: &mut Schemas) -> Vec<Operation> {
             .refuses(&["bad_branch"]),
         image.answers(200, schemas.of::<Image>()),
         log.query("offset", count())
-            .answers(200, schemas.of::<ImageLog>()),
+            .answers(200, schemas.of::<ImageLog>())
+            .ends(204),
         client("get", environments, "Environments that the user may use")
             .answers(200, schemas.of::<EnvironmentList>()),
         client("post", environments, "Makes an environment, or changes it")
@@ -204,6 +216,8 @@ fn sessions(schemas: &mut Schemas) -> Vec<Operation> {
             "Sessions of repositories that the user reaches",
         )
         .query("mine", json!({ "type": "boolean" }))
+        .query("state", json!({ "type": "string", "pattern": states() }))
+        .query("query", json!({ "type": "string", "maxLength": 200 }))
         .query("cursor", count())
         .answers(200, schemas.of::<SessionList>()),
         client(
@@ -213,9 +227,13 @@ fn sessions(schemas: &mut Schemas) -> Vec<Operation> {
         )
         .takes(schemas.of::<CreateSession>())
         .answers(201, schemas.of::<CreatedSession>())
-        .refuses(&["not_found", "bad_branch", "artifacts_full"])
+        .refuses(&["not_found", "bad_branch", "unknown_model", "artifacts_full"])
         .refuses(prompt_codes),
         client("get", one, "Its summary").answers(200, schemas.of::<SessionSummary>()),
+        client("patch", one, "Gives it another title")
+            .takes(schemas.of::<RenameSession>())
+            .ends(204)
+            .refuses(&["bad_title", "archived"]),
         client("delete", one, "Archives it and ends its sandbox").ends(204),
         client("post", prompts, "Gives it a prompt")
             .takes(schemas.of::<CreatePrompt>())
@@ -248,6 +266,44 @@ fn sessions(schemas: &mut Schemas) -> Vec<Operation> {
             .answers(201, schemas.of::<Ticket>()),
         socket.ends(101).refuses(&[
             "not_found",
+            "not_a_websocket",
+            "wrong_subprotocol",
+            "bad_ticket",
+            "cross_site",
+        ]),
+    ]
+}
+
+/// States, or what a list knows of them, separated by commas.
+fn states() -> String {
+    let one = "(warming|working|idle|failed|archived|needs_you|ready_for_review)";
+    format!("^{one}(,{one})*$")
+}
+
+fn lists(schemas: &mut Schemas) -> Vec<Operation> {
+    let seen = "/api/sessions/{session}/seen";
+    let socket = public(
+        "get",
+        "/api/lobby/ws",
+        "The list of sessions as it changes: subprotocols `v1.lobby` and `ticket.<ticket>`",
+    );
+    vec![
+        client(
+            "get",
+            "/api/integrations",
+            "What this deployment is connected to",
+        )
+        .answers(200, schemas.of::<Integrations>()),
+        client("get", "/api/models", "What a session can be started with")
+            .answers(200, schemas.of::<ModelList>()),
+        client("put", seen, "The caller has seen what happened in it").ends(204),
+        client(
+            "post",
+            "/api/lobby/ws-ticket",
+            "A ticket for one socket, for 30 seconds",
+        )
+        .answers(201, schemas.of::<Ticket>()),
+        socket.ends(101).refuses(&[
             "not_a_websocket",
             "wrong_subprotocol",
             "bad_ticket",
@@ -293,6 +349,40 @@ fn queue(schemas: &mut Schemas) -> Vec<Operation> {
         client("get", children, "Sessions that went on from this one")
             .query("cursor", count())
             .answers(200, schemas.of::<SessionList>()),
+    ]
+}
+
+fn views(schemas: &mut Schemas) -> Vec<Operation> {
+    let diff = client(
+        "get",
+        "/api/sessions/{session}/diff",
+        "What its files differ by, as they were at the end of a prompt, the newest without one",
+    );
+    let ticket = client(
+        "post",
+        "/api/sessions/{session}/terminal",
+        "A ticket for a terminal in its sandbox: good once, for 30 seconds",
+    );
+    let socket = public(
+        "get",
+        "/terminal/{session}",
+        "The terminal's WebSocket, on the sandboxes' host: subprotocols `v1.terminal` and `ticket.<ticket>`",
+    );
+    vec![
+        diff.query("prompt", json!({ "type": "string" }))
+            .query("scope", json!({ "enum": ["session", "prompt"] }))
+            .answers(200, schemas.of::<Changes>())
+            .refuses(&["no_changes"]),
+        ticket
+            .answers(201, schemas.of::<TerminalTicket>())
+            .refuses(&["no_sandbox_url"]),
+        socket.ends(101).refuses(&[
+            "not_found",
+            "not_a_websocket",
+            "wrong_subprotocol",
+            "bad_ticket",
+            "cross_site",
+        ]),
     ]
 }
 
@@ -412,6 +502,16 @@ fn runners(schemas: &mut Schemas) -> Vec<Operation> {
         "/runner/artifacts/{session}/{artifact}",
         "A file that comes with a prompt",
     );
+    let changes = runner(
+        "/runner/changes/{session}",
+        "What a prompt has changed",
+        schemas.of::<KeepChanges>(),
+    );
+    let terminals = runner(
+        "/runner/terminals/{session}",
+        "Somebody types in a sandbox's terminal",
+        schemas.of::<TerminalUsed>(),
+    );
     let shared = public(
         "post",
         "/runner/artifacts/{session}",
@@ -458,6 +558,8 @@ fn runners(schemas: &mut Schemas) -> Vec<Operation> {
         secrets
             .answers(200, schemas.of::<Secrets>())
             .refuses(&["not_found"]),
+        changes.ends(204).refuses(&["not_found", "void"]),
+        terminals.ends(204).refuses(&["not_found", "void"]),
         webhooks
             .secured_by(&["github"])
             .takes(json!({ "type": "object" }))

@@ -1,6 +1,6 @@
 //! What the forge tells, and what is counted.
 
-use protocol::api::PullRequest;
+use protocol::api::{ChecksVerdict, PullRequest};
 use protocol::event::{PullRequestState, ReviewVerdict};
 
 use super::*;
@@ -31,18 +31,33 @@ fn changed(number: u64, state: PullRequestState) -> Input {
 }
 
 fn reviewed(review: i64) -> Input {
+    judged(review, ReviewVerdict::Approved)
+}
+
+fn judged(review: i64, verdict: ReviewVerdict) -> Input {
     Input::PullRequest(PullRequestNews::Reviewed {
         number: 7,
         review,
-        verdict: ReviewVerdict::Approved,
+        verdict,
         by: "bob".to_owned(),
     })
 }
 
 fn checks(failed: &[&str]) -> Input {
+    checks_of("c0ffee", failed)
+}
+
+fn pushed(commit: &str) -> Input {
+    Input::PullRequest(PullRequestNews::Pushed {
+        number: 7,
+        commit: commit.to_owned(),
+    })
+}
+
+fn checks_of(commit: &str, failed: &[&str]) -> Input {
     Input::PullRequest(PullRequestNews::ChecksFinished {
         number: 7,
-        commit: "c0ffee".to_owned(),
+        commit: commit.to_owned(),
         failed: failed.iter().map(|name| (*name).to_owned()).collect(),
     })
 }
@@ -87,6 +102,68 @@ fn the_end_of_checks_is_told_again_only_if_it_came_out_otherwise() {
     }
     let told = session.count(|fact| matches!(fact, Fact::ChecksFinished { .. }));
     assert_eq!(told, 2);
+}
+
+#[test]
+fn lists_show_the_newest_verdict_that_is_more_than_a_comment() {
+    use ReviewVerdict::{Approved, ChangesRequested, Commented};
+    let mut session = opened();
+    let mut shown = |input| {
+        session.take(input).unwrap();
+        session.state.pull_requests[0].review
+    };
+    assert_eq!(shown(judged(1, Commented)), None);
+    assert_eq!(shown(judged(3, ChangesRequested)), Some(ChangesRequested));
+    assert_eq!(shown(judged(4, Commented)), Some(ChangesRequested));
+    // It was said before, and is told late.
+    assert_eq!(shown(judged(2, Approved)), Some(ChangesRequested));
+    assert_eq!(shown(judged(5, Approved)), Some(Approved));
+    let dismissed = |review| Input::PullRequest(PullRequestNews::Dismissed { number: 7, review });
+    assert_eq!(shown(dismissed(5)), Some(ChangesRequested));
+    assert_eq!(shown(dismissed(6)), Some(ChangesRequested));
+    assert_eq!(shown(judged(6, Approved)), Some(ChangesRequested));
+}
+
+#[test]
+fn lists_show_how_the_checks_of_the_newest_commit_ended() {
+    let mut session = opened();
+    let mut shown = |input| {
+        session.take(input).unwrap();
+        session.state.pull_requests[0].checks
+    };
+    assert_eq!(
+        shown(checks_of("c1", &["test"])),
+        Some(ChecksVerdict::Failed)
+    );
+    assert_eq!(shown(checks_of("c1", &[])), Some(ChecksVerdict::Passed));
+    assert_eq!(shown(pushed("c2")), None);
+    assert_eq!(shown(checks_of("c1", &["test"])), None);
+    // Of a commit that is told of later.
+    assert_eq!(shown(checks_of("c3", &[])), None);
+    assert_eq!(shown(pushed("c3")), Some(ChecksVerdict::Passed));
+}
+
+#[test]
+fn a_push_of_the_session_leaves_its_pull_request_unchecked_and_reviewed() {
+    let mut session = opened();
+    session.take(prompt(1, 1, Mode::Queue)).unwrap();
+    session.take(reviewed(1)).unwrap();
+    session.take(checks(&[])).unwrap();
+    let branch = session.state.work_branch.clone();
+    let report = Report::Pushed {
+        prompt: prompt_id(1),
+        branch,
+        commit: "c2".to_owned(),
+        files: Vec::new(),
+        summary: String::new(),
+        base: None,
+    };
+    session.report(report).unwrap();
+    let pull = &session.state.pull_requests[0];
+    assert_eq!(
+        (pull.review, pull.checks),
+        (Some(ReviewVerdict::Approved), None)
+    );
 }
 
 #[test]

@@ -162,6 +162,17 @@ fn a_sandbox_does_not_sleep_while_somebody_types() {
 }
 
 #[test]
+fn a_sandbox_does_not_sleep_while_its_terminal_is_used() {
+    let mut session = worked();
+    session.clock += IDLE_MS - 1000;
+    session.take(Input::TerminalUsed).unwrap();
+    session.ring(Deadline::Idle { epoch: FIRST }, 1000);
+    assert!(!session.state.sandbox.as_ref().unwrap().sleeping);
+    session.ring(Deadline::Idle { epoch: FIRST }, IDLE_MS);
+    assert!(session.state.sandbox.as_ref().unwrap().sleeping);
+}
+
+#[test]
 fn a_prompt_that_comes_before_the_sleep_is_run_at_once() {
     let mut session = worked();
     session.clock += IDLE_MS - 10;

@@ -10,6 +10,7 @@ mod object;
 mod outside;
 mod people;
 mod reading;
+mod reviewers;
 mod runner;
 mod viewer;
 
@@ -19,6 +20,7 @@ use self::dice::Dice;
 use self::object::{Object, Told};
 use self::people::Ask;
 use self::reading::Reading;
+use self::reviewers::{Judged, News};
 use self::runner::{Runner, World};
 use self::viewer::Viewer;
 use super::*;
@@ -38,6 +40,7 @@ enum Message {
         answer: Result<u64, Refusal>,
     },
     Ask(Ask),
+    News(News),
 }
 
 struct Simulation {
@@ -54,6 +57,8 @@ struct Simulation {
     asked: BTreeMap<u64, (Mode, Option<Result<PromptId, Refusal>>)>,
     /// The forge's pull requests: their branches, and the commit that each was told of last.
     pulls: Vec<(String, String)>,
+    /// What people and checks say of them, by their numbers.
+    judged: BTreeMap<u64, Judged>,
     forks: Vec<SessionId>,
     /// Whether things still go wrong.
     trouble: bool,
@@ -87,6 +92,7 @@ impl Simulation {
             world: World::default(),
             asked: BTreeMap::new(),
             pulls: Vec::new(),
+            judged: BTreeMap::new(),
             forks: Vec::new(),
             trouble: true,
         };
@@ -98,7 +104,7 @@ impl Simulation {
     fn act(&mut self) {
         let wait = [0, 3, 40, 400][self.dice.below(4)];
         self.now = self.now.plus(wait);
-        match self.dice.below(40) {
+        match self.dice.below(42) {
             0..=4 => self.somebody_asks(),
             5..=10 => self.deliver_any(),
             11..=20 => self.work(),
@@ -113,6 +119,7 @@ impl Simulation {
             }
             35 => self.connect_or_cut(),
             36 => self.evict(),
+            37 | 38 => self.somebody_judges(),
             _ => self.break_something(),
         }
         self.tell();
@@ -136,6 +143,7 @@ impl Simulation {
         }
         match message {
             Message::Ask(ask) => self.asked(ask),
+            Message::News(news) => self.news(news),
             Message::Reports { runner, batch } => {
                 let sandbox = batch.sandbox.clone();
                 let epoch = batch.epoch;
@@ -312,6 +320,7 @@ impl Simulation {
                     .push(Message::Ask(Ask::Prompt { request, mode }));
             }
         }
+        self.tell_news_again();
         for round in 0.. {
             assert!(round < 20_000, "it does not come to rest");
             if self.network.is_empty() {
@@ -365,6 +374,7 @@ impl Simulation {
         }
         let pulls: BTreeMap<_, _> = self.pulls.iter().cloned().collect();
         assert_eq!(pulls, reading.pushed, "every push reached its pull request");
+        self.check_judged();
         assert_eq!(reading.forks, self.forks.len(), "each fork is told of once");
         self.object.told.clear();
         for viewer in &mut self.viewers {

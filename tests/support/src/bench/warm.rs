@@ -28,6 +28,7 @@ use sandbox_runner::sandbox::{Ports, SandboxBackend};
 use sandbox_runner::session::Machinery;
 use sandbox_runner::session::progress::Drawer;
 use sandbox_runner::store::Store;
+use sandbox_runner::terminal::Terminals;
 use sandbox_runner::worker::Worker;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -261,7 +262,9 @@ impl Yard {
         let store = Arc::new(Store::open(&bed.state().join("runner.sqlite"))?);
         let courier = Courier::new(Arc::clone(&store), layers.clone(), None);
         let parcels = Parcels::open(bed.state().join("artifacts"), worker.clone());
+        let terminals = Terminals::new(Arc::clone(&store), Arc::clone(&backend), worker.clone());
         let machinery = Arc::new(Machinery {
+            terminals: Arc::new(terminals),
             parcels: Arc::new(parcels.map_err(unexpected)?),
             runner: RunnerId::from_random([1; 16]),
             progress: Arc::new(progress),

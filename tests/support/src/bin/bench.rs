@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use protocol::Seq;
 use support::bench::alone::Alone;
 use support::bench::{
-    BenchError, Results, crowd, events, first_token, idle, memory, sandbox_start, snapshot,
-    sockets, warm, wire,
+    BenchError, Results, crowd, events, first_token, idle, memory, page, routing, sandbox_start,
+    snapshot, sockets, warm, wire,
 };
 use support::client::Client;
 use support::demo::{self, LOGIN, Stage};
@@ -50,6 +50,20 @@ async fn run() -> Result<(), BenchError> {
     if wanted("sockets_300_p99") {
         println!("sockets_300_p99: 300 sessions, a live socket each, 100 events a second");
         results.extend(sockets::measure().await?);
+    }
+    if wanted("render_frame_p95") || wanted("first_load_js") {
+        println!(
+            "render_frame_p95, first_load_js: 200 kB of text that grows; the baseline renders all \
+             of it anew through react-markdown"
+        );
+        results.extend(page::measure().await?);
+    }
+    if wanted("slack_routing_accuracy") || wanted("slack_routing_asked") {
+        println!(
+            "slack_routing_accuracy, slack_routing_asked: 125 labelled messages over 25 \
+             repositories; the baseline is without a model"
+        );
+        results.extend(routing::measure().await?);
     }
     launcher(&wanted, &mut results).await?;
     let on_stack = ["prompt_to_first_token", "wire_bytes", "runner_memory"];

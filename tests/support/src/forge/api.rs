@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use super::check;
 use super::emulator::Answer;
 use super::graphql;
 use super::hook;
@@ -89,6 +90,7 @@ async fn answer_repository(
         (_, ["git", "refs", ..]) if !reads => {
             reference::change(site, call, grant, repository, rest).await
         }
+        (_, rest) if check::is_about(rest) => check::answer(site, call, grant).await,
         (_, ["pulls", ..]) => pull::answer(site, call, grant, repository, rest).await,
         (
             _,

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::check;
 use super::json::text;
 use super::pull;
 use super::reply::{Refusal, json_response};
@@ -207,6 +208,12 @@ async fn complete(site: &Site, event: String, mut payload: Value) -> Vec<(String
     let _changed = repository.changes.lock().await;
     if let Some(pull) = payload.get_mut("pull_request") {
         let _ = pull::bring_up_to_date(&repository, pull).await;
+    }
+    check::complete(site, &mut payload);
+    if event == "issue_comment"
+        && let Some(issue) = payload.get_mut("issue")
+    {
+        pull::mark(site, &repository, issue).await;
     }
     let mut all = vec![(event.clone(), payload.clone())];
     if event == "push"

@@ -1,6 +1,6 @@
 //! Lists of repositories as a token sees them, with true permissions.
 
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Value, json};
 
@@ -28,7 +28,11 @@ pub(super) fn visible(site: &Site, grant: &Grant, answer: &Answer) -> Response {
             Some(item)
         })
         .collect();
-    json_response(answer.status, &Value::Array(kept))
+    let mut response = json_response(answer.status, &Value::Array(kept));
+    if let Some(link) = respond(site, answer).headers().get(header::LINK) {
+        response.headers_mut().insert(header::LINK, link.clone());
+    }
+    response
 }
 
 /// `GET /installation/repositories`.

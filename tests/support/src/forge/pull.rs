@@ -5,7 +5,7 @@
 //! for it is refused, every answer carries the branch's commits of now, and a merge happens in
 //! the bare repository.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
@@ -21,6 +21,9 @@ use super::reply::{Refusal, json_response, text_response};
 use super::repository::{Permission, Repository};
 use super::site::{Call, Site, respond};
 use super::token::{Grant, Holder};
+
+/// The number of every repository that is a fork: no other has it.
+const FORK: u64 = 9_000_001;
 
 mod merge;
 
@@ -115,6 +118,22 @@ impl From<&Value> for PullRequest {
     }
 }
 
+/// Says of an issue that it is a pull request, which the emulator leaves out.
+pub(super) async fn mark(site: &Site, repository: &Repository, issue: &mut Value) {
+    let path = format!(
+        "{}/pulls/{}",
+        repository.api_path(),
+        number(issue, "/number")
+    );
+    let token = site.emulator.acting(repository.administrator());
+    let found = site.emulator.call(Method::GET, &path, token, None).await;
+    let is_pull = found.is_ok_and(|answer| answer.status.is_success());
+    if let Some(fields) = issue.as_object_mut().filter(|_| is_pull) {
+        let url = format!("{}{path}", site.url);
+        fields.insert("pull_request".to_owned(), json!({ "url": url }));
+    }
+}
+
 /// Puts the repository's truth into what the emulator says about a pull request.
 pub(super) async fn bring_up_to_date(
     repository: &Repository,
@@ -142,6 +161,19 @@ pub(super) async fn bring_up_to_date(
             }
         }
     }
+    let forks = repository.forks.read();
+    let forks = forks.unwrap_or_else(PoisonError::into_inner);
+    if let Some(owner) = forks.get(&number)
+        && let Some(fork) = fields.get_mut("head").and_then(|head| head.get_mut("repo"))
+    {
+        *fork = json!({
+            "id": FORK,
+            "name": repository.name,
+            "full_name": format!("{owner}/{}", repository.name),
+            "private": repository.private,
+        });
+    }
+    drop(forks);
     let state = match (open, mergeable) {
         (true, true) => "clean",
         (true, false) => "dirty",

@@ -43,6 +43,8 @@ pub(super) struct Repository {
     /// Held by whoever changes the repository or its pull requests.
     pub(super) changes: Mutex<Mirrored>,
     pub(super) merges: RwLock<HashMap<u64, Merge>>,
+    /// Pull requests that are told as if their branches were in somebody's fork.
+    pub(super) forks: RwLock<HashMap<u64, String>>,
 }
 
 impl Repository {
@@ -175,6 +177,7 @@ pub(super) async fn create(
         collaborators: RwLock::new(first_collaborators(owner)),
         changes: Mutex::default(),
         merges: RwLock::default(),
+        forks: RwLock::default(),
     })
 }
 

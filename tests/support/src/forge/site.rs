@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::api;
 use super::app::AppCredentials;
+use super::check::OwnRuns;
 use super::emulator::{Answer, Emulator};
 use super::hook::{self, Hook};
 use super::page;
@@ -35,6 +36,7 @@ pub(super) struct Site {
     pub(super) tokens: TokenLedger,
     pub(super) sign_ins: SignIns,
     pub(super) repositories: Repositories,
+    pub(super) own_runs: OwnRuns,
 }
 
 /// A request to the API, read whole.

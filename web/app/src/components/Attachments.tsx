@@ -1,7 +1,7 @@
 /** Files beside the composer: what they are, how far they are, and what went wrong. */
 import { For, Match, Show, Switch, type JSX } from "solid-js";
 
-import { bytes, type Upload, type Uploads } from "#ui/uploads.ts";
+import { bytes, sizeOf, type Upload, type Uploads } from "#ui/uploads.ts";
 import { Icon } from "#ui/view/Icon.tsx";
 
 export function Attachments(props: { uploads: Uploads }): JSX.Element {
@@ -40,7 +40,7 @@ function UploadView(props: { upload: Upload; uploads: Uploads }): JSX.Element {
         <span class="upload-name" title={name()}>
           {name()}
         </span>
-        <Switch fallback={<span class="quiet">{bytes(props.upload.file.size)}</span>}>
+        <Switch fallback={<span class="quiet">{bytes(sizeOf(props.upload))}</span>}>
           <Match when={sending()}>
             {(state) => (
               <progress max="1" value={state().progress} aria-label={`Uploading ${name()}`}>

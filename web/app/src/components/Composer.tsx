@@ -1,15 +1,14 @@
 /** Where a prompt is written. What is written survives a reload. */
-import { Show, createSignal, onCleanup, onMount, type JSX } from "solid-js";
+import { For, Show, createSignal, onCleanup, onMount, type JSX } from "solid-js";
 
 import { promptProblem } from "#ui/outbox.ts";
 import type { Artifact } from "#ui/protocol.ts";
 import { Uploads, type Send } from "#ui/uploads.ts";
 import { Icon, Spinner } from "#ui/view/Icon.tsx";
 
+import { isPressed, keySigns } from "../shortcuts.ts";
 import { remember, remembered } from "../storage.ts";
 import { Attachments } from "./Attachments.tsx";
-
-const APPLE = /Mac|iPhone|iPad/.test(navigator.platform);
 
 export function Composer(props: {
   /** Under which key the draft is remembered. */
@@ -25,17 +24,18 @@ export function Composer(props: {
   tools?: JSX.Element;
   /** Beside the button: what else can be done. */
   beside?: JSX.Element;
-  onTyped?: () => void;
-  /** Where files go. */
-  upload: Send;
+  onTyped?: (text: string) => void;
+  /** Where files go, or those that somebody else keeps. */
+  upload: Send | Uploads;
   /** True when the text has been taken over and the field can be empty again. */
   onSubmit: (text: string, attachments: readonly Artifact[]) => boolean | Promise<boolean>;
 }): JSX.Element {
   const [text, setText] = createSignal(remembered(props.draft));
   const [problem, setProblem] = createSignal<string | undefined>();
   const [dragged, setDragged] = createSignal(false);
-  const uploads = new Uploads(props.upload);
-  onCleanup(() => uploads.clear());
+  const { upload } = props;
+  const uploads = upload instanceof Uploads ? upload : new Uploads(upload);
+  if (uploads !== upload) onCleanup(() => uploads.clear());
   let field!: HTMLTextAreaElement;
   let picker!: HTMLInputElement;
 
@@ -47,7 +47,7 @@ export function Composer(props: {
     setText(value);
     setProblem(undefined);
     remember(props.draft, value);
-    props.onTyped?.();
+    props.onTyped?.(value);
   };
 
   const submit = async () => {
@@ -74,7 +74,7 @@ export function Composer(props: {
   const holdsFiles = (event: DragEvent) => event.dataTransfer?.types.includes("Files") ?? false;
 
   const keyDown = (event: KeyboardEvent) => {
-    if (event.key !== "Enter" || !(event.metaKey || event.ctrlKey) || event.isComposing) return;
+    if (event.isComposing || !isPressed(event, "send")) return;
     event.preventDefault();
     void submit();
   };
@@ -146,7 +146,7 @@ export function Composer(props: {
           {props.tools}
         </div>
         <span class="composer-hint quiet" aria-hidden="true">
-          <kbd>{APPLE ? "⌘" : "Ctrl"}</kbd> <kbd>↵</kbd>
+          <For each={keySigns("send")}>{(sign) => <kbd>{sign}</kbd>}</For>
         </span>
         {props.beside}
         <button class="button primary" type="submit" disabled={props.busy}>

@@ -1,15 +1,22 @@
 /** One choice out of many, found by typing (the ARIA combobox pattern). */
-import { For, Show, createMemo, createSignal, createUniqueId, type JSX } from "solid-js";
+import { For, Show, createMemo, createSignal, createUniqueId, onCleanup, type JSX } from "solid-js";
 
-import { Icon, type IconName } from "#ui/view/Icon.tsx";
+import { Icon, Spinner, type IconName } from "#ui/view/Icon.tsx";
+
+import { rank } from "../fuzzy.ts";
 
 export interface Choice {
   readonly value: string;
+  /** The value itself if absent. */
+  readonly label?: string;
   readonly icon?: IconName | undefined;
+  /** How ready it is, or what else there is to know before choosing. */
+  readonly detail?: string | undefined;
 }
 
 /** More than this is not read but searched. */
 const SHOWN = 50;
+const ASK_MS = 200;
 
 export function Picker(props: {
   label: string;
@@ -18,21 +25,41 @@ export function Picker(props: {
   choices: readonly Choice[];
   value: string;
   disabled?: boolean;
+  /** The choices are still being asked for. */
+  busy?: boolean;
   onChange: (value: string) => void;
+  /** The server searches: these are its words, and the choices its answer. */
+  onQuery?: (query: string) => void;
+  /** What is typed may be chosen though it is not among the choices. */
+  free?: boolean;
 }): JSX.Element {
   const id = createUniqueId();
   const [query, setQuery] = createSignal<string | undefined>();
   const [active, setActive] = createSignal(0);
   const open = () => query() !== undefined;
-  const found = createMemo(() => {
-    const words = (query() ?? "").toLowerCase().split(/\s+/).filter(Boolean);
-    const fits = (choice: Choice) => words.every((word) => choice.value.toLowerCase().includes(word));
-    return props.choices.filter(fits).slice(0, SHOWN);
+  const words = (choice: Choice) => `${choice.label ?? choice.value} ${choice.label ? choice.value : ""}`;
+  const found = createMemo((): readonly Choice[] => {
+    const typed = (query() ?? "").trim();
+    const fits = rank(typed, props.choices, words).slice(0, SHOWN);
+    const known = typed === "" || fits.some((choice) => choice.value === typed);
+    return props.free && !known ? [...fits, { value: typed, detail: "as typed" }] : fits;
   });
+  const shown = () => {
+    const choice = props.choices.find(({ value }) => value === props.value);
+    return choice?.label ?? props.value;
+  };
+
+  let asking: ReturnType<typeof setTimeout> | undefined;
+  onCleanup(() => clearTimeout(asking));
+  const ask = (text: string, wait: number) => {
+    clearTimeout(asking);
+    asking = setTimeout(() => props.onQuery?.(text.trim()), wait);
+  };
 
   const begin = () => {
     if (open()) return;
     setQuery("");
+    ask("", 0);
     setActive(Math.max(0, found().findIndex((choice) => choice.value === props.value)));
   };
   const choose = (choice: Choice | undefined) => {
@@ -57,11 +84,14 @@ export function Picker(props: {
 
   return (
     <div class="picker">
-      <Icon name={props.icon} />
+      <Show when={props.busy} fallback={<Icon name={props.icon} />}>
+        <Spinner />
+      </Show>
       <input
         type="text"
         role="combobox"
         autocomplete="off"
+        autocapitalize="none"
         spellcheck={false}
         aria-label={props.label}
         aria-expanded={open()}
@@ -70,13 +100,14 @@ export function Picker(props: {
         aria-activedescendant={open() && found().length > 0 ? `${id}-${active()}` : undefined}
         placeholder={props.placeholder}
         disabled={props.disabled}
-        value={query() ?? props.value}
+        value={query() ?? shown()}
         onFocus={(event) => {
           event.currentTarget.select();
         }}
         onClick={begin}
         onInput={(event) => {
           setQuery(event.currentTarget.value);
+          ask(event.currentTarget.value, ASK_MS);
           setActive(0);
         }}
         onBlur={() => setQuery(undefined)}
@@ -96,8 +127,11 @@ export function Picker(props: {
                 choose(choice);
               }}
             >
-              <span>{choice.value}</span>
               <Show when={choice.icon}>{(icon) => <Icon name={icon()} />}</Show>
+              <span class="choice-label">{choice.label ?? choice.value}</span>
+              <Show when={choice.detail}>
+                <span class="choice-detail">{choice.detail}</span>
+              </Show>
               <Show when={choice.value === props.value}>
                 <Icon name="check" />
               </Show>
@@ -106,7 +140,7 @@ export function Picker(props: {
         </For>
         <Show when={found().length === 0}>
           <li class="quiet" role="option" aria-disabled="true" aria-selected="false">
-            Nothing fits
+            {props.busy ? "Looking…" : "Nothing fits"}
           </li>
         </Show>
       </ul>

@@ -1,4 +1,4 @@
-import { For, type JSX, type ParentProps } from "solid-js";
+import { For, Show, type JSX, type ParentProps } from "solid-js";
 
 import type { Person } from "#ui/protocol.ts";
 import { Avatar, displayName } from "#ui/view/Avatar.tsx";
@@ -8,9 +8,17 @@ import { messageOf } from "../api.ts";
 import { APPEARANCES, appearance, setAppearance } from "../appearance.ts";
 import { signOut } from "../me.ts";
 import { notify } from "../notices.ts";
+import { route, type Route } from "../router.ts";
+import { openOverlay } from "./Overlays.tsx";
 import { Menu } from "./Menu.tsx";
 
-/** The bar above every page; what a page adds stands in its middle. */
+const PLACES: readonly { page: Route["page"]; href: string; label: string }[] = [
+  { page: "sessions", href: "/", label: "Sessions" },
+  { page: "statistics", href: "/statistics", label: "Statistics" },
+  { page: "settings", href: "/settings", label: "Settings" },
+];
+
+/** The bar above every page; what a page adds stands in its middle, instead of the way to the others. */
 export function TopBar(props: ParentProps<{ me: Person }>): JSX.Element {
   return (
     <header class="top-bar">
@@ -18,12 +26,29 @@ export function TopBar(props: ParentProps<{ me: Person }>): JSX.Element {
         <Mark />
         <span class="brand-name">Hosted agents</span>
       </a>
-      <div class="top-middle">{props.children}</div>
+      <div class="top-middle">
+        <Show when={props.children} fallback={<Places />}>
+          {props.children}
+        </Show>
+      </div>
+      <button class="icon-button" aria-label="Search and commands" title="Search and commands" onClick={() => openOverlay("palette")}>
+        <Icon name="search" />
+      </button>
       <Menu label="Account and appearance" button={<Avatar person={props.me} />}>
         <p class="menu-head">
           <strong>{displayName(props.me)}</strong>
           <span class="quiet">@{props.me.login}</span>
         </p>
+        <For each={PLACES}>
+          {(place) => (
+            <a class="menu-item" href={place.href}>
+              {place.label}
+            </a>
+          )}
+        </For>
+        <button class="menu-item" onClick={() => openOverlay("shortcuts")}>
+          Keyboard shortcuts
+        </button>
         <div class="segments" role="group" aria-label="Appearance">
           <For each={APPEARANCES}>
             {(name) => (
@@ -41,6 +66,20 @@ export function TopBar(props: ParentProps<{ me: Person }>): JSX.Element {
         </button>
       </Menu>
     </header>
+  );
+}
+
+function Places(): JSX.Element {
+  return (
+    <nav class="places" aria-label="Pages">
+      <For each={PLACES}>
+        {(place) => (
+          <a href={place.href} aria-current={route().page === place.page ? "page" : undefined}>
+            {place.label}
+          </a>
+        )}
+      </For>
+    </nav>
   );
 }
 

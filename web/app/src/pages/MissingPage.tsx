@@ -11,14 +11,20 @@ export function MissingPage(props: { me: Person }): JSX.Element {
     <div class="page">
       <TopBar me={props.me} />
       <main class="centre">
-        <div class="problem">
-          <h1>There is nothing here</h1>
-          <p class="quiet">The address may be mistyped.</p>
-          <a class="button" href="/">
-            All sessions
-          </a>
-        </div>
+        <MissingNote />
       </main>
+    </div>
+  );
+}
+
+export function MissingNote(): JSX.Element {
+  return (
+    <div class="problem">
+      <h2>There is nothing here</h2>
+      <p class="quiet">The address may be mistyped.</p>
+      <a class="button" href="/">
+        All sessions
+      </a>
     </div>
   );
 }

@@ -1,4 +1,4 @@
-import { Match, Show, Switch, createEffect, createSignal, on, type JSX } from "solid-js";
+import { Match, Show, Switch, createEffect, createMemo, createSignal, on, onCleanup, type JSX } from "solid-js";
 
 import { createSessionClient } from "#ui/client.ts";
 import { requestId } from "#ui/outbox.ts";
@@ -9,16 +9,18 @@ import { webAddress } from "#ui/view/Row.tsx";
 import { TimelineView } from "#ui/view/TimelineView.tsx";
 
 import { api, artifactPath, messageOf, socketPath } from "../api.ts";
+import { followPrompts } from "../first-prompt.ts";
 import { Composer } from "../components/Composer.tsx";
 import { LinkState } from "../components/LinkState.tsx";
 import { Menu } from "../components/Menu.tsx";
 import { Presence, Typing } from "../components/Presence.tsx";
 import { Queue } from "../components/Queue.tsx";
-import { SessionDetails } from "../components/SessionDetails.tsx";
 import { SessionList } from "../components/SessionList.tsx";
 import { StateBadge } from "../components/SessionState.tsx";
 import { NewSessionLink, TopBar } from "../components/TopBar.tsx";
+import { Inspector, type PanelName } from "../inspector/Inspector.tsx";
 import { notify } from "../notices.ts";
+import { sessionParts } from "../session-api.ts";
 import { navigate, sessionPath, title } from "../router.ts";
 import { knownSession, refreshSessions, sessionTitle } from "../sessions.ts";
 import { draftKey } from "../storage.ts";
@@ -29,8 +31,10 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
     me,
     path: socketPath(id),
     ticket: () => api.ticket(id),
+    page: (before) => sessionParts.events(id, before),
     complaint: ({ message }) => notify(message),
   });
+  followPrompts(id, client);
   const { store } = client;
   const timeline = store.timeline;
   const summary = () => store.summary() ?? knownSession(id);
@@ -43,7 +47,15 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
     const link = client.link();
     return link.phase === "refused" ? link.message : undefined;
   };
-  const [details, showDetails] = createSignal(false);
+  // Beside the timeline where there is room, else a sheet over it.
+  const [inspecting, setInspecting] = createSignal(matchMedia("(min-width: 1181px)").matches);
+  const inspector = () => inspecting() && refused() === undefined;
+  const [panel, setPanel] = createSignal<PanelName>("details");
+  const turns = createMemo(() =>
+    [...store.past(), timeline()].flatMap((piece) =>
+      piece.items().flatMap((item) => (item.kind === "turn" ? [item.turn] : [])),
+    ),
+  );
 
   createEffect(title(name));
   // The list beside shows this session too.
@@ -103,10 +115,11 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
             )}
           </Show>
           <button
-            class="icon-button details-toggle"
-            aria-label="Details"
-            aria-expanded={details()}
-            onClick={() => showDetails(!details())}
+            class="icon-button"
+            aria-label="Inspector"
+            title="Changes, pull requests, terminal, waterfall, details"
+            aria-expanded={inspector()}
+            onClick={() => setInspecting(!inspecting())}
           >
             <Icon name="panel" />
           </button>
@@ -121,7 +134,7 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
           </Menu>
         </div>
       </TopBar>
-      <div class="session-body">
+      <div class="session-body" classList={{ inspecting: inspector(), wide: inspector() && (panel() === "changes" || panel() === "terminal") }}>
         <aside class="sidebar">
           <NewSessionLink />
           <SessionList compact empty={<p class="quiet">No sessions yet.</p>} />
@@ -153,6 +166,18 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
               <SurroundingsContext.Provider value={surroundings}>
                 <TimelineView
                   timeline={timeline()}
+                  past={{
+                    get pieces() {
+                      return store.past();
+                    },
+                    get complete() {
+                      return store.complete();
+                    },
+                    get state() {
+                      return client.past();
+                    },
+                    load: client.loadPast,
+                  }}
                   empty={<p class="row">A sandbox is being made ready. Say what should be done.</p>}
                 />
               </SurroundingsContext.Provider>
@@ -184,23 +209,38 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
             </div>
           </Show>
         </main>
-        <aside class="details" classList={{ open: details() }} aria-label="Details">
-          <div class="details-head">
-            <button class="icon-button" aria-label="Close details" onClick={() => showDetails(false)}>
-              <Icon name="cross" />
-            </button>
-          </div>
-          <SessionDetails timeline={timeline()} summary={summary()} />
-        </aside>
+        <SurroundingsContext.Provider value={surroundings}>
+          <Inspector
+            id={id}
+            me={me}
+            client={client}
+            summary={summary()}
+            archived={state() === "archived"}
+            turns={turns()}
+            open={inspector()}
+            selected={panel()}
+            show={setPanel}
+            onClose={() => setInspecting(false)}
+          />
+        </SurroundingsContext.Provider>
       </div>
     </div>
   );
 }
 
+/** How soon the second Esc has to follow. */
+const TWICE_MS = 1_500;
+
 function StopButton(props: { id: SessionId; visible: boolean }): JSX.Element {
   const [stopping, setStopping] = createSignal(false);
-  createEffect(() => !props.visible && setStopping(false));
+  const [warned, setWarned] = createSignal(false);
+  createEffect(() => {
+    if (props.visible) return;
+    setStopping(false);
+    setWarned(false);
+  });
   const stop = async () => {
+    setWarned(false);
     setStopping(true);
     try {
       await api.stop(props.id);
@@ -209,10 +249,29 @@ function StopButton(props: { id: SessionId; visible: boolean }): JSX.Element {
       notify(messageOf(error));
     }
   };
+  // What something else takes Esc for, it takes it for alone.
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const keyDown = (event: KeyboardEvent) => {
+    if (event.key !== "Escape" || event.defaultPrevented || event.isComposing || event.repeat) return;
+    const elsewhere = event.target instanceof Element && event.target.closest(".menu, .queued-edit, .inspector, dialog");
+    if (!props.visible || stopping() || elsewhere) return;
+    if (warned()) {
+      void stop();
+      return;
+    }
+    setWarned(true);
+    clearTimeout(timer);
+    timer = setTimeout(() => setWarned(false), TWICE_MS);
+  };
+  document.addEventListener("keydown", keyDown);
+  onCleanup(() => {
+    clearTimeout(timer);
+    document.removeEventListener("keydown", keyDown);
+  });
   return (
     <Show when={props.visible}>
-      <button class="button stop" type="button" disabled={stopping()} onClick={() => void stop()}>
-        <Icon name="stop" /> {stopping() ? "Stopping…" : "Stop"}
+      <button class="button stop" type="button" disabled={stopping()} title="Stop (Esc Esc)" onClick={() => void stop()}>
+        <Icon name="stop" /> {stopping() ? "Stopping…" : warned() ? "Esc again to stop" : "Stop"}
       </button>
     </Show>
   );

@@ -49,6 +49,12 @@ export function SystemRow(props: { row: Row }): JSX.Element {
       <Match when={as("prompt_resumed")}>
         <Line icon="box">Its sandbox was lost. It went on in a new sandbox.</Line>
       </Match>
+      <Match when={as("snapshotted")}>
+        <Line icon="archive">Snapshot: the files and the conversation are kept as they are here.</Line>
+      </Match>
+      <Match when={as("sandbox_slept")}>
+        <Line icon="moon">The sandbox fell asleep. Its files are kept, and the next prompt wakes it.</Line>
+      </Match>
       <Match when={as("queue_paused")}>
         {(row) => <Line icon="pause">{displayName(row().by)} paused the queue.</Line>}
       </Match>
@@ -197,14 +203,14 @@ export function SandboxRow(props: { sandbox: Sandbox }): JSX.Element {
       <Switch>
         <Match when={state().phase === "starting"}>
           <Spinner />
-          <span>Starting a sandbox…</span>
+          <span>{props.sandbox.restored ? "Waking the sandbox…" : "Starting a sandbox…"}</span>
         </Match>
         <Match when={ready()}>
           {(is) => (
             <>
               <Icon name="box" />
               <span>
-                Sandbox ready in {duration(is().at - props.sandbox.startedAt)}
+                Sandbox {props.sandbox.restored ? "restored" : "ready"} in {duration(is().at - props.sandbox.startedAt)}
                 <span class="quiet">
                   {" "}
                   · {is().fromImage ? "from the image, " : ""}at <code>{is().commit.slice(0, 7)}</code>

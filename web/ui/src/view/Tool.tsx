@@ -1,16 +1,17 @@
 /** One line per tool call; what it was given and what came out is behind it. */
-import { For, Show, createMemo, createSignal, type JSX } from "solid-js";
+import { For, Show, createMemo, type JSX } from "solid-js";
 
 import type { Part } from "../timeline.ts";
 import { duration } from "./duration.ts";
 import { Icon, Spinner } from "./Icon.tsx";
+import { createKept } from "./kept.ts";
 import { detail, plainOutput, summarise } from "./tool.ts";
 
 /** While it grows, only this much of the end is laid out. */
 const LIVE_TAIL = 16 * 1024;
 
 export function Tool(props: { part: Part }): JSX.Element {
-  const [open, setOpen] = createSignal(false);
+  const [open, setOpen] = createKept(props.part, false);
   const summary = createMemo(() => summarise(props.part.tool, props.part.title()));
   const finished = () => {
     const state = props.part.state();
@@ -21,7 +22,7 @@ export function Tool(props: { part: Part }): JSX.Element {
     return state?.result === "failed" ? state.message : undefined;
   };
   return (
-    <details class="tool" onToggle={(event) => setOpen(event.currentTarget.open)}>
+    <details class="tool" open={open()} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>
         <Show when={finished()} fallback={<Spinner />}>
           <Icon name={failure() === undefined ? summary().icon : "warning"} class={failure() === undefined ? "" : "bad"} />

@@ -6,12 +6,18 @@ import type { Part, Turn, TurnItem } from "../timeline.ts";
 import { Avatar, displayName } from "./Avatar.tsx";
 import { clockTime, duration } from "./duration.ts";
 import { useSurroundings } from "./context.ts";
+import { createKept } from "./kept.ts";
 import { Files } from "./Files.tsx";
 import { Icon, Spinner } from "./Icon.tsx";
 import { Markdown } from "./Markdown.tsx";
 import { SandboxRow, SystemRow } from "./Row.tsx";
 import { SOURCES } from "./source.ts";
 import { Tool } from "./Tool.tsx";
+import { Windowed } from "./Windowed.tsx";
+
+/** Items in one box of a long turn, and about how high one is. */
+const BOX = 24;
+const ITEM_PX = 36;
 
 export function TurnView(props: { turn: Turn }): JSX.Element {
   const state = () => props.turn.state();
@@ -20,13 +26,14 @@ export function TurnView(props: { turn: Turn }): JSX.Element {
     return now.phase === "finished" ? now : undefined;
   };
   // What somebody watched stays as it was; what was over before folds.
-  const [open, setOpen] = createSignal(state().phase === "running");
+  const [open, setOpen] = createKept(props.turn, state().phase === "running");
   const answer = createMemo(() =>
     props.turn.items().findLast((item) => item.kind === "part" && item.part.kind === "text"),
   );
   const source = () => SOURCES[props.turn.prompt.source] ?? SOURCES.web;
   const surroundings = useSurroundings();
-  const isWork = (item: TurnItem) => item.kind !== "row" && item !== answer();
+  const isWork = (item: TurnItem) =>
+    item.kind === "row" ? item.row.type === "snapshotted" : item !== answer();
   const work = createMemo(() => props.turn.items().filter(isWork).length);
   const shown = createMemo(() =>
     open() || !finished() ? props.turn.items().slice() : props.turn.items().filter((item) => !isWork(item)),
@@ -61,7 +68,7 @@ export function TurnView(props: { turn: Turn }): JSX.Element {
             </Show>
           )}
         </Show>
-        <For each={shown()}>{(item) => <TurnItemView item={item} />}</For>
+        <Items items={shown()} />
         <Show when={finished()} fallback={<Working since={props.turn.startedAt} />}>
           {(end) => (
             <>
@@ -83,6 +90,23 @@ export function TurnView(props: { turn: Turn }): JSX.Element {
   );
 }
 
+/** In boxes, of which only those nearby are filled: a turn may call thousands of tools. */
+function Items(props: { items: readonly TurnItem[] }): JSX.Element {
+  const boxes = createMemo(() => Array.from({ length: Math.ceil(props.items.length / BOX) }, (_, index) => index));
+  return (
+    <For each={boxes()}>
+      {(box) => {
+        const items = createMemo(() => props.items.slice(box * BOX, (box + 1) * BOX));
+        return (
+          <Windowed class="items" estimate={items().length * ITEM_PX} eager={box >= boxes().length - 2}>
+            <For each={items()}>{(item) => <TurnItemView item={item} />}</For>
+          </Windowed>
+        );
+      }}
+    </For>
+  );
+}
+
 function TurnItemView(props: { item: TurnItem }): JSX.Element {
   const as = <K extends TurnItem["kind"]>(kind: K) =>
     props.item.kind === kind ? (props.item as Extract<TurnItem, { kind: K }>) : undefined;
@@ -97,6 +121,7 @@ function TurnItemView(props: { item: TurnItem }): JSX.Element {
 
 function PartView(props: { part: Part }): JSX.Element {
   const growing = () => props.part.state().phase === "growing";
+  const [open, setOpen] = createKept(props.part, false);
   // While it grows it is not read out: whoever listens would hear every token.
   return (
     <Switch>
@@ -104,7 +129,12 @@ function PartView(props: { part: Part }): JSX.Element {
         <Tool part={props.part} />
       </Match>
       <Match when={props.part.kind === "reasoning"}>
-        <details class="tool reasoning" aria-live="off">
+        <details
+          class="tool reasoning"
+          aria-live="off"
+          open={open()}
+          onToggle={(event) => setOpen(event.currentTarget.open)}
+        >
           <summary>
             <Show when={growing()} fallback={<Icon name="spark" />}>
               <Spinner />
@@ -112,9 +142,11 @@ function PartView(props: { part: Part }): JSX.Element {
             <span class="tool-title">{growing() ? "Thinking…" : "Thought"}</span>
             <Icon name="chevron" class="turns" />
           </summary>
-          <div class="tool-body">
-            <Markdown text={props.part.text()} final={!growing()} />
-          </div>
+          <Show when={open()}>
+            <div class="tool-body">
+              <Markdown text={props.part.text()} final={!growing()} />
+            </div>
+          </Show>
         </details>
       </Match>
       <Match when={props.part.text() !== ""}>

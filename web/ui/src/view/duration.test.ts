@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { age, duration } from "./duration.ts";
+import { ago, age, duration } from "./duration.ts";
 
 test("a duration has the unit that suits its size", () => {
   expect([0, 412, 999.6, 3_240, 12_400, 59_949, 59_960, 60_000, 192_000, 7_500_000].map(duration)).toEqual([
@@ -27,4 +27,11 @@ test("an age is coarse, and a date when it is old", () => {
     "2 d",
   ]);
   expect(age(Date.UTC(2026, 1, 3, 12), now)).toContain("2026");
+});
+
+test("how long ago something was can stand in a sentence", () => {
+  const now = 100 * 24 * 60 * 60_000;
+  expect(ago(now, now)).toBe("just now");
+  expect(ago(now - 12 * 60_000, now)).toBe("12 min ago");
+  expect(ago(now - 30 * 24 * 60 * 60_000, now)).toMatch(/^on .*1970$/);
 });

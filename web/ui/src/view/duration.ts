@@ -25,6 +25,13 @@ export function age(at: number, now: number): string {
   return new Date(at).toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
 }
 
+/** "just now", "5 min ago", "2 d ago", then "on" the date. */
+export function ago(at: number, now: number): string {
+  const words = age(at, now);
+  if (words === "now") return "just now";
+  return now - at < 7 * 24 * 60 * 60_000 ? `${words} ago` : `on ${words}`;
+}
+
 export function clockTime(at: number): string {
   return new Date(at).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
 }

@@ -48,9 +48,9 @@ export function createFollow(
     const scrolled = () => {
       // A page that became shorter moves up by itself, which says nothing about its reader.
       const up = element.scrollTop < top - 1 && element.scrollHeight >= height;
-      // What is told of our own move may come after a picture has made the page longer again.
-      const moved = Math.abs(element.scrollTop - top) > 1;
-      following = moved ? !up && near() : following || near();
+      // Only upwards is away from the end. What is told of a move down, ours or the browser's own,
+      // may come after the page has grown again.
+      following = !up && (following || near());
       if (following) setBehind(false);
       top = element.scrollTop;
       height = element.scrollHeight;

@@ -69,6 +69,7 @@ pub fn account() -> Vec<Example> {
                 Deed::SessionArchived,
                 Deed::PromptStopped,
                 Deed::AccessRefused,
+                Deed::TerminalOpened,
                 Deed::AuditRead,
             ],
         ),

@@ -67,6 +67,13 @@ pub fn bodies() -> Vec<Example> {
                 url: format!("https://agents.example/sessions/{}", session()),
             },
         ),
+        message(
+            "rename_session",
+            Refused,
+            RenameSession {
+                title: "Fix the build".to_owned(),
+            },
+        ),
         message("session_summary", PassedOver, summary()),
         list(
             "session_state",

@@ -22,6 +22,20 @@ pub fn registry() -> Vec<Example> {
         image: Some(image()),
     };
     vec![
+        message(
+            "integrations",
+            PassedOver,
+            Integrations {
+                github: GithubIntegration {
+                    app_slug: Some("hosted-agents".to_owned()),
+                    install_url: Some(
+                        "https://github.com/apps/hosted-agents/installations/new".to_owned(),
+                    ),
+                    webhooks: true,
+                },
+                slack: SlackIntegration { connected: false },
+            },
+        ),
         message("settings", Refused, settings.clone()),
         message(
             "repository_detail",

@@ -84,6 +84,14 @@ pub fn views() -> Vec<Example> {
                 changes: vec![changes()],
             },
         ),
+        message(
+            "terminal_used",
+            PassedOver,
+            TerminalUsed {
+                sandbox: sandbox(),
+                epoch: protocol::Epoch(2),
+            },
+        ),
         message("changed_file", PassedOver, changes().files.remove(0)),
         list(
             "changes_scope",

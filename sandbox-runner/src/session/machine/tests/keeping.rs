@@ -15,6 +15,7 @@ fn no_turn_begins_while_the_files_of_the_last_are_being_kept() {
         snapshot: Some(snapshot.clone()),
         prompt: fixture::prompt(1, "").prompt,
         started_at: bench.now.at,
+        recorded: None,
     });
     let told = Report::Snapshotted {
         snapshot,
@@ -81,4 +82,34 @@ fn a_sandbox_that_is_only_told_to_sleep_is_brought_up_to_date_after_a_restart() 
     assert_eq!(bench.actions.last(), Some(&Action::Synchronise));
     bench.apply(synchronised());
     assert!(matches!(bench.actions.last(), Some(Action::Sleep(_))));
+}
+
+#[test]
+fn a_sandbox_that_was_told_to_sleep_does_so_when_it_has_ended_meanwhile() {
+    let mut bench = Bench::running();
+    bench.idle();
+    bench.take(push("c1"));
+    bench.apply(Input::Sleep);
+    assert!(
+        !bench
+            .actions
+            .iter()
+            .any(|action| matches!(action, Action::Sleep(_)))
+    );
+    bench.restart();
+    assert!(bench.machine.may_sleep());
+    let effects = bench.machine.sleep_ended(bench.now);
+    assert!(matches!(effects.actions[..], [Action::Sleep(_)]));
+    assert!(bench.machine.is_falling_asleep());
+}
+
+#[test]
+fn a_sandbox_with_a_prompt_that_waits_does_not_sleep_although_it_was_told_to() {
+    let mut bench = Bench::running();
+    bench.apply(Input::Prompt(fixture::prompt(2, "second")));
+    bench.apply(Input::Sleep);
+    bench.idle();
+    bench.take(push("c1"));
+    bench.restart();
+    assert!(!bench.machine.may_sleep());
 }

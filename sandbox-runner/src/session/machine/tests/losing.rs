@@ -53,6 +53,7 @@ fn a_sandbox_whose_files_are_kept_leaves_nothing_more() {
         snapshot: Some(snapshot.clone()),
         prompt: fixture::prompt(1, "").prompt,
         started_at: bench.now.at,
+        recorded: None,
     });
     assert!(bench.machine.remains().is_none());
     let lineage = &bench.machine.ground().unwrap().lineage;

@@ -4,10 +4,11 @@ use protocol::event::PullRequestState;
 
 use super::super::super::*;
 use super::super::person;
-use super::Simulation;
 use super::object::Failure;
 use super::reading::Reading;
+use super::reviewers::News;
 use super::runner::Command;
+use super::{Message, Simulation};
 use protocol::event::StepName;
 
 impl Simulation {
@@ -86,6 +87,7 @@ impl Simulation {
             | Effect::AdjustPullRequest { .. }
             | Effect::CheckReviews { .. }
             | Effect::TellThread { .. }
+            | Effect::TellFollower { .. }
             | Effect::CountPrompt { .. } => Ok(None),
         }
     }
@@ -144,6 +146,10 @@ impl Simulation {
         if place == self.pulls.len() {
             self.pulls.push((branch.to_owned(), String::new()));
         }
+        let number = place as u64 + 1;
+        let judged = self.judged.entry(number).or_default();
+        judged.head.clone_from(&commit);
+        self.network.push(Message::News(News::Head(number)));
         self.pulls[place].1 = commit;
         if self.trouble && self.dice.once_in(6) {
             return Err(Failure::Passing);
@@ -157,7 +163,7 @@ impl Simulation {
         Ok(Some(Input::PullRequestOpened {
             prompt: prompt.clone(),
             pull_request: PullRequest {
-                number: place as u64 + 1,
+                number,
                 url: String::new(),
                 title: String::new(),
                 branch: branch.to_owned(),

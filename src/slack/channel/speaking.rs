@@ -1,0 +1,162 @@
+//! What a channel's object says: it reads the logs of its threads' sessions, and sends what is to be
+//! said, a message a second, each thing once and in its newest form.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use protocol::Seq;
+use protocol::api::EventPage;
+
+use super::Core;
+use super::sessions::Answer;
+use super::store::{Due, Utterance};
+use crate::config;
+use crate::error::Error;
+use crate::platform::clock;
+use crate::session::request::Request as Ask;
+use crate::slack::client::{Place, Slack, SlackError};
+use crate::slack::thread::Scene;
+
+/// Slack takes one message a second in a channel.
+const PACE_MS: i64 = 1050;
+
+/// A longer wait is left to the alarm.
+const SHORT_MS: i64 = 2000;
+
+/// Events of a log that are read at once.
+const PAGE: i64 = 500;
+
+/// With [`backoff`] these are about half an hour.
+const MAX_ATTEMPTS: i64 = 40;
+
+impl Core {
+    /// Does one thing; false if nothing is due.
+    pub(super) async fn speak_next(self: &Rc<Self>) -> Result<bool, Error> {
+        let (store, now) = (self.store()?, clock::now());
+        if let Some(root) = store.next_behind(now)? {
+            // Before it is read: what happens meanwhile is read afterwards.
+            store.catch_up(&root)?;
+            if let Err(error) = self.follow(&root).await {
+                error.log();
+                store.fall_behind(&root, clock::now().plus(SHORT_MS))?;
+            }
+            return Ok(true);
+        }
+        let Some(due) = store.next_said(now)? else {
+            return Ok(false);
+        };
+        let quiet = self.quiet_until.get();
+        let wait = quiet.0.saturating_sub(now.0);
+        if wait > SHORT_MS {
+            store.hold(quiet)?;
+            return Ok(true);
+        }
+        let is_message = !matches!(due.utterance, Utterance::Reaction { .. });
+        if is_message && wait > 0 {
+            worker::Delay::from(Duration::from_millis(wait.unsigned_abs())).await;
+            // There may be news of it by now.
+            return Ok(true);
+        }
+        let slack = self.settings()?.client();
+        let outcome = self.send(&slack, &due).await;
+        let now = clock::now();
+        if is_message {
+            self.quiet_until.set(now.plus(PACE_MS));
+        }
+        match outcome {
+            Ok(ts) => store.said(&due, ts.as_deref())?,
+            Err(error) if error.is_passing() && due.attempts < MAX_ATTEMPTS => {
+                worker::console_warn!("will say it later: key={} reason={error}", due.key);
+                let wait = error.wait_ms().unwrap_or_else(|| backoff(due.attempts));
+                store.say_later(due.number, now.plus(wait))?;
+                if error.wait_ms().is_some() {
+                    self.quiet_until.set(now.plus(wait));
+                }
+            }
+            Err(error) => {
+                worker::console_error!("not said: key={} reason={error}", due.key);
+                store.leave_unsaid(due.number)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Says one thing; answers the time stamp of a message that is new.
+    async fn send(&self, slack: &Slack, due: &Due) -> Result<Option<String>, SlackError> {
+        let place = Place {
+            channel: &self.channel,
+            root: Some(&due.root),
+        };
+        match &due.utterance {
+            Utterance::Message { said } => {
+                let mut known = due.ts.clone();
+                if known.is_none() && due.is_tried {
+                    known = slack.said(&self.channel, &due.root, &due.key).await?;
+                }
+                if let Some(ts) = known {
+                    slack.update(&self.channel, &ts, &due.key, said).await?;
+                    return Ok(Some(ts));
+                }
+                if let Ok(store) = self.store()
+                    && let Err(error) = store.try_to_say(due.number)
+                {
+                    Error::from(error).log();
+                }
+                slack.post(&place, &due.key, said).await.map(Some)
+            }
+            Utterance::Whisper { user, said } => {
+                slack.whisper(&place, user, said).await.map(|()| None)
+            }
+            Utterance::Reaction { ts, name } => {
+                slack.react(&self.channel, ts, name).await.map(|()| None)
+            }
+            Utterance::Unfurl { ts, unfurls } => slack
+                .unfurl(&self.channel, ts, unfurls)
+                .await
+                .map(|()| None),
+        }
+    }
+
+    /// Reads what is new in the log of a thread's session, and has it said.
+    pub(super) async fn follow(self: &Rc<Self>, root: &str) -> Result<(), Error> {
+        let public_url = config::public_url(&self.env)?;
+        loop {
+            let Some(thread) = self.store()?.thread(root)? else {
+                return Ok(());
+            };
+            let Some(session) = thread.session else {
+                return Ok(());
+            };
+            let since = thread.seen;
+            let ask = Ask::Events { since, limit: PAGE };
+            let page: EventPage = match self.ask(&session, &ask).await? {
+                Answer::Taken(body) => serde_json::from_slice(&body)?,
+                Answer::Refused { .. } => return Ok(()),
+            };
+            let last = page.events.last().map_or(since, |event| event.seq);
+            let scene = Scene {
+                public_url: &public_url,
+                now: clock::now(),
+            };
+            // No await from here on: what was seen and what is to be said become durable together.
+            let says = self.store()?.change(root, |thread| {
+                // It may have become another session's meanwhile.
+                let is_same = thread.session.as_ref() == Some(&session);
+                is_same.then(|| thread.follow(&page.events, &scene))
+            })?;
+            for say in says.into_iter().flatten() {
+                let said = Utterance::Message { said: say.said };
+                self.store()?.say(root, &say.name, &said, clock::now())?;
+            }
+            if last >= page.head_seq || last == Seq(0) || page.events.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// A second, doubled each time, at most a minute.
+pub(super) fn backoff(attempts: i64) -> i64 {
+    let doublings = u32::try_from(attempts.clamp(0, 6)).unwrap_or(0);
+    (1000_i64 << doublings).min(60_000)
+}

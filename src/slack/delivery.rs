@@ -1,0 +1,278 @@
+//! What Slack posted, brought from the queue to whoever acts on it: mostly the object of the channel
+//! in which it happened. It can be repeated, since a channel takes each thing once.
+
+use std::cell::RefCell;
+
+use protocol::SessionId;
+use protocol::event::Repository;
+use worker::Env;
+
+use super::channel::{self, Item};
+use super::event::{Bot, Callback, Envelope, Event, Heard, Message, is_timestamp};
+use super::identity::{INVITATION_MS, Invitation};
+use super::interaction::{self, Action, Interaction, Pressed, Shortcut};
+use super::{home, identity};
+use crate::config::{self, slack::Slack};
+use crate::database::session_list::{self, Filter};
+use crate::database::{self, Database};
+use crate::error::Error;
+use crate::platform::{clock, random};
+
+/// Names under which deliveries are recorded.
+pub const EVENT: &str = "slack.event";
+pub const INTERACTION: &str = "slack.interaction";
+
+/// The shortcut on messages.
+pub const WORK_ON_THIS: &str = "work_on_this";
+
+/// Whether a recorded delivery is Slack's.
+pub fn is_ours(name: &str) -> bool {
+    name == EVENT || name == INTERACTION
+}
+
+/// Acts on one delivery.
+pub async fn see_to(env: &Env, name: &str, id: &str, body: &str) -> Result<(), Error> {
+    let settings = Slack::from_env(env)?.ok_or(Error::NotFound("Slack"))?;
+    let bot = bot(&settings).await?;
+    match name {
+        EVENT => match serde_json::from_str(body) {
+            Ok(Envelope::EventCallback(callback)) => happened(env, &settings, &bot, callback).await,
+            _ => Ok(()),
+        },
+        INTERACTION => match interaction::parse(body.as_bytes()) {
+            Some(Interaction::BlockActions(pressed)) => pressed_in(env, &bot, id, &pressed).await,
+            Some(Interaction::MessageAction(shortcut)) => asked_for(env, &bot, *shortcut).await,
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+async fn happened(env: &Env, settings: &Slack, bot: &Bot, callback: Callback) -> Result<(), Error> {
+    if callback.team_id != bot.team {
+        worker::console_warn!("passed over: an event of another workspace");
+        return Ok(());
+    }
+    match callback.event() {
+        Event::AppMention(message) => wrote(env, bot, message, true).await,
+        Event::Message(message) => wrote(env, bot, message, false).await,
+        Event::ReactionAdded(reaction) => {
+            let name = reaction.reaction.split("::").next().unwrap_or_default();
+            let emoji = &settings.emoji;
+            let is_meant = name == emoji.stop || name == emoji.insert;
+            if !is_meant || reaction.user == bot.user || !is_channel(&reaction.item.channel) {
+                return Ok(());
+            }
+            let item = Item::Reacted {
+                user: reaction.user,
+                ts: reaction.item.ts,
+                name: name.to_owned(),
+            };
+            channel::take(env, bot, &reaction.item.channel, &callback.event_id, item).await
+        }
+        Event::AppHomeOpened { user } => show_home(env, settings, bot, &user).await,
+        Event::LinkShared(shared) => {
+            let url = config::public_url(env)?;
+            let sessions: Vec<(String, SessionId)> = shared
+                .links
+                .into_iter()
+                .filter_map(|link| {
+                    let path = link.url.strip_prefix(&url)?.strip_prefix("/sessions/")?;
+                    let name = path.split(['?', '#', '/']).next()?;
+                    let session = SessionId::parse(name).ok()?;
+                    Some((link.url, session))
+                })
+                .collect();
+            if sessions.is_empty() || !is_channel(&shared.channel) {
+                return Ok(());
+            }
+            let item = Item::Linked {
+                user: shared.user,
+                ts: shared.message_ts,
+                sessions,
+            };
+            channel::take(env, bot, &shared.channel, &callback.event_id, item).await
+        }
+        Event::Other => Ok(()),
+    }
+}
+
+async fn wrote(env: &Env, bot: &Bot, message: Message, is_mention: bool) -> Result<(), Error> {
+    let place = message.channel.clone();
+    let Some(heard) = message.heard(bot, is_mention) else {
+        return Ok(());
+    };
+    // Most of what is written in a channel is nothing of ours, and wakes nobody.
+    let may_be_ours = heard.is_addressed || heard.root != heard.ts;
+    if !may_be_ours || !is_channel(&place) {
+        return Ok(());
+    }
+    // A mention comes twice, as two events: it is one message.
+    let id = heard.ts.clone();
+    channel::take(env, bot, &place, &id, Item::Heard(heard)).await
+}
+
+async fn pressed_in(env: &Env, bot: &Bot, id: &str, pressed: &Pressed) -> Result<(), Error> {
+    let is_here = pressed
+        .team
+        .as_ref()
+        .is_some_and(|team| team.id == bot.team);
+    let Some(place) = pressed
+        .channel
+        .as_ref()
+        .filter(|place| is_here && is_channel(&place.id))
+    else {
+        return Ok(());
+    };
+    let container = &pressed.container;
+    let root = container
+        .thread_ts
+        .as_ref()
+        .or(container.message_ts.as_ref());
+    let Some(root) = root.filter(|root| is_timestamp(root)) else {
+        return Ok(());
+    };
+    for (at, action) in pressed.actions.iter().enumerate() {
+        if let Some(item) = meant(action, root, &pressed.user.id) {
+            channel::take(env, bot, &place.id, &format!("{id}:{at}"), item).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What a pressed button asks for.
+fn meant(action: &Action, root: &str, user: &str) -> Option<Item> {
+    let (root, user) = (root.to_owned(), user.to_owned());
+    match action.action_id.as_str() {
+        "stop" => Some(Item::Stopped { root, user }),
+        "correct" => Some(Item::Doubted { root, user }),
+        name if name == "choose_any" || name.starts_with("choose:") => {
+            let repository = Repository::parse(action.chosen()?).ok()?;
+            Some(Item::Chose {
+                root,
+                user,
+                repository,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// "Work on this": whoever asked for it asks for what the message says.
+async fn asked_for(env: &Env, bot: &Bot, shortcut: Shortcut) -> Result<(), Error> {
+    let is_here = shortcut
+        .team
+        .as_ref()
+        .is_some_and(|team| team.id == bot.team);
+    let (message, place) = (shortcut.message, shortcut.channel.id);
+    let is_whole = is_timestamp(&message.ts) && is_channel(&place);
+    if !is_here || !is_whole || shortcut.callback_id != WORK_ON_THIS {
+        return Ok(());
+    }
+    let id = format!("shortcut:{}", message.ts);
+    let root = message.thread_ts.filter(|root| is_timestamp(root));
+    let heard = Heard {
+        root: root.unwrap_or_else(|| message.ts.clone()),
+        ts: message.ts,
+        user: shortcut.user.id,
+        text: message.text.unwrap_or_default(),
+        files: message.files,
+        is_addressed: true,
+    };
+    channel::take(env, bot, &place, &id, Item::Heard(heard)).await
+}
+
+async fn show_home(env: &Env, settings: &Slack, bot: &Bot, user: &str) -> Result<(), Error> {
+    let database = Database::new(env)?;
+    let public_url = config::public_url(env)?;
+    let said = match database::slack::person(&database, &bot.team, user).await? {
+        Some(person) => {
+            let mine = Filter {
+                only_mine: true,
+                ..Filter::default()
+            };
+            let now = clock::now();
+            let sessions = session_list::list(&database, person.id, &mine, now).await?;
+            home::home(Ok(&person), &sessions, &public_url)
+        }
+        None => {
+            let invitation = invitation(&bot.team, user, user, "")?;
+            let said = channel::invitation_for(env, &invitation)?;
+            home::home(Err(&said), &[], &public_url)
+        }
+    };
+    Ok(settings.client().publish_home(user, &said.blocks).await?)
+}
+
+/// An invitation to say who one is. What waits in `channel` is taken up then.
+pub fn invitation(
+    team: &str,
+    user: &str,
+    name: &str,
+    channel: &str,
+) -> Result<identity::Invitation, Error> {
+    Ok(Invitation {
+        team: team.to_owned(),
+        user: user.to_owned(),
+        name: name.to_owned(),
+        channel: channel.to_owned(),
+        nonce: random::token()?,
+        expires_at: clock::now().plus(INVITATION_MS),
+    })
+}
+
+thread_local! {
+    /// It changes about never, and every event asks for it.
+    static KNOWN: RefCell<Option<(String, Bot)>> = const { RefCell::new(None) };
+}
+
+/// Who we are in the workspace that the token is for.
+pub async fn bot(settings: &Slack) -> Result<Bot, Error> {
+    let place = format!("{} {}", settings.api_url, settings.bot_token);
+    let known = KNOWN.with_borrow(|known| {
+        let known = known.as_ref().filter(|(at, _)| *at == place);
+        known.map(|(_, bot)| bot.clone())
+    });
+    if let Some(bot) = known {
+        return Ok(bot);
+    }
+    let bot = settings.client().bot().await?;
+    KNOWN.set(Some((place, bot.clone())));
+    Ok(bot)
+}
+
+/// Whether it has the form of a channel's identifier: it becomes a part of names and addresses.
+fn is_channel(text: &str) -> bool {
+    (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn buttons_mean_what_they_say() {
+        let action = |name: &str, value: &str| -> Action {
+            serde_json::from_value(json!({ "action_id": name, "value": value })).unwrap()
+        };
+        let chosen = meant(&action("choose:3", "acme/api"), "1.2", "U1").unwrap();
+        assert!(matches!(chosen, Item::Chose { repository, .. } if repository.name() == "api"));
+        assert!(matches!(
+            meant(&action("stop", "ses_1"), "1.2", "U1"),
+            Some(Item::Stopped { .. })
+        ));
+        assert_eq!(meant(&action("choose_any", "../api"), "1.2", "U1"), None);
+        assert_eq!(meant(&action("open", ""), "1.2", "U1"), None);
+    }
+
+    #[test]
+    fn only_identifiers_are_channels() {
+        assert!(is_channel("C0123ABC"));
+        for other in ["", "C1/../x", "C1?x=1", "é"] {
+            assert!(!is_channel(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+/** How ready a repository is, in words. */
+import type { ImageAge } from "#ui/protocol.ts";
+import { ago } from "#ui/view/duration.ts";
+
+export function imageWords(image: ImageAge | undefined, now: number): string {
+  if (image?.built_at === undefined) {
+    if (image?.state === "building" || image?.state === "requested") return "first image is building";
+    return image?.state === "failed" ? "image failed" : "no image yet";
+  }
+  const words = `built ${ago(image.built_at, now)}`;
+  if (image.state === "building" || image.state === "requested") return `${words}, rebuilding`;
+  return image.state === "failed" ? `${words}, last build failed` : words;
+}

@@ -1,0 +1,73 @@
+/**
+ * The system's own notifications: a turn of mine is done and nobody looks at the page. The browser is
+ * asked for permission only by a button that says so.
+ */
+import { createSignal } from "solid-js";
+
+import type { Person, SessionId, SessionSummary } from "#ui/protocol.ts";
+
+import { notify } from "./notices.ts";
+import { navigate, sessionPath } from "./router.ts";
+import { remember, remembered } from "./storage.ts";
+
+const WANTED = "notifications";
+const OFFERED = "notifications:offered";
+
+export type Permission = NotificationPermission | "unsupported";
+
+const current = (): Permission => ("Notification" in globalThis ? Notification.permission : "unsupported");
+
+const [permission, setPermission] = createSignal<Permission>(current());
+const [wanted, setWanted] = createSignal(remembered(WANTED) !== "");
+
+export { permission };
+
+export const notificationsOn = (): boolean => wanted() && permission() === "granted";
+
+/** Called by a button and by nothing else. */
+export async function turnNotificationsOn(): Promise<void> {
+  if (permission() === "unsupported") return;
+  if (permission() !== "granted") setPermission(await Notification.requestPermission());
+  setWanted(true);
+  remember(WANTED, "yes");
+}
+
+export function turnNotificationsOff(): void {
+  setWanted(false);
+  remember(WANTED, "");
+}
+
+/** Sessions that this page prompted; of others, those count that the person started. */
+const prompted = new Set<SessionId>();
+
+/** Somebody prompted here. After the first time, the page offers to tell when it is done. */
+export function notePrompted(id: SessionId): void {
+  prompted.add(id);
+  if (permission() !== "default" || wanted() || remembered(OFFERED) !== "") return;
+  remember(OFFERED, "yes");
+  notify("You can leave this page while the agent works.", {
+    kind: "news",
+    action: { label: "Notify me when it is done", run: () => void turnNotificationsOn() },
+  });
+}
+
+const TITLES: Partial<Record<SessionSummary["state"], string>> = { idle: "Done", failed: "Failed" };
+
+export function tellOfEnd(before: SessionSummary, after: SessionSummary, me: Person): void {
+  const words = TITLES[after.state];
+  const ended = before.state === "working" && words !== undefined;
+  const mine = after.created_by.id === me.id || prompted.has(after.id);
+  if (!ended || !mine || !notificationsOn() || document.visibilityState === "visible") return;
+  const name = after.title || "Untitled session";
+  try {
+    // Several tabs say it once.
+    const shown = new Notification(`${words}: ${name}`, { body: after.repository, tag: after.id });
+    shown.onclick = () => {
+      window.focus();
+      navigate(sessionPath(after.id));
+      shown.close();
+    };
+  } catch {
+    // Phones know them only from service workers.
+  }
+}

@@ -1,0 +1,98 @@
+import { For, Match, Show, Switch, createSignal, onMount, type JSX } from "solid-js";
+
+import type { AuditEntry, Deed } from "#ui/protocol.ts";
+
+import { api, messageOf } from "../api.ts";
+import { Problem } from "../components/Problem.tsx";
+import { Section } from "./Form.tsx";
+
+const DEEDS: Readonly<Record<Deed, string>> = {
+  signed_in: "signed in",
+  signed_out_everywhere: "signed out everywhere",
+  token_created: "created a token",
+  token_revoked: "revoked a token",
+  secret_set: "set a secret",
+  secret_removed: "removed a secret",
+  settings_changed: "changed settings",
+  session_archived: "archived a session",
+  prompt_stopped: "stopped a prompt",
+  access_refused: "was refused",
+  audit_read: "read this log",
+  terminal_opened: "opened a terminal",
+};
+
+export function Audit(): JSX.Element {
+  const [entries, setEntries] = createSignal<readonly AuditEntry[] | undefined>();
+  const [cursor, setCursor] = createSignal<string | undefined>();
+  const [problem, setProblem] = createSignal<string | undefined>();
+  const load = async (from?: string) => {
+    setProblem(undefined);
+    try {
+      const page = await api.audit(from);
+      setEntries((all = []) => (from === undefined ? page.entries : [...all, ...page.entries]));
+      setCursor(page.cursor);
+    } catch (error) {
+      setProblem(messageOf(error));
+    }
+  };
+  onMount(() => void load());
+  return (
+    <Section title="Audit log" note="Who did what, newest first. Values of secrets are never in it.">
+      <Show when={problem()}>{(message) => <Problem message={message()} retry={() => void load(cursor())} />}</Show>
+      <Switch>
+        <Match when={entries()?.length === 0}>
+          <p class="quiet nothing-found">Nothing has been noted yet.</p>
+        </Match>
+        <Match when={entries()}>
+          {(all) => (
+            <>
+              <div class="scroll" tabindex="0" role="region" aria-label="Audit log">
+                <table class="audit">
+                  <thead>
+                    <tr>
+                      <th scope="col">When</th>
+                      <th scope="col">Who</th>
+                      <th scope="col">Did</th>
+                      <th scope="col">To</th>
+                      <th scope="col">By</th>
+                    </tr>
+                  </thead>
+                  <tbody>
+                    <For each={all()}>
+                      {(entry) => (
+                        <tr>
+                          <td>
+                            <time datetime={new Date(entry.at).toISOString()}>
+                              {new Date(entry.at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" })}
+                            </time>
+                          </td>
+                          <td>{entry.login}</td>
+                          <td classList={{ bad: entry.deed === "access_refused" }}>{DEEDS[entry.deed] ?? entry.deed}</td>
+                          <td>
+                            <code>{entry.subject}</code>
+                            {entry.detail && ` ${entry.detail}`}
+                          </td>
+                          <td>{entry.means}</td>
+                        </tr>
+                      )}
+                    </For>
+                  </tbody>
+                </table>
+              </div>
+              <Show when={cursor()}>
+                {(from) => (
+                  <button class="button older" onClick={() => void load(from())}>
+                    Show older
+                  </button>
+                )}
+              </Show>
+            </>
+          )}
+        </Match>
+        <Match when={problem() === undefined}>
+          <div class="skeleton" />
+        </Match>
+      </Switch>
+    </Section>
+  );
+}
