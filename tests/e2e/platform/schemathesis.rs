@@ -11,6 +11,7 @@ use super::token;
 use crate::stage::{ALICE, Failure, Outcome, Played, PlayedStack};
 use crate::tests;
 use crate::world::{Group, World};
+use support::chat::SIGNING_SECRET;
 use support::forge::ORGANIZATION;
 use support::stack::Stack;
 
@@ -22,7 +23,13 @@ pub fn group(group: &mut Group<'_>) {
 const SEED: &str = "20260731";
 
 async fn every_answer_to_anything_is_one_that_is_described(_: &World) -> Outcome {
-    let stack = Stack::start_with_variables("e2e-described", &[]).await?;
+    // A Slack that nobody signs for: its routes are there, and nothing is behind them.
+    let slack = [
+        ("SLACK_SIGNING_SECRET", SIGNING_SECRET),
+        ("SLACK_BOT_TOKEN", "xoxb-nobody"),
+        ("SLACK_API_URL", "http://127.0.0.1:9/"),
+    ];
+    let stack = Stack::start_with_variables("e2e-described", &slack).await?;
     let stack = PlayedStack::of(stack).await;
     let played = Played::ready_on(&stack).await?;
     let client = stack.client(ALICE).await?;
