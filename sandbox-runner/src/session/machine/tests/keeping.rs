@@ -89,7 +89,7 @@ fn a_sandbox_that_was_told_to_sleep_does_so_when_it_has_ended_meanwhile() {
     let mut bench = Bench::running();
     bench.idle();
     bench.take(push("c1"));
-    bench.apply(Input::Sleep);
+    bench.take(Input::Sleep);
     assert!(
         !bench
             .actions
