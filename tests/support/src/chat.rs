@@ -143,7 +143,11 @@ impl Chat {
 
         let door = Arc::new(Door {
             upstream: format!("http://127.0.0.1:{port}"),
-            client: reqwest::Client::builder().no_proxy().build()?,
+            // See the forge's: what is idle may be closed when it is used again.
+            client: reqwest::Client::builder()
+                .pool_max_idle_per_host(0)
+                .no_proxy()
+                .build()?,
             record: Mutex::default(),
         });
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;

@@ -143,6 +143,9 @@ pub(super) async fn start(launch: &Launch<'_>) -> Result<(Emulator, Child), Emul
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(ANSWER_DEADLINE)
+        // The emulator closes connections that were idle for five seconds, which a request on one
+        // of them may meet halfway.
+        .pool_max_idle_per_host(0)
         .no_proxy()
         .build()
         .map_err(EmulatorError::Client)?;
