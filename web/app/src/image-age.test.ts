@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { imageWords } from "./image-age.ts";
+import { imageSentence, imageWords } from "./image-age.ts";
 
 const MINUTE = 60_000;
 const now = 100 * MINUTE;
@@ -19,4 +19,9 @@ test("without an image it is said why", () => {
   expect(imageWords(undefined, now)).toBe("no image yet");
   expect(imageWords({ state: "requested" }, now)).toBe("first image is building");
   expect(imageWords({ state: "failed" }, now)).toBe("image failed");
+});
+
+test("a sentence says what it is about once", () => {
+  expect(imageSentence({ state: "ready", built_at: now - 12 * MINUTE }, now)).toBe("Image built 12 min ago");
+  expect(imageSentence(undefined, now)).toBe("No image yet");
 });

@@ -11,3 +11,9 @@ export function imageWords(image: ImageAge | undefined, now: number): string {
   if (image.state === "building" || image.state === "requested") return `${words}, rebuilding`;
   return image.state === "failed" ? `${words}, last build failed` : words;
 }
+
+/** The same where nothing around it says that it is about the image. */
+export function imageSentence(image: ImageAge | undefined, now: number): string {
+  const words = imageWords(image, now);
+  return image?.built_at === undefined ? words.charAt(0).toUpperCase() + words.slice(1) : `Image ${words}`;
+}

@@ -13,7 +13,7 @@ import { TopBar } from "../components/TopBar.tsx";
 import { keepDraft, keptDraft } from "../draft-memory.ts";
 import { DraftSession, type Choice } from "../draft-session.ts";
 import { sendFirstPrompt } from "../first-prompt.ts";
-import { imageWords } from "../image-age.ts";
+import { imageSentence, imageWords } from "../image-age.ts";
 import { notify } from "../notices.ts";
 import { navigate, sessionPath, settingsPath, title } from "../router.ts";
 import { draftKey, remember, remembered } from "../storage.ts";
@@ -305,7 +305,7 @@ export default function NewSessionPage(props: { me: Person; repository: string |
               <Show when={chosen()}>
                 {(known) => (
                   <p class="quiet">
-                    <Icon name="box" /> Image {imageWords(known().image, Date.now())}
+                    <Icon name="box" /> {imageSentence(known().image, Date.now())}
                   </p>
                 )}
               </Show>
