@@ -24,6 +24,7 @@ use super::message::{self, Order};
 
 /// How long an earlier zygote may take to end. It has at most one start to give up.
 const EARLIER: Duration = Duration::from_secs(10);
+/// How often the lock is tried: a wait for one in the kernel has no end of its own.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Starts the zygote, and another one when it has ended.
