@@ -1,7 +1,7 @@
 /** One text, rendered at most once per animation frame while it grows. */
 import { createEffect, onCleanup, onMount, type JSX } from "solid-js";
 
-import { MarkdownView } from "../markdown.ts";
+import { MarkdownView } from "../markdown-view.ts";
 
 export function Markdown(props: { text: string; final: boolean }): JSX.Element {
   let root!: HTMLDivElement;
