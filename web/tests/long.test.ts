@@ -137,3 +137,22 @@ function watchJumps(): void {
   look();
 }
 
+
+test("code far above gets its colours when somebody comes there", async () => {
+  const peer = emptyPeer();
+  const on = await stage(peer);
+  const session = addSession(peer);
+  session.prompt(ADA, "Explain all of it");
+  const part = session.part({ kind: "text" });
+  const section = (number: number) => `## Step ${number}\n\nA paragraph.\n\n\`\`\`rust\nfn step_${number}() -> bool { true }\n\`\`\`\n\n`;
+  session.grow(part, Array.from({ length: 400 }, (_, index) => section(index)).join(""));
+  const page = await onSession(on);
+  await page.locator("code .hljs-keyword", { hasText: "fn" }).last().waitFor();
+  expect(await page.locator("pre").count()).toBe(400);
+  const first = page.locator("pre").first();
+  expect(await first.locator(".hljs-keyword").count()).toBe(0);
+  await page.locator(".timeline").evaluate((element) => (element.scrollTop = 0));
+  await first.locator(".hljs-keyword").waitFor();
+  expect(await page.locator(".hljs-keyword").count()).toBeLessThan(400);
+  await on.close();
+});

@@ -20,8 +20,9 @@ export class MarkdownView {
   #chapter = document.createElement("div");
   /** Settled blocks, then the tail. */
   #group = document.createElement("div");
-  /** How many of them are settled. */
+  /** How many of them are settled, and how many of these have colours or will have them soon. */
   #settled = 0;
+  #coloured = 0;
   #tail = "";
 
   constructor(root: HTMLElement) {
@@ -29,8 +30,9 @@ export class MarkdownView {
     this.#clear();
   }
 
-  render(text: string, final: boolean): void {
-    const { settled, tail, whole } = this.#splitter.split(text, final);
+  /** With `more` behind what was given before. */
+  add(more: string, final: boolean): void {
+    const { settled, tail, whole } = this.#splitter.add(more, final);
     if (whole) this.#clear();
     const grown = settled === "" ? growth(this.#tail, tail) : undefined;
     if (!grown || !grow(this.#group, grown)) this.#replace(settled, tail);
@@ -47,6 +49,7 @@ export class MarkdownView {
     this.#group = document.createElement("div");
     this.#chapter.append(this.#group);
     this.#settled = 0;
+    this.#coloured = 0;
   }
 
   #replace(settled: string, tail: string): void {
@@ -60,14 +63,18 @@ export class MarkdownView {
       if (this.#settled >= GROUP_SIZE) this.#close();
       if (block.parentNode !== this.#group) this.#group.append(block);
       this.#settled += 1;
-      colour(block);
     }
     for (const block of shown.slice(blocks.length)) if (block.parentNode !== this.#group) this.#group.append(block);
+    for (const block of [...this.#group.children].slice(this.#coloured, this.#settled)) colour(block);
+    this.#coloured = this.#settled;
   }
 
   /** Full: while it is far from what is looked at, it is not even laid out. */
   #close(): void {
-    this.#group.className = "settled";
+    const group = this.#group;
+    const plain = [...group.children].slice(this.#coloured, this.#settled);
+    group.className = "settled";
+    if (plain.length > 0) whenShown(group, () => plain.forEach(colour));
     if (this.#chapter.childElementCount >= CHAPTER_SIZE) {
       this.#chapter.className = "settled";
       this.#chapter = document.createElement("div");
@@ -115,6 +122,18 @@ function become(here: ChildNode, fresh: ChildNode): void {
   else if (here instanceof Element && here.cloneNode().isEqualNode(fresh.cloneNode())) {
     replaceFrom(here, 0, [...fresh.childNodes]);
   } else here.replaceWith(fresh);
+}
+
+/** A long text that comes at once is mostly far from what is looked at, and may stay there. */
+function whenShown(group: HTMLElement, show: () => void): void {
+  const look = () => {
+    if (!group.firstElementChild?.checkVisibility({ contentVisibilityAuto: true })) return;
+    group.removeEventListener("contentvisibilityautostatechange", look);
+    show();
+  };
+  group.addEventListener("contentvisibilityautostatechange", look);
+  // What is near from the beginning is not told of by every browser.
+  requestAnimationFrame(() => requestAnimationFrame(look));
 }
 
 /** Longer code stays plain: nobody waits for colours. */

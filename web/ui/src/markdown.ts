@@ -12,27 +12,40 @@ import { Lexer, Marked, type Token, type Tokens, type TokensList } from "marked"
 
 /** Finds out which blocks are settled. */
 export class BlockSplitter {
-  #settled = 0;
+  #source = "";
+  /** What has not settled. */
+  #rest = "";
+  /** Half a line end, perhaps. */
+  #held = "";
   #links: Links = {};
 
   /**
-   * Markup of the blocks that settled with this text, and of the tail that has not. `whole`: the
-   * markup replaces all that came before.
+   * Markup of the blocks that settled with what came, and of the tail that has not. `whole`: the
+   * markup replaces all that was given before.
    */
-  split(text: string, final: boolean): { settled: string; tail: string; whole: boolean } {
-    const source = normalise(text);
-    let { tokens, links } = lex(source.slice(this.#settled), this.#links);
+  add(more: string, final: boolean): { settled: string; tail: string; whole: boolean } {
+    const text = this.#held + more;
+    this.#held = !final && text.endsWith("\r") ? "\r" : "";
+    const lines = normalise(this.#held ? text.slice(0, -1) : text);
+    this.#source += lines;
+    this.#rest += lines;
+    let { tokens, links } = lex(this.#rest, this.#links);
     // A reference may stand before its definition: then only the whole text tells.
-    const whole = final && this.#settled > 0 && Object.keys(links).length > 0;
-    if (whole) ({ tokens, links } = lex(source, {}));
+    const whole = final && this.#source.length > this.#rest.length && Object.keys(links).length > 0;
+    if (whole) {
+      this.#rest = this.#source;
+      ({ tokens, links } = lex(this.#source, {}));
+    }
     const count = final ? tokens.length : settledCount(tokens);
     const settled = tokens.slice(0, count);
+    let length = 0;
     for (const token of settled) {
-      this.#settled += token.raw.length;
+      length += token.raw.length;
       // One in the tail may still be half an address, and the first definition of a name counts.
       const link = token.type === "def" ? links[(token as Tokens.Def).tag] : undefined;
       if (link) this.#links = { ...this.#links, [(token as Tokens.Def).tag]: link };
     }
+    this.#rest = this.#rest.slice(length);
     return { settled: toHtml(settled, links), tail: toHtml(tokens.slice(count), links), whole };
   }
 }
