@@ -294,6 +294,39 @@ test("a push and a pull request are shown with their numbers", async () => {
   expect(await bars.filter({ hasText: "First token" }).innerText()).toContain("480 ms");
 });
 
+test("a session is renamed where its title stands, by pointer and by keys", async () => {
+  const page = await onSession(on);
+  await page.getByRole("heading", { name: "The tests fail" }).getByRole("button").click();
+  const field = page.getByRole("textbox", { name: "Title of the session" });
+  await field.fill("Something else");
+  await page.keyboard.press("Escape");
+  await page.getByRole("heading", { name: "The tests fail" }).waitFor();
+  await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe("The tests fail");
+  await page.keyboard.press("Enter");
+  await field.fill("  Precedence of   pre-releases ");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Precedence of pre-releases" }).waitFor();
+  await expect.poll(() => session.summary.title).toBe("Precedence of pre-releases");
+});
+
+test("a title that is not taken goes back, and can be tried again", async () => {
+  const page = await onSession(on);
+  await page.route("**/api/sessions/ses_1", (route) =>
+    route.request().method() === "PATCH" ? route.abort() : route.continue(),
+  );
+  await page.keyboard.press("Control+k");
+  await page.getByRole("combobox", { name: /Search/ }).fill("rename");
+  await page.keyboard.press("Enter");
+  const field = page.getByRole("textbox", { name: "Title of the session" });
+  await field.fill("Another");
+  await page.keyboard.press("Enter");
+  await page.getByText("The session keeps its name.").waitFor();
+  await page.getByRole("heading", { name: "The tests fail" }).waitFor();
+  await page.unroute("**/api/sessions/ses_1");
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByRole("heading", { name: "Another" }).waitFor();
+});
+
 test("an archived session takes no more prompts", async () => {
   const page = await onSession(on);
   await page.getByRole("button", { name: "More" }).click();

@@ -8,11 +8,13 @@ import { api, messageOf } from "../api.ts";
 import { setAppearance } from "../appearance.ts";
 import { rank } from "../fuzzy.ts";
 import { signOut } from "../me.ts";
+import { openSession } from "../lobby.ts";
 import { notify } from "../notices.ts";
 import { navigate, newSessionPath, sessionPath, settingsPath } from "../router.ts";
-import { ordered, sessionTitle } from "../sessions.ts";
+import { knownSession, ordered, sessionTitle } from "../sessions.ts";
 import { keySigns, type ShortcutName } from "../shortcuts.ts";
 import { Dialog } from "./Dialog.tsx";
+import { startRenaming } from "./SessionTitle.tsx";
 
 interface Command {
   readonly kind: "Sessions" | "Actions" | "Repositories";
@@ -69,7 +71,11 @@ export default function Palette(props: { close: () => void; openShortcuts: () =>
     return [...new Map([...fits, ...more].map((session) => [session.id, session])).values()].map(command);
   };
 
+  const here = openSession();
   const actions: readonly Command[] = [
+    ...(here !== undefined && knownSession(here)?.state !== "archived"
+      ? [{ kind: "Actions", icon: "pencil", label: "Rename this session", run: () => startRenaming(here) } as const]
+      : []),
     { kind: "Actions", icon: "plus", label: "New session", keys: "newSession", run: () => navigate("/new") },
     { kind: "Actions", icon: "list", label: "All sessions", keys: "list", run: () => navigate("/") },
     { kind: "Actions", icon: "chart", label: "Statistics", run: () => navigate("/statistics") },

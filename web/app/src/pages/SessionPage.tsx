@@ -16,6 +16,7 @@ import { Menu } from "../components/Menu.tsx";
 import { Presence, Typing } from "../components/Presence.tsx";
 import { Queue } from "../components/Queue.tsx";
 import { SessionList } from "../components/SessionList.tsx";
+import { SessionTitle, createNaming, startRenaming } from "../components/SessionTitle.tsx";
 import { StateBadge } from "../components/SessionState.tsx";
 import { NewSessionLink, TopBar } from "../components/TopBar.tsx";
 import { Inspector, type PanelName } from "../inspector/Inspector.tsx";
@@ -38,7 +39,8 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
   const { store } = client;
   const timeline = store.timeline;
   const summary = () => store.summary() ?? knownSession(id);
-  const name = () => timeline().title() ?? (summary() ? sessionTitle(summary() ?? { title: "" }) : "");
+  const naming = createNaming(id, () => timeline().title() ?? (summary() ? sessionTitle(summary() ?? { title: "" }) : ""));
+  const { name } = naming;
   const [opened, setOpened] = createSignal(false);
   createEffect(() => store.synced() && setOpened(true));
   const state = () => (opened() ? timeline().state() : summary()?.state);
@@ -93,7 +95,7 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
             <Icon name="back" />
           </a>
           <div class="session-name">
-            <h1 title={name()}>{name()}</h1>
+            <SessionTitle id={id} naming={naming} fixed={state() === "archived" || refused() !== undefined} />
             <p class="session-meta">
               <Show when={state()}>{(is) => <StateBadge state={is()} />}</Show>
               <Show when={summary()}>
@@ -124,6 +126,9 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
             <Icon name="panel" />
           </button>
           <Menu label="More" button={<Icon name="more" />}>
+            <button class="menu-item" disabled={state() === "archived"} onClick={() => startRenaming(id)}>
+              Rename session
+            </button>
             <button
               class="menu-item"
               disabled={state() === "archived"}
