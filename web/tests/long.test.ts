@@ -139,9 +139,6 @@ function watchJumps(): void {
 
 
 test("code far above gets its colours when somebody comes there", async () => {
-  const peer = emptyPeer();
-  const on = await stage(peer);
-  const session = addSession(peer);
   session.prompt(ADA, "Explain all of it");
   const part = session.part({ kind: "text" });
   const section = (number: number) => `## Step ${number}\n\nA paragraph.\n\n\`\`\`rust\nfn step_${number}() -> bool { true }\n\`\`\`\n\n`;
@@ -154,5 +151,4 @@ test("code far above gets its colours when somebody comes there", async () => {
   await page.locator(".timeline").evaluate((element) => (element.scrollTop = 0));
   await first.locator(".hljs-keyword").waitFor();
   expect(await page.locator(".hljs-keyword").count()).toBeLessThan(400);
-  await on.close();
 });
