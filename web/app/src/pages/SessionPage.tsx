@@ -13,6 +13,7 @@ import { followPrompts } from "../first-prompt.ts";
 import { Composer } from "../components/Composer.tsx";
 import { LinkState } from "../components/LinkState.tsx";
 import { Menu } from "../components/Menu.tsx";
+import { openOverlay } from "../components/Overlays.tsx";
 import { Presence, Typing } from "../components/Presence.tsx";
 import { Queue } from "../components/Queue.tsx";
 import { SessionList } from "../components/SessionList.tsx";
@@ -126,6 +127,9 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
             <Icon name="panel" />
           </button>
           <Menu label="More" button={<Icon name="more" />}>
+            <button class="menu-item" onClick={() => openOverlay("palette")}>
+              Search and commands
+            </button>
             <button class="menu-item" disabled={state() === "archived"} onClick={() => startRenaming(id)}>
               Rename session
             </button>
