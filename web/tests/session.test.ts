@@ -43,6 +43,28 @@ test("lists keep their numbers and tables their alignment", async () => {
   expect(await cell.evaluate((element) => getComputedStyle(element).textAlign)).toBe("end");
 });
 
+test("a text that came in pieces looks as it does when it is opened", async () => {
+  session.prompt(ADA, "Show me everything");
+  const page = await onSession(on);
+  const part = session.part({ kind: "text" });
+  const text = [
+    "Some **bold** and `code`, more\n\n- one\n- two *more*\n  - deep `a`\n\n1. x\n2. y",
+    "| a | b |\n| - | :-: |\n| 1 | 2 **q** |\n\n> quote\n> more\n\n```\nlet a = 1;\n\nlet b;\n```",
+    "End [l](https://example.com/x) &amp; <b>x</b> [r]\n\n[r]: https://example.com/r\n\nThe very end",
+  ].join("\n\n");
+  for (const piece of text.match(/[\s\S]{1,3}/g) ?? []) {
+    session.grow(part, piece);
+    await page.evaluate(() => new Promise(requestAnimationFrame));
+  }
+  session.endPart(part);
+  await page.getByText("The very end").waitFor();
+  const answer = page.locator(".answer:not(.growing)");
+  const streamed = await answer.innerHTML();
+  await page.reload();
+  await page.getByText("The very end").waitFor();
+  expect(await answer.innerHTML()).toBe(streamed);
+});
+
 test("a reconnect in the middle of a stream neither loses nor doubles anything", async () => {
   session.prompt(ADA, "Count");
   const page = await onSession(on);
