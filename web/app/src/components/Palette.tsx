@@ -121,9 +121,13 @@ export default function Palette(props: { close: () => void; openShortcuts: () =>
       Actions: rank(words, actions, label),
       Repositories: rank(words, places(), label),
     };
+    // What has the very words is meant, rather than what has their letters somewhere.
+    const means = (kind: Command["kind"]) =>
+      all[kind].some((command) => label(command).toLowerCase().includes(words.toLowerCase()));
+    const kinds = [...KINDS].sort((one, other) => Number(means(other)) - Number(means(one)));
     const most = words === "" ? SHOWN_AT_FIRST : SHOWN;
     let from = 0;
-    return KINDS.flatMap((kind) => {
+    return kinds.flatMap((kind) => {
       const commands = all[kind].slice(0, most);
       const group = { kind, from, commands };
       from += commands.length;
