@@ -2,15 +2,17 @@
 //!
 //! Nothing is executed to start one. A [`zygote`], which has one thread, copies itself into new
 //! namespaces; the copy builds what the sandbox sees ([`view`]), opens the ports that lead out
-//! ([`network`]), gives its rights up and is PID 1 ([`birth`]). A runner that is root runs each
+//! ([`network`]), is told which sandbox it is, gives its rights up and is PID 1 ([`birth`]). One that
+//! has not been told yet waits for the next start ([`spare`]). A runner that is root runs each
 //! sandbox as another of the host's users, and shows it its files, which belong to user 1000 on
 //! disk, as that user's. Any other runner runs them as itself, by the same path.
 //!
-//! A sandbox does not end with the runner or the zygote. Its start is on record before it may go
-//! on: it waits for the runner, and ends if the runner does.
+//! A sandbox does not end with the runner or the zygote. It is on record before it is told which one
+//! it is: it waits for the runner, and ends if the runner does.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -22,7 +24,9 @@ use tokio::time::timeout;
 
 use self::end::ended;
 use self::launcher::Launcher;
+use self::message::Ground;
 use self::slot::Slots;
+use self::spare::Spares;
 use self::turn::Turns;
 use super::cgroup::{CgroupError, Driver, Stats};
 use super::channel::{self, ChannelError, REPLY};
@@ -48,6 +52,7 @@ mod mount;
 mod network;
 mod slot;
 mod snapshot;
+mod spare;
 mod start;
 mod swap;
 mod tree;
@@ -114,15 +119,14 @@ pub struct Namespaces {
     state: StateDirectory,
     layers: LayerStore,
     trash: Trash,
-    launcher: Launcher,
+    launcher: Arc<Launcher>,
+    spares: Spares,
     /// Set if sandboxes run as other users than the runner.
     users: Option<u32>,
     slots: Slots,
     groups: Driver,
     disk: DiskWatch,
     turns: Turns,
-    /// Names and where they are, from the state directory.
-    tools: Vec<(String, PathBuf)>,
     path: String,
 }
 
@@ -152,17 +156,32 @@ impl Namespaces {
             path: config.runner.clone(),
             source,
         })?;
+        let launcher = Arc::new(launcher);
         let groups = Driver::detect(state.root());
+        let users = getuid().is_root().then_some(config.sandbox_uid);
+        let slots = Slots::default();
+        let ground = Ground {
+            state: state.root().to_owned(),
+            tools,
+            user: None,
+            unified: false,
+        };
         let backend = Self {
+            spares: Spares::new(
+                Arc::clone(&launcher),
+                groups.clone(),
+                slots.clone(),
+                users,
+                ground,
+            ),
             disk: DiskWatch::start(state.root(), groups.clone()),
             trash,
             layers,
             launcher,
-            users: getuid().is_root().then_some(config.sandbox_uid),
-            slots: Slots::default(),
+            users,
+            slots,
             groups,
             turns: Turns::default(),
-            tools,
             path,
             state,
         };
@@ -205,6 +224,9 @@ impl Namespaces {
                 }) => {}
                 Some(record) => {
                     self.slots.occupy(record.slot);
+                    if let Some(group) = &record.group {
+                        self.groups.rename(group, record.id.as_str());
+                    }
                     self.disk.enter(&record.id, &path, &record.limits);
                 }
             }
@@ -217,7 +239,10 @@ impl Namespaces {
         for name in self.groups.list()? {
             let id = SandboxId::parse(&name);
             let known = id.is_ok_and(|id| self.state.sandbox(&id).path().join(FILE).exists());
-            if !known && let Some(group) = self.groups.open(&name)? {
+            if !known
+                && !self.groups.is_renamed(&name)
+                && let Some(group) = self.groups.open(&name)?
+            {
                 group.kill()?;
                 group.remove()?;
             }

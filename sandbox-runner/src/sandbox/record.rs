@@ -22,6 +22,9 @@ pub struct SandboxRecord {
     pub layers: Vec<LayerId>,
     /// Which of the host's users it runs as, counted from the first that is meant for sandboxes.
     pub slot: u32,
+    /// What its control group is called, if not as the sandbox is.
+    #[serde(default)]
+    pub group: Option<String>,
     /// How many layers its changes have become so far.
     pub ordinal: u32,
     pub workshop: bool,

@@ -75,7 +75,9 @@ impl Namespaces {
             group.kill()?;
             group.remove()
         })
-        .await
+        .await?;
+        self.groups.forget(id.as_str());
+        Ok(())
     }
 
     /// Does nothing where there are no groups.

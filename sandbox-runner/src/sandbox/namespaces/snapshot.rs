@@ -58,7 +58,7 @@ impl Namespaces {
         self.resume(id).await?;
         let channel = swapped?;
         // Whoever keeps the old overlay lets go of it, unless it has ended.
-        let _ = channel.send(&Verdict::Keep).await;
+        let _ = channel.send(&Verdict::Keep, &[]).await;
         self.finish_snapshot(&mut record).await?;
         Ok(layer)
     }
@@ -120,7 +120,7 @@ impl Namespaces {
         if let Err(error) = self.write_record(record) {
             record.layers = before;
             channel
-                .send(&Verdict::Undo)
+                .send(&Verdict::Undo, &[])
                 .await
                 .map_err(SandboxError::Zygote)?;
             return match report(&channel).await? {
