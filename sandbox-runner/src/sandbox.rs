@@ -58,6 +58,15 @@ pub struct SandboxSpec {
     pub limits: Limits,
 }
 
+/// What goes on in a sandbox when everything else of it is ended.
+#[derive(Debug, Clone)]
+pub struct Stays {
+    /// The program of the oldest that init itself has started from it.
+    pub server: PathBuf,
+    /// A session of processes, by its number inside.
+    pub session: Option<i32>,
+}
+
 /// A running sandbox, as its owner holds it.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -188,6 +197,13 @@ pub trait SandboxBackend: Send + Sync {
         &'a self,
         id: &'a SandboxId,
         grace: Duration,
+    ) -> BoxFuture<'a, Result<(), SandboxError>>;
+
+    /// Ends every program but those that stay, and what these were about to start.
+    fn clear<'a>(
+        &'a self,
+        id: &'a SandboxId,
+        stays: &'a Stays,
     ) -> BoxFuture<'a, Result<(), SandboxError>>;
 
     /// Stops the sandbox and turns what it wrote into a layer; the sandbox is gone afterwards.

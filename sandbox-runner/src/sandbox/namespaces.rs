@@ -38,11 +38,12 @@ use super::socket::connect;
 use super::state::{SandboxDirectory, StateDirectory, StateError};
 use super::tool::{self, ToolError};
 use super::trash::Trash;
-use super::{Adoption, Ports, Sandbox, SandboxBackend, SandboxError, SandboxSpec};
+use super::{Adoption, Ports, Sandbox, SandboxBackend, SandboxError, SandboxSpec, Stays};
 use crate::layer::{LayerError, LayerId, LayerMeta, LayerStore, Parts};
 use crate::metrics::METRICS;
 
 mod birth;
+mod clearing;
 mod clone;
 mod end;
 mod etc;
@@ -284,6 +285,14 @@ impl Namespaces {
         self.users.map(|_| AGENT_ID)
     }
 
+    /// As [`Self::hold`], of a sandbox whose processes an earlier runner may have left stopped.
+    async fn reach(&self, id: &SandboxId) -> Result<Sandbox, SandboxError> {
+        if let Err(error) = self.resume(id).await {
+            tracing::debug!(sandbox = %id, %error, "whether a sandbox is stopped is not known");
+        }
+        self.hold(id).await
+    }
+
     async fn hold(&self, id: &SandboxId) -> Result<Sandbox, SandboxError> {
         let descriptors = channel::ports(self.connect(id).await?).await?;
         Ok(Sandbox {
@@ -320,7 +329,7 @@ impl SandboxBackend for Namespaces {
                 return Ok(Adoption::Stale);
             }
             match identity.open().map_err(watch)? {
-                Some(process) => match self.hold(id).await {
+                Some(process) => match self.reach(id).await {
                     Ok(sandbox) => Ok(Adoption::Alive(sandbox)),
                     // The sockets of a process that was killed are closed before it has ended.
                     Err(SandboxError::Channel(ChannelError::Connect(_)))
@@ -352,6 +361,17 @@ impl SandboxBackend for Namespaces {
         Box::pin(async move {
             let _turn = self.turns.take(id).await;
             self.end(id, grace).await.map(drop)
+        })
+    }
+
+    fn clear<'a>(
+        &'a self,
+        id: &'a SandboxId,
+        stays: &'a Stays,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move {
+            let _turn = self.turns.take(id).await;
+            self.end_others(id, stays).await
         })
     }
 

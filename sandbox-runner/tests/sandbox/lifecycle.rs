@@ -12,7 +12,7 @@ use sandbox_runner::sandbox::cgroup::Driver;
 use sandbox_runner::sandbox::channel::ChannelError;
 use sandbox_runner::sandbox::limits::Limits;
 use sandbox_runner::sandbox::record::SandboxState;
-use sandbox_runner::sandbox::{Adoption, SandboxBackend, SandboxError, SandboxSpec};
+use sandbox_runner::sandbox::{Adoption, SandboxBackend, SandboxError, SandboxSpec, Stays};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::fixture::{Fixture, LIMIT, open_process, spec, wait_for_end};
@@ -455,4 +455,30 @@ async fn a_start_with_other_limits_does_without_the_process_that_was_made_ready(
     };
     let second = fixture.backend.create(&other).await.unwrap().id;
     assert_ne!(group(&fixture, &second).await, ready);
+}
+
+#[tokio::test]
+async fn what_stays_is_all_that_is_left_of_a_sandbox_that_is_cleared() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    let [server, other] = ["4000", "5000"].map(|time| format!("{time}.{}", std::process::id()));
+    let program = SpawnSpec {
+        name: "server".to_owned(),
+        argv: vec!["/bin/sleep".to_owned(), server.clone()],
+        env: std::collections::BTreeMap::new(),
+        cwd: None,
+        log: None,
+    };
+    fixture.backend.spawn(&id, &program).await.unwrap();
+    // Of the same program, and a child of init as soon as its shell has ended.
+    fixture.detach(&id, &format!("/bin/sleep {other}")).await;
+    assert_eq!(processes(&format!("/bin/sleep {other}")), 1);
+    let stays = Stays {
+        server: "/usr/bin/sleep".into(),
+        session: None,
+    };
+    fixture.backend.clear(&id, &stays).await.unwrap();
+    assert_eq!(processes(&format!("/bin/sleep {other}")), 0);
+    assert_eq!(processes(&format!("/bin/sleep {server}")), 1);
+    assert_eq!(fixture.text(&id, "echo alive").await, "alive");
 }

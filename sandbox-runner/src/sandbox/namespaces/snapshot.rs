@@ -204,7 +204,7 @@ impl Namespaces {
         copied.map_err(|source| SandboxError::Prepare { path, source })
     }
 
-    async fn pause(&self, id: &SandboxId) -> Result<(), SandboxError> {
+    pub(super) async fn pause(&self, id: &SandboxId) -> Result<(), SandboxError> {
         if self.groups.open(id.as_str())?.is_some() {
             return self.with_group(id, Cgroup::freeze).await;
         }
