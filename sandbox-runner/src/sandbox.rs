@@ -21,6 +21,7 @@ pub(crate) use self::identity::boot_id;
 use self::limits::Limits;
 use self::record::SandboxRecord;
 use crate::init::wire::{ExecSpec, Exit, Signal, SpawnSpec, TerminalSpec};
+use crate::layer::replica::ReplicaError;
 use crate::layer::squash::SquashError;
 use crate::layer::{LayerError, LayerId};
 
@@ -154,6 +155,8 @@ pub enum SandboxError {
     NotRunning(SandboxId),
     #[error("sandbox {id} is at work: {holder} holds its home directory")]
     Busy { id: SandboxId, holder: String },
+    #[error("the home directory could not be copied")]
+    Copy(#[source] ReplicaError),
     #[error("the home directory could not be replaced: {0}")]
     Swap(String),
     #[error("work on a sandbox was interrupted")]
@@ -194,9 +197,13 @@ pub trait SandboxBackend: Send + Sync {
     fn freeze<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>>;
 
     /// Turns what the sandbox wrote so far into a layer while it runs; it is stopped for some
-    /// milliseconds, however much that is. Fails with [`SandboxError::Busy`] while a program holds
-    /// something in the home directory.
+    /// milliseconds, however much that is. While a program holds something in the home directory, what
+    /// changed since the last time is copied instead, in bounded time; [`SandboxError::Busy`] says that
+    /// there was too much of it.
     fn snapshot<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>>;
+
+    /// Opens the directories that its home is made of, topmost first.
+    fn files<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Vec<OwnedFd>, SandboxError>>;
 
     /// Stops the sandbox and removes all it wrote.
     fn destroy<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>>;

@@ -10,6 +10,7 @@
 //! on: it waits for the runner, and ends if the runner does.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use tokio::net::UnixStream;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use self::copying::Replicas;
 use self::end::ended;
 use self::launcher::Launcher;
 use self::slot::Slots;
@@ -40,6 +42,7 @@ use crate::metrics::METRICS;
 
 mod birth;
 mod clone;
+mod copying;
 mod end;
 mod etc;
 mod launcher;
@@ -121,6 +124,7 @@ pub struct Namespaces {
     groups: Driver,
     disk: DiskWatch,
     turns: Turns,
+    replicas: Replicas,
     /// Names and where they are, from the state directory.
     tools: Vec<(String, PathBuf)>,
     path: String,
@@ -154,7 +158,7 @@ impl Namespaces {
         })?;
         let groups = Driver::detect(state.root());
         let backend = Self {
-            disk: DiskWatch::start(state.root(), groups.clone()),
+            disk: DiskWatch::start(state.root(), groups.clone(), layers.clone()),
             trash,
             layers,
             launcher,
@@ -162,6 +166,7 @@ impl Namespaces {
             slots: Slots::default(),
             groups,
             turns: Turns::default(),
+            replicas: Replicas::default(),
             tools,
             path,
             state,
@@ -386,6 +391,28 @@ impl SandboxBackend for Namespaces {
         })
     }
 
+    fn files<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Vec<OwnedFd>, SandboxError>> {
+        Box::pin(async move {
+            // No snapshot moves them meanwhile; they stay what they are once they are open.
+            let _turn = self.turns.take(id).await;
+            let record = self.record(id)?;
+            let directory = self.state.sandbox(id);
+            let mut uppers = Vec::new();
+            if record.snapshot == Some(Snapshot::Swapped) {
+                uppers.push(directory.fresh_upper());
+            }
+            uppers.push(directory.upper());
+            let mut roots = Vec::new();
+            for path in uppers {
+                let opened = std::fs::File::open(&path);
+                let opened = opened.map_err(|source| SandboxError::Prepare { path, source })?;
+                roots.push(opened.into());
+            }
+            roots.extend(self.layers.open(&record.layers)?);
+            Ok(roots)
+        })
+    }
+
     fn stats<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Stats, SandboxError>> {
         Box::pin(async move {
             self.record(id)?;
@@ -426,7 +453,7 @@ impl Namespaces {
                 record.snapshot = None;
                 self.write_record(&record)?;
             }
-            Some(Snapshot::Swapped) => {
+            Some(Snapshot::Swapped | Snapshot::Copying) => {
                 if let SandboxState::Running(identity) = &record.state {
                     let pid = identity.pid;
                     let alive = identity.open();
@@ -441,12 +468,11 @@ impl Namespaces {
         Ok(record)
     }
 
-    /// The newest layer that a sandbox became.
+    /// The newest layer that a sandbox became. Earlier ones may be gone: a copy lies upon none of them.
     fn last_layer(&self, id: &SandboxId) -> Option<LayerId> {
-        (0..)
-            .map(|ordinal| LayerId::of(id, ordinal))
-            .take_while(|layer| self.layers.files(layer).is_some())
-            .last()
+        let layers = self.layers.ids().ok()?;
+        let ordinals = layers.iter().filter_map(|layer| layer.ordinal_of(id));
+        ordinals.max().map(|ordinal| LayerId::of(id, ordinal))
     }
 }
 

@@ -47,6 +47,8 @@ pub enum Snapshot {
     Begun,
     /// The upper directory is the highest layer, and a fresh one is above it.
     Swapped,
+    /// A copy of the upper directory is being made, which goes on to be written in.
+    Copying,
 }
 
 pub(super) const FILE: &str = "record.json";

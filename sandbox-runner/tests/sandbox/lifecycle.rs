@@ -60,6 +60,46 @@ async fn a_sandbox_that_is_taken_over_keeps_its_limits() {
     fixture.backend.destroy(&id).await.unwrap();
 }
 
+#[tokio::test]
+async fn what_snapshots_froze_counts_towards_the_limit() {
+    let fixture = Fixture::new();
+    let limits = Limits {
+        files: 100,
+        ..Limits::default()
+    };
+    let first = fixture
+        .backend
+        .create(&SandboxSpec {
+            limits,
+            ..spec(&[])
+        })
+        .await
+        .unwrap();
+    fixture
+        .text(&first.id, "for file in $(seq 60); do : > $file; done")
+        .await;
+    let layer = fixture.backend.snapshot(&first.id).await.unwrap();
+    let layers = [layer];
+    let next = fixture
+        .backend
+        .create(&SandboxSpec {
+            limits,
+            ..spec(&layers)
+        })
+        .await
+        .unwrap();
+    for id in [first.id, next.id] {
+        let script = "for file in $(seq 60); do : > more$file; done; sleep 15";
+        let exec = ExecSpec::new(["/bin/sh", "-c", script], LIMIT);
+        let running = fixture.backend.exec(&id, &exec).await.unwrap();
+        let ended = running.output().await;
+        assert!(matches!(ended, Err(ChannelError::Receive(_))), "{ended:?}");
+        let excess = fixture.backend.stats(&id).await.unwrap().disk_excess;
+        assert!(excess.unwrap().usage.files > 100);
+        fixture.backend.destroy(&id).await.unwrap();
+    }
+}
+
 /// What this process has counted so far.
 fn counted(name: &str) -> u64 {
     let text = METRICS.text(Gauges::default());

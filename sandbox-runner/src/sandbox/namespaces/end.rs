@@ -26,6 +26,7 @@ impl Namespaces {
         grace: Duration,
     ) -> Result<SandboxRecord, SandboxError> {
         self.disk.leave(id);
+        self.replicas.forget(id);
         let mut record = self.record(id)?;
         let identity = match &record.state {
             SandboxState::Running(identity) => identity,
