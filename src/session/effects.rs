@@ -18,6 +18,7 @@ use crate::config;
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::fleet::{self, Wish};
+use crate::images;
 use crate::lobby;
 use crate::platform::clock;
 use crate::platform::http::{self, HttpError};
@@ -268,6 +269,10 @@ impl Core {
             warm: placement.warm,
             snapshot: state.snapshot.as_ref().map(|kept| kept.id.clone()),
             egress: Some(settings.egress),
+            specification: images::specification_of(&database, &state.base())
+                .await
+                .map_err(Error::from)?
+                .flatten(),
             spent_microdollars: self.store().and_then(|store| Ok(store.spent()?))?,
         });
         self.post(&placement.url, &start).await?;

@@ -216,6 +216,9 @@ pub struct PoolTarget {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ImageReport {
     pub runner: RunnerId,
+    /// Of an image that nobody asked for: a session needed it, and its runner made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
     /// Bytes of the log before `log`. At 0 the log begins anew: an interrupted build is repeated.
     pub log_offset: u64,
     pub log: String,

@@ -116,6 +116,7 @@ impl Stage {
             warm: None,
             snapshot: None,
             egress: None,
+            specification: None,
             spent_microdollars: 0,
             session,
         }
@@ -133,6 +134,7 @@ impl Stage {
                 environment: None,
             },
             specification: None,
+            egress: None,
             force: false,
         }
     }

@@ -136,6 +136,7 @@ pub fn callbacks() -> Vec<Example> {
             PassedOver,
             ImageReport {
                 runner: RunnerId::from_random([6; 16]),
+                base: Some(base()),
                 log_offset: 120,
                 log: "   Compiling api\n".to_owned(),
                 outcome: Some(ImageOutcome::Ready(built_image())),
