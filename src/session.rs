@@ -9,6 +9,7 @@ mod attribution;
 pub mod changes;
 pub mod effects;
 pub mod figures;
+pub mod files;
 pub mod forge;
 pub mod hub;
 pub mod machine;
@@ -278,6 +279,7 @@ impl Core {
             Request::Artifact(request) => self.artifacts(request),
             Request::Changes(request) => self.changes(request),
             Request::Terminal(request) => self.terminal(request),
+            Request::Whereabouts => self.whereabouts(),
             #[cfg(feature = "fault-drill")]
             Request::Panic => {
                 store.drill()?;

@@ -111,6 +111,8 @@ pub enum Request {
     Artifact(ArtifactRequest),
     Changes(ChangesRequest),
     Terminal(TerminalRequest),
+    /// Answers a [`Whereabouts`](crate::session::files::Whereabouts).
+    Whereabouts,
     /// Panics after a write, inside of a transaction.
     #[cfg(feature = "fault-drill")]
     Panic,

@@ -37,6 +37,7 @@ use protocol::ledger::*;
 use crate::example::{Example, variants};
 
 variants! {
+    FilePlace { Sandbox, Snapshot }
     Command { Start, Prompt, Stop, Sleep, End, BuildImage }
     Provider { Anthropic, Openai }
     Report {
