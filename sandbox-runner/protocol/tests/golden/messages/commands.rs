@@ -62,6 +62,7 @@ pub fn commands() -> Vec<Example> {
             PassedOver,
             Start {
                 egress: None,
+                specification: None,
                 spent_microdollars: 0,
                 ..start.clone()
             },
