@@ -11,6 +11,7 @@ mod changes;
 mod properties;
 mod pull_requests;
 mod queue;
+mod repairs;
 mod rest;
 mod resumption;
 mod simulation;
