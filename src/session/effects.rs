@@ -72,7 +72,7 @@ impl Core {
                 break;
             }
             // Rings if this life ends before the work does.
-            self.set_alarm(lease);
+            self.alarm.ring_by(&self.state, lease);
             for work in due {
                 if let Err(error) = self.clone().perform_one(work).await {
                     error.log();
@@ -80,7 +80,7 @@ impl Core {
             }
         }
         match self.store().and_then(|store| Ok(store.next_due()?)) {
-            Ok(Some(due)) => self.set_alarm(due),
+            Ok(Some(due)) => self.alarm.ring_by(&self.state, due),
             Ok(None) => {}
             Err(error) => error.log(),
         }
