@@ -8,7 +8,7 @@ use super::input::Context;
 use super::state::Kept;
 
 /// Changes that follow each other are one write to the index, and lists are not read that fast.
-pub const BOOKKEEPING_DELAY_MS: i64 = 500;
+pub const BOOKKEEPING_DELAY_MS: i64 = 1_000;
 
 /// What a step leads to, all of it persisted at once.
 #[derive(Debug, Default)]
