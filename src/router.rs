@@ -122,6 +122,11 @@ pub fn router(env: Env) -> Router {
         "/runner/drill/{session}",
         axum::routing::post(runner::drill),
     );
+    #[cfg(feature = "fault-drill")]
+    let router = router.route(
+        "/runner/drill/{session}/life",
+        axum::routing::post(runner::life),
+    );
     router
         .fallback(pages::show)
         .method_not_allowed_fallback(api::unknown_method)

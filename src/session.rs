@@ -62,6 +62,9 @@ pub(crate) struct Core {
     tail: Tail,
     prompts: Cell<Bucket>,
     alarm: Alarm,
+    /// Another one whenever the object was made anew.
+    #[cfg(feature = "fault-drill")]
+    life: Option<String>,
 }
 
 impl DurableObject for Session {
@@ -91,6 +94,8 @@ impl DurableObject for Session {
                 tail: Tail::default(),
                 prompts: Cell::default(),
                 alarm: Alarm::default(),
+                #[cfg(feature = "fault-drill")]
+                life: random::token().ok(),
             }),
         }
     }
@@ -283,6 +288,8 @@ impl Core {
                 store.drill()?;
                 Ok(Response::empty()?)
             }
+            #[cfg(feature = "fault-drill")]
+            Request::Life => Ok(Response::from_json(&self.life)?),
         }
     }
 

@@ -114,6 +114,9 @@ pub enum Request {
     /// Panics after a write, inside of a transaction.
     #[cfg(feature = "fault-drill")]
     Panic,
+    /// Which life of the object answers.
+    #[cfg(feature = "fault-drill")]
+    Life,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
