@@ -31,7 +31,7 @@ fn push(session: &mut Session, number: u8, commit: &str) {
 /// A check fails on a commit of the work branch; the prompt that comes of it ends at once.
 fn fails(session: &mut Session, number: u8, commit: &str) -> Result<(), Refusal> {
     let Input::Prompt(prompt) = prompt(number, 1, Mode::Queue) else {
-        unreachable!("it is one");
+        panic!("it is one");
     };
     let branch = session.state.work_branch.clone();
     let commit = commit.to_owned();
@@ -64,7 +64,7 @@ fn what_the_session_pushes_meanwhile_does_not_allow_more_repairs() {
     let most = u8::try_from(MOST_REPAIRS).unwrap();
     for number in 0..most {
         let Input::Prompt(asked) = prompt(10 + number, 1, Mode::Queue) else {
-            unreachable!("it is one");
+            panic!("it is one");
         };
         let branch = session.state.work_branch.clone();
         let commit = session.state.forge.heads[&branch].commit.clone();
