@@ -1,0 +1,183 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use protocol::UserId;
+use protocol::event::{FileChange, Mode, PartOutcome};
+
+use super::*;
+
+const SCENE: Scene<'static> = Scene {
+    public_url: "https://agents.example",
+    now: Millis(65_000),
+};
+
+fn alice() -> Person {
+    Person {
+        id: UserId(1),
+        login: "alice".to_owned(),
+        name: "Alice".to_owned(),
+        avatar: String::new(),
+    }
+}
+
+fn prompt() -> PromptId {
+    PromptId::parse("pmt_1").unwrap()
+}
+
+fn thread() -> Thread {
+    Thread {
+        session: Some(SessionId::parse("ses_1").unwrap()),
+        repository: Some(Repository::new("acme", "api").unwrap()),
+        branch: "main".to_owned(),
+        ..Thread::default()
+    }
+}
+
+fn queued(source: Source) -> Fact {
+    Fact::PromptQueued {
+        prompt: Prompt {
+            id: prompt(),
+            author: alice(),
+            text: "fix <!channel>".to_owned(),
+            source,
+            mode: Mode::Queue,
+            attachments: Vec::new(),
+            client_request_id: None,
+        },
+    }
+}
+
+fn log(facts: Vec<Fact>) -> Vec<Event> {
+    (1..)
+        .zip(facts)
+        .map(|(seq, fact)| Event {
+            seq: Seq(seq),
+            at: Millis(0),
+            fact,
+        })
+        .collect()
+}
+
+fn whole_turn() -> Vec<Fact> {
+    let (prompt, part) = (prompt(), PartId(1));
+    vec![
+        queued(Source::Slack),
+        Fact::PromptStarted {
+            prompt: prompt.clone(),
+        },
+        Fact::PartStarted {
+            part,
+            prompt: prompt.clone(),
+            body: PartBody::Tool {
+                tool: "bash".to_owned(),
+                title: "Run the tests".to_owned(),
+                input: String::new(),
+            },
+        },
+        Fact::PartFinished {
+            part,
+            prompt: prompt.clone(),
+            length: 4,
+            text: Some("all output of the tool".to_owned()),
+            outcome: PartOutcome::Completed { title: None },
+        },
+        Fact::PartStarted {
+            part: PartId(2),
+            prompt: prompt.clone(),
+            body: PartBody::Text,
+        },
+        Fact::PartFinished {
+            part: PartId(2),
+            prompt: prompt.clone(),
+            length: 6,
+            text: Some("It was **one** `!` too many. @here".to_owned()),
+            outcome: PartOutcome::Completed { title: None },
+        },
+        Fact::Pushed {
+            prompt: prompt.clone(),
+            branch: "agent/ses_1".to_owned(),
+            commit: "c0ffee".to_owned(),
+            files: vec![FileChange {
+                path: "a".to_owned(),
+                additions: Some(1),
+                deletions: None,
+            }],
+        },
+        Fact::PromptFinished {
+            prompt: prompt.clone(),
+            outcome: Outcome::Completed,
+        },
+        Fact::PullRequestOpened {
+            prompt,
+            number: 7,
+            url: "https://github.com/acme/api/pull/7".to_owned(),
+            title: "Fix it".to_owned(),
+            by: Opener::User { person: alice() },
+        },
+        Fact::PullRequestChanged {
+            number: 7,
+            state: PullRequestState::Merged,
+            by: "bob".to_owned(),
+        },
+    ]
+}
+
+fn names(says: &[Say]) -> Vec<&str> {
+    says.iter().map(|say| say.name.as_str()).collect()
+}
+
+#[test]
+fn a_turn_has_one_status_and_ends_with_its_result() {
+    let events = log(whole_turn());
+    let mut thread = thread();
+    let says = thread.follow(&events, &SCENE);
+    let expected = ["result:pmt_1", "status:pmt_1", "pull:7", "pull:7:true"];
+    assert_eq!(names(&says), expected);
+    let status = serde_json::to_string(&says.get(1).unwrap().said).unwrap();
+    assert!(
+        status.contains("Done") && status.contains("Open pull request"),
+        "{status}"
+    );
+    assert!(!status.contains("\"stop\""), "{status}");
+    let result = &says.first().unwrap().said.text;
+    assert!(
+        result.contains("*one*") && !result.contains("@here"),
+        "{result}"
+    );
+    assert!(!thread.is_busy());
+}
+
+#[test]
+fn events_that_come_again_say_nothing_and_pieces_lead_to_the_same_end() {
+    let events = log(whole_turn());
+    let mut at_once = thread();
+    at_once.follow(&events, &SCENE);
+    let mut piecemeal = thread();
+    for event in &events {
+        piecemeal.follow(std::slice::from_ref(event), &SCENE);
+        assert_eq!(piecemeal.follow(std::slice::from_ref(event), &SCENE), []);
+    }
+    assert_eq!(at_once, piecemeal);
+}
+
+#[test]
+fn a_running_turn_shows_what_it_does_and_can_be_stopped() {
+    let facts = whole_turn().into_iter().take(3).collect();
+    let mut thread = thread();
+    let says = thread.follow(&log(facts), &SCENE);
+    let status = serde_json::to_string(&says.first().unwrap().said).unwrap();
+    assert!(
+        status.contains("Run the tests") && status.contains("\"stop\""),
+        "{status}"
+    );
+    assert!(status.contains("1 min 5 s"), "{status}");
+    assert!(thread.is_busy());
+}
+
+#[test]
+fn a_prompt_from_elsewhere_is_quoted_and_notifies_nobody() {
+    let mut thread = thread();
+    let says = thread.follow(&log(vec![queued(Source::Web)]), &SCENE);
+    let status = serde_json::to_string(&says.first().unwrap().said).unwrap();
+    assert!(status.contains("*alice* asked elsewhere"), "{status}");
+    assert!(!status.contains("<!channel>"), "{status}");
+}
