@@ -93,6 +93,11 @@ pub enum Report {
         branch: String,
         wish: PullRequestWish,
     },
+    /// The agent says how its work goes, for people.
+    Update {
+        prompt: PromptId,
+        text: String,
+    },
     PromptFinished {
         prompt: PromptId,
         result: PromptResult,

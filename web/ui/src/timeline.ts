@@ -36,6 +36,7 @@ export type OpenedPullRequest = Omit<PullRequest, "branch"> & {
 /** Rows that say what happened around the agent's own words. */
 export type Row = EventOf<
   | "notice"
+  | "update"
   | "limit_reached"
   | "pushed"
   | "pull_request_opened"
@@ -336,6 +337,9 @@ export class Timeline {
       case "artifact_added":
         this.#artifacts.push(event.artifact);
         this.#add({ kind: "row", row: event }, event.prompt ?? this.running()?.prompt.id);
+        break;
+      case "update":
+        this.#add({ kind: "row", row: event }, event.prompt);
         break;
       case "limit_reached":
       case "notice":

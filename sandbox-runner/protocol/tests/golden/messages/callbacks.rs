@@ -46,6 +46,10 @@ pub fn callbacks() -> Vec<Example> {
             base: Some(format!("agent/{}", session())),
         },
         finished.clone(),
+        Report::Update {
+            prompt: prompt_id(),
+            text: "The condition is inverted; a test for it comes first.".to_owned(),
+        },
         Report::Notice {
             message: "set-up failed: see the image's log".to_owned(),
         },
