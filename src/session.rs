@@ -18,6 +18,7 @@ pub mod socket;
 pub mod store;
 mod tail;
 pub mod terminal;
+pub mod test_runs;
 
 use std::cell::Cell;
 use std::rc::Rc;
