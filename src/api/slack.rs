@@ -3,6 +3,8 @@
 //! Nothing is parsed before its signature is found to be right, and Slack is answered as soon as what
 //! it told is recorded.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -12,7 +14,7 @@ use protocol::event::Person;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use worker::Env;
+use worker::{Context, Env};
 
 use super::extract::Query;
 use super::{malformed, parse_json, read_body};
@@ -60,7 +62,8 @@ async fn verified(env: &Env, request: Request) -> Result<(Slack, Vec<u8>), Error
 /// `POST /slack/events`
 #[worker::send]
 pub async fn events(State(env): State<Env>, request: Request) -> Result<Response, Error> {
-    let (_, body) = verified(&env, request).await?;
+    let background = request.extensions().get::<Arc<Context>>().cloned();
+    let (settings, body) = verified(&env, request).await?;
     match parse_json::<Envelope>(&body)? {
         Envelope::UrlVerification { challenge } => {
             Ok(Json(json!({ "challenge": challenge })).into_response())
@@ -70,7 +73,14 @@ pub async fn events(State(env): State<Env>, request: Request) -> Result<Response
                 return Err(malformed("the event has no identifier"));
             }
             let id = format!("slack:{}", callback.event_id);
-            receive(&env, &id, delivery::EVENT, &body).await
+            let answer = receive(&env, &id, delivery::EVENT, &body).await?;
+            // The queue gathers for a second; that it was seen is shown before. The channel's object
+            // shows it as well, should this be lost.
+            if let Some(background) = background {
+                background
+                    .wait_until(async move { delivery::show_seen(&settings, &callback).await });
+            }
+            Ok(answer)
         }
         Envelope::AppRateLimited {} => {
             worker::console_warn!("Slack delivers no more events for a while: there are too many");

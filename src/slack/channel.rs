@@ -4,10 +4,14 @@
 //! It hears and speaks each in order, one at a time, the two beside each other: that somebody is
 //! thought about does not keep others from being answered. Everything is in SQLite first.
 
+mod features;
 mod hearing;
+mod pictures;
 mod sessions;
 mod speaking;
+mod standing;
 pub mod store;
+mod streaming;
 
 use std::cell::Cell;
 use std::panic::{RefUnwindSafe, UnwindSafe};

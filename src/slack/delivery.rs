@@ -93,7 +93,39 @@ async fn happened(env: &Env, settings: &Slack, bot: &Bot, callback: Callback) ->
             };
             channel::take(env, bot, &shared.channel, &callback.event_id, item).await
         }
+        Event::AgentSessionStopped(stopped) => {
+            let root = stopped.thread_ts.filter(|root| is_timestamp(root));
+            let (Some(root), true) = (root, is_channel(&stopped.channel)) else {
+                return Ok(());
+            };
+            let user = stopped.user;
+            let item = Item::Stopped { root, user };
+            channel::take(env, bot, &stopped.channel, &callback.event_id, item).await
+        }
         Event::Other => Ok(()),
+    }
+}
+
+/// Shows whoever spoke to us that it was seen, without waiting for anything else.
+pub async fn show_seen(settings: &Slack, callback: &Callback) {
+    let (message, is_mention) = match callback.event() {
+        Event::AppMention(message) => (message, true),
+        Event::Message(message) => (message, false),
+        _ => return,
+    };
+    let Ok(bot) = bot(settings).await else {
+        return;
+    };
+    let place = message.channel.clone();
+    let heard = message.heard(&bot, is_mention);
+    let Some(heard) = heard.filter(|heard| heard.is_addressed && callback.team_id == bot.team)
+    else {
+        return;
+    };
+    let slack = settings.client();
+    let shown = slack.react(&place, &heard.ts, &settings.emoji.seen);
+    if let Err(error) = shown.await {
+        worker::console_warn!("that it was seen is shown later: {error}");
     }
 }
 

@@ -36,6 +36,8 @@ pub enum Event {
         user: String,
     },
     LinkShared(Shared),
+    /// Somebody pressed the button that Slack shows while a session works.
+    AgentSessionStopped(StoppedSession),
     #[serde(other)]
     Other,
 }
@@ -81,6 +83,14 @@ pub struct Reaction {
 pub struct Item {
     pub channel: String,
     pub ts: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct StoppedSession {
+    pub channel: String,
+    #[serde(default)]
+    pub thread_ts: Option<String>,
+    pub user: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -9,7 +9,7 @@ mod telling;
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::event::{
-    Event, Outcome, PartBody, Person, Prompt, PullRequestState, Repository, Source,
+    Event, Outcome, PartBody, PartOutcome, Person, Prompt, PullRequestState, Repository, Source,
 };
 use protocol::{Fact, Millis, PartId, PromptId, Seq, SessionId};
 use serde::{Deserialize, Serialize};
@@ -18,12 +18,26 @@ use self::telling::say;
 use super::blocks::Said;
 use super::event::Heard;
 use super::message::{cut, escape, mrkdwn};
+use super::progress::{self, Status, Task};
+use super::utterance::Utterance;
+use crate::artifacts::media;
+use crate::github::pull_request::body::TestRun;
+use crate::session::test_runs::{Command, test_command};
 
 /// Most turns and pull requests that a thread remembers; the oldest are forgotten first.
 const MAX_TURNS: usize = 50;
 
+/// Most earlier turns whose steps are remembered.
+const MAX_CARDS: usize = 5;
+
 /// Most characters of a prompt that is quoted.
 const MAX_QUOTED: usize = 300;
+
+/// Slack's own limit.
+const MAX_TITLE: usize = 200;
+
+/// The end of a run of tests tells what became of it.
+const MAX_OUTPUT: usize = 400;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -51,6 +65,12 @@ pub struct Thread {
     pulls: BTreeMap<u64, Pull>,
     /// Texts of the agent that are not finished.
     texts: BTreeSet<PartId>,
+    /// Runs of tests that are not finished.
+    running: BTreeMap<PartId, Command>,
+    /// Whoever spoke here last, as Slack names them.
+    pub asker: String,
+    /// Whether the session was last said to work.
+    is_working: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +85,11 @@ struct Turn {
     /// The last text of the agent: its answer, once the turn has ended.
     answer: String,
     files: usize,
+    #[serde(default)]
+    tasks: Vec<Task>,
+    /// Each command once, with its last outcome.
+    #[serde(default)]
+    tests: Vec<TestRun>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,7 +105,7 @@ struct Pull {
 pub struct Say {
     /// Unique in its thread.
     pub name: String,
-    pub said: Said,
+    pub utterance: Utterance,
 }
 
 /// Where the buttons lead.
@@ -112,6 +137,7 @@ impl Thread {
                 says.push(say);
             }
         }
+        says.extend(self.standing());
         says
     }
 
@@ -136,13 +162,10 @@ impl Thread {
                 self.change(&prompt, scene, |turn| turn.ended = Some((at, outcome)))
             }
             Fact::PartStarted {
+                part,
                 prompt,
-                body: PartBody::Tool { tool, title, .. },
-                ..
-            } => {
-                let doing = if title.is_empty() { tool } else { title };
-                self.change(&prompt, scene, |turn| turn.doing = doing)
-            }
+                body: body @ PartBody::Tool { .. },
+            } => self.step_begun(part, &prompt, &body, scene),
             Fact::PartStarted {
                 part,
                 body: PartBody::Text,
@@ -152,8 +175,14 @@ impl Thread {
                 Vec::new()
             }
             Fact::PartFinished {
-                part, prompt, text, ..
+                part,
+                prompt,
+                text,
+                outcome,
+                ..
             } => {
+                let output = text.as_deref().unwrap_or_default();
+                self.step_ended(part, &prompt, output, &outcome);
                 let text = text.filter(|text| self.texts.remove(&part) && !text.trim().is_empty());
                 if let (Some(text), Some(turn)) = (text, self.turns.get_mut(&prompt)) {
                     turn.answer = text;
@@ -161,7 +190,14 @@ impl Thread {
                 Vec::new()
             }
             Fact::PromptFinished { prompt, outcome } => {
-                let mut says = self.change(&prompt, scene, |turn| turn.ended = Some((at, outcome)));
+                let last = match &outcome {
+                    Outcome::Completed => Status::Complete,
+                    Outcome::Stopped { .. } | Outcome::Failed { .. } => Status::Error,
+                };
+                let mut says = self.change(&prompt, scene, |turn| {
+                    progress::end_all(&mut turn.tasks, last);
+                    turn.ended = Some((at, outcome));
+                });
                 says.extend(self.result(&prompt, scene));
                 says
             }
@@ -190,16 +226,25 @@ impl Thread {
                 artifact,
                 prompt: Some(_),
             } => {
-                let Some(session) = &self.session else {
+                let Some(session) = self.session.clone() else {
                     return Vec::new();
                 };
+                let name = format!("file:{}", artifact.id);
+                if media::is_picture(&artifact.media_type) {
+                    let utterance = Utterance::Picture { session, artifact };
+                    return vec![Say { name, utterance }];
+                }
                 let url = format!(
                     "{}/api/sessions/{session}/artifacts/{}",
                     scene.public_url, artifact.id
                 );
                 let label = artifact.caption.as_deref().unwrap_or(&artifact.name);
-                let text = format!(":frame_with_picture: <{url}|{}>", escape(label));
-                vec![say(format!("file:{}", artifact.id), Said::line(&text))]
+                let text = format!(":page_facing_up: <{url}|{}>", escape(label));
+                vec![say(name, Said::line(&text))]
+            }
+            Fact::Update { text, .. } => {
+                let text = format!(":speech_balloon: {}", mrkdwn(&text));
+                vec![say(format!("update:{}", self.seen), Said::line(&text))]
             }
             Fact::Notice { message } => {
                 let text = format!(":information_source: {}", mrkdwn(&message));
@@ -218,6 +263,11 @@ impl Thread {
             let oldest = self.order.remove(0);
             self.turns.remove(&oldest);
         }
+        for earlier in self.order.iter().rev().skip(MAX_CARDS) {
+            if let Some(turn) = self.turns.get_mut(earlier) {
+                turn.tasks.clear();
+            }
+        }
         self.order.push(prompt.id.clone());
         let turn = Turn {
             author: prompt.author,
@@ -229,8 +279,69 @@ impl Thread {
             doing: String::new(),
             answer: String::new(),
             files: 0,
+            tasks: Vec::new(),
+            tests: Vec::new(),
         };
         self.turns.insert(prompt.id, turn);
+    }
+
+    fn step_begun(
+        &mut self,
+        part: PartId,
+        prompt: &PromptId,
+        body: &PartBody,
+        scene: &Scene<'_>,
+    ) -> Vec<Say> {
+        let PartBody::Tool { tool, title, .. } = body else {
+            return Vec::new();
+        };
+        if let Some(command) = test_command(body) {
+            self.running.insert(part, command);
+        }
+        let doing = if title.is_empty() { tool } else { title };
+        self.change(prompt, scene, |turn| {
+            doing.clone_into(&mut turn.doing);
+            progress::begin(&mut turn.tasks, part.to_string(), doing);
+        })
+    }
+
+    /// It is not worth a message of its own: the next one has it.
+    fn step_ended(&mut self, part: PartId, prompt: &PromptId, output: &str, outcome: &PartOutcome) {
+        let command = self.running.remove(&part);
+        let Some(turn) = self.turns.get_mut(prompt) else {
+            return;
+        };
+        let status = match outcome {
+            PartOutcome::Completed { .. } => Status::Complete,
+            PartOutcome::Failed { .. } => Status::Error,
+        };
+        progress::end(&mut turn.tasks, &part.to_string(), status);
+        if let Some(command) = command {
+            let skipped = output.chars().count().saturating_sub(MAX_OUTPUT);
+            let end: String = output.chars().skip(skipped).collect();
+            let run = command.ended(outcome, &end);
+            turn.tests.retain(|known| known.command != run.command);
+            turn.tests.push(run);
+        }
+    }
+
+    /// Says whether the session works, if that has changed.
+    fn standing(&mut self) -> Option<Say> {
+        let is_working = self.is_busy();
+        if self.session.is_none() || is_working == self.is_working {
+            return None;
+        }
+        self.is_working = is_working;
+        let first = self.order.first().and_then(|first| self.turns.get(first));
+        let title = first.map_or("", |turn| turn.text.as_str());
+        Some(Say {
+            name: "standing".to_owned(),
+            utterance: Utterance::Standing {
+                is_working,
+                title: cut(title.lines().next().unwrap_or_default(), MAX_TITLE),
+                user: self.asker.clone(),
+            },
+        })
     }
 
     fn change(

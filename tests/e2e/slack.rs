@@ -6,8 +6,8 @@ use std::time::Duration;
 use protocol::api::SessionSummary;
 use protocol::callback::{PromptResult, Report};
 use protocol::command::{SendPrompt, Start};
-use protocol::event::{Fact, Opener, Source};
-use protocol::{Seq, SessionId};
+use protocol::event::{Fact, Opener, PartBody, Source};
+use protocol::{PartId, Seq, SessionId};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use support::chat::{Chat, SIGNING_SECRET};
@@ -28,12 +28,16 @@ pub fn group(group: &mut Group<'_>) {
     tests!(group;
         a_mention_becomes_a_merged_pull_request_and_the_thread_shows_it,
         nothing_is_lost_or_doubled_while_slack_and_the_worker_fail,
+        a_turn_grows_where_the_workspace_has_that_and_is_edited_where_it_loses_it,
         who_is_unknown_is_asked_in_private_and_then_chooses_the_repository,
         slacks_own_framework_takes_and_refuses_the_same_requests,
     );
 }
 
 const CHANNEL: &str = "payments";
+
+/// A picture of one point.
+const SHOT: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 /// A first answer waits for an image, a sandbox and a cold agent.
 const READY: Duration = Duration::from_secs(180);
@@ -162,7 +166,23 @@ async fn a_mention_becomes_a_merged_pull_request_and_the_thread_shows_it(_: &Wor
         let note = json!({ "filePath": "NOTES.md", "content": "dated" });
         Turn::default().call("write", note)
     });
-    stack.model().script("note", [step]);
+    let look = format!("echo {SHOT} | base64 -d > /tmp/shot.png; make check || true");
+    let steps = [
+        step,
+        Turn::default()
+            .call("update", json!({ "text": "The cause is found, @here." }))
+            .into(),
+        Turn::default()
+            .call("bash", json!({ "command": look, "description": "Looks" }))
+            .into(),
+        Turn::default()
+            .call(
+                "share_file",
+                json!({ "path": "/tmp/shot.png", "caption": "After" }),
+            )
+            .into(),
+    ];
+    stack.model().script("note", steps);
     let alice = Client::sign_in(&stack.url(), &stack.forge, ALICE).await?;
 
     let root = chat
@@ -192,7 +212,12 @@ async fn a_mention_becomes_a_merged_pull_request_and_the_thread_shows_it(_: &Wor
     )
     .await?;
     let opened = until_said(&chat, &root, &["Pull request", "opened as alice"]).await?;
-    until_said(&chat, &root, &["Done.", "1 file changed"]).await?;
+    until_said(&chat, &root, &["1 file changed", "`make check` ran"]).await?;
+    // What the agent told on its way, and what it showed.
+    let update = until_said(&chat, &root, &[":speech_balloon:", "The cause is found"]).await?;
+    assert!(!update.to_string().contains("@here"), "{update}");
+    let picture = until_said(&chat, &root, &["\"files\"", "After"]).await?;
+    assert_eq!(picture["files"][0]["mimetype"], "image/png", "{picture}");
     let messages = chat.thread(CHANNEL, &root).await?;
     assert_eq!(
         messages[0]["reactions"][0]["name"], "eyes",
@@ -213,6 +238,10 @@ async fn a_mention_becomes_a_merged_pull_request_and_the_thread_shows_it(_: &Wor
         (Source::Slack, ALICE)
     );
     assert_eq!(prompts[0].text, "invoices lack a date [[note]]");
+    let updates = log
+        .iter()
+        .filter(|event| matches!(&event.fact, Fact::Update { text, .. } if text.contains("cause")));
+    assert_eq!(updates.count(), 1);
     let number = log.iter().find_map(|event| match &event.fact {
         Fact::PullRequestOpened {
             number,
@@ -370,6 +399,28 @@ impl Scene {
     }
 }
 
+/// Never more than one message or edit a second.
+fn check_pace(chat: &Chat) {
+    let is_spoken = |method: &str| {
+        matches!(
+            method,
+            "chat.update" | "chat.postMessage" | "chat.appendStream" | "chat.stopStream"
+        )
+    };
+    let calls = chat.calls().into_iter();
+    let spoken: Vec<_> = calls
+        // What the workspace does not have was no edit.
+        .filter(|call| is_spoken(&call.method) && !call.is_unknown)
+        .collect();
+    for pair in spoken.windows(2) {
+        let apart = pair[1].at.duration_since(pair[0].at);
+        assert!(
+            apart >= Duration::from_millis(950),
+            "{apart:?} between {pair:#?}"
+        );
+    }
+}
+
 async fn nothing_is_lost_or_doubled_while_slack_and_the_worker_fail(_: &World) -> Outcome {
     let mut scene = Scene::start("e2e-slack-faults").await?;
     scene.link().await?;
@@ -451,19 +502,7 @@ async fn nothing_is_lost_or_doubled_while_slack_and_the_worker_fail(_: &World) -
     );
     assert_eq!(chat.thread(CHANNEL, &two).await?.len(), 1);
 
-    // Never more than one message or edit a second.
-    let spoken: Vec<_> = chat
-        .calls()
-        .into_iter()
-        .filter(|call| call.method == "chat.update" || call.method == "chat.postMessage")
-        .collect();
-    for pair in spoken.windows(2) {
-        let apart = pair[1].at.duration_since(pair[0].at);
-        assert!(
-            apart >= Duration::from_millis(950),
-            "{apart:?} between {pair:#?}"
-        );
-    }
+    check_pace(chat);
 
     // What was not signed for us is nothing, and neither is what a bot says.
     let unsigned = reqwest::Client::new()
@@ -477,6 +516,136 @@ async fn nothing_is_lost_or_doubled_while_slack_and_the_worker_fail(_: &World) -
     event["bot_id"] = "B7".into();
     assert_eq!(scene.chat.deliver(&event, "EvBot").await?, 200);
     only_session(&scene.alice).await?;
+    scene.alice.archive(&session.id).await?;
+    Ok(())
+}
+
+/// Waits until a call of a method has all of these words in it.
+async fn until_called(chat: &Chat, method: &str, words: &[&str]) -> Result<Value, Failure> {
+    eventually(method, || async {
+        let calls = chat.calls().into_iter();
+        let mut bodies = calls
+            .filter(|call| call.method == method)
+            .map(|call| call.body);
+        Ok(bodies.find(|body| {
+            let text = body.to_string();
+            words.iter().all(|word| text.contains(word))
+        }))
+    })
+    .await
+}
+
+fn step(prompt: &SendPrompt, part: u64, title: &str) -> Report {
+    Report::PartStarted {
+        part: PartId(part),
+        prompt: prompt.prompt.clone(),
+        body: PartBody::Tool {
+            tool: "bash".to_owned(),
+            title: title.to_owned(),
+            input: "{}".to_owned(),
+        },
+    }
+}
+
+async fn a_turn_grows_where_the_workspace_has_that_and_is_edited_where_it_loses_it(
+    _: &World,
+) -> Outcome {
+    let scene = Scene::start("e2e-slack-streams").await?;
+    scene.link().await?;
+    let (chat, puppet) = (&scene.chat, &scene.played.puppet);
+    chat.set_agents(true);
+    let root = chat
+        .say("alice", CHANNEL, None, &mention(chat, "fix it"))
+        .await?;
+    let session = only_session(&scene.alice).await?;
+    let start = scene.ready(&session.id).await?;
+    let first = puppet.prompt_command(&start).await?;
+    let alice = chat.person("alice")?;
+
+    // It grows, and the thread's session works.
+    let begun = until_called(chat, "chat.startStream", &[&root, alice]).await?;
+    assert_eq!(begun["recipient_team_id"], chat.team());
+    until_called(
+        chat,
+        "agents.sessions.setStatus",
+        &["processing", &root, alice],
+    )
+    .await?;
+    puppet
+        .report(&start, 2, vec![step(&first, 1, "Run the tests")])
+        .await?;
+    until_called(chat, "chat.appendStream", &["Run the tests", "in_progress"]).await?;
+    scene.finish(&start, &first, 3).await?;
+    let over = until_called(chat, "chat.stopStream", &["Run the tests", "complete"]).await?;
+    let whole = until_called(chat, "chat.update", &["\"plan\"", "Done", "Run the tests"]).await?;
+    assert_eq!(over["ts"], whole["ts"]);
+    until_called(chat, "agents.sessions.setStatus", &["active"]).await?;
+
+    // Slack's own button stops what runs.
+    let place = Some(root.as_str());
+    chat.say("alice", CHANNEL, place, "again").await?;
+    let second = puppet.prompt_command(&start).await?;
+    let stop = json!({
+        "type": "agent_session_stopped", "channel": chat.channel(CHANNEL)?, "thread_ts": root,
+        "user": alice, "event_ts": "1.2", "streaming_message_ts": [],
+    });
+    assert_eq!(chat.deliver(&stop, "EvNativeStop").await?, 200);
+    assert_eq!(puppet.stop_command(&start).await?, second.prompt);
+    let stopped = Report::PromptFinished {
+        prompt: second.prompt.clone(),
+        result: PromptResult::Stopped,
+    };
+    puppet.report(&start, 4, vec![stopped]).await?;
+    until_said(chat, &root, &["Stopped by alice"]).await?;
+
+    // In the middle of a turn the workspace loses it: the same message is edited from then on.
+    chat.say("alice", CHANNEL, place, "once more").await?;
+    let third = puppet.prompt_command(&start).await?;
+    let begun = eventually("the third stream", || async {
+        let calls = chat.calls();
+        let begun = calls
+            .iter()
+            .filter(|call| call.method == "chat.startStream");
+        Ok((begun.count() == 3).then_some(()))
+    });
+    begun.await?;
+    chat.set_agents(false);
+    puppet
+        .report(&start, 5, vec![step(&third, 2, "Look again")])
+        .await?;
+    until_said(chat, &root, &["Working", "Look again"]).await?;
+    scene.finish(&start, &third, 6).await?;
+    eventually("every turn has ended", || async {
+        let said = chat.said(CHANNEL, &root).await?;
+        let done = said
+            .iter()
+            .filter(|message| message.to_string().contains("*:white_check_mark: Done*"));
+        Ok((done.count() == 2).then_some(()))
+    })
+    .await?;
+
+    // It is remembered: the next turn is not tried to stream, and is told as well.
+    let begun = |chat: &Chat| {
+        let calls = chat.calls().into_iter();
+        calls
+            .filter(|call| call.method == "chat.startStream")
+            .count()
+    };
+    assert_eq!(begun(chat), 3);
+    chat.say("alice", CHANNEL, place, "at last").await?;
+    let fourth = puppet.prompt_command(&start).await?;
+    scene.finish(&start, &fourth, 7).await?;
+    eventually("the last turn has ended", || async {
+        let said = chat.said(CHANNEL, &root).await?;
+        let done = said
+            .iter()
+            .filter(|message| message.to_string().contains("*:white_check_mark: Done*"));
+        Ok((done.count() == 3).then_some(()))
+    })
+    .await?;
+    assert_eq!(begun(chat), 3);
+    check_pace(chat);
+    check_calls(chat).await?;
     scene.alice.archive(&session.id).await?;
     Ok(())
 }

@@ -146,7 +146,10 @@ impl Core {
         heard: &Heard,
         speaker: &Speaker,
     ) -> Result<Answer, Error> {
-        let thread = self.store()?.thread(&heard.root)?.unwrap_or_default();
+        let thread = self.store()?.change(&heard.root, |thread| {
+            heard.user.clone_into(&mut thread.asker);
+            thread.clone()
+        })?;
         let session = thread.session.ok_or(Error::NotFound("session"))?;
         let before = self.said_since(heard, &thread.given).await?;
         // A mention comes without its files sometimes.

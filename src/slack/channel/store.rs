@@ -6,14 +6,14 @@
 use protocol::event::Repository;
 use protocol::{Millis, PromptId};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
 use super::Item;
 use crate::platform::migration::migrate;
 use crate::platform::sql::{Row, Sql, SqlError, Value};
 use crate::session::store::StoreError;
-use crate::slack::blocks::Said;
+use crate::slack::progress::Progress;
 use crate::slack::thread::Thread;
+pub use crate::slack::utterance::Utterance;
 
 const STEPS: &[&str] = &["
     -- `due_at` is absent of what is done, and of what waits for somebody to sign in.
@@ -36,33 +36,13 @@ const STEPS: &[&str] = &["
         number INTEGER PRIMARY KEY AUTOINCREMENT, repository TEXT NOT NULL, text TEXT NOT NULL
     );
     CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID
+", "
+    -- How far something is that takes several calls.
+    ALTER TABLE outbox ADD COLUMN stage TEXT
 "];
 
 /// Examples of what was for which repository; the oldest are forgotten first.
 const MAX_EXAMPLES: i64 = 100;
-
-/// One thing to be said.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Utterance {
-    /// In the thread; another one of the same key edits it.
-    Message {
-        said: Said,
-    },
-    /// To one person alone.
-    Whisper {
-        user: String,
-        said: Said,
-    },
-    Reaction {
-        ts: String,
-        name: String,
-    },
-    Unfurl {
-        ts: String,
-        unfurls: Json,
-    },
-}
 
 /// Something heard that is to be acted on.
 #[derive(Debug, PartialEq)]
@@ -86,6 +66,22 @@ pub struct Due {
     pub attempts: i64,
     /// It was sent once, and nobody knows whether it arrived.
     pub is_tried: bool,
+    /// How far it is, if it takes several calls.
+    pub stage: Option<Stage>,
+}
+
+/// How far something is that takes several calls.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Stage {
+    /// A turn's message grows; this is what it was told.
+    Streaming { told: Progress },
+    /// It grew as long as it could. From here on it is edited, with its cards.
+    Streamed,
+    /// It is an ordinary message, edited.
+    Edited,
+    /// Slack has a file's bytes, under this name.
+    Uploaded { file: String },
 }
 
 pub struct Store<S> {
@@ -282,7 +278,8 @@ impl<S: Sql> Store<S> {
 
     pub fn next_said(&self, now: Millis) -> Result<Option<Due>, StoreError> {
         let rows = self.sql.run(
-            "SELECT number, key, root, json, COALESCE(ts, ''), attempts, is_tried FROM outbox
+            "SELECT number, key, root, json, COALESCE(ts, ''), attempts, is_tried, COALESCE(stage, '')
+             FROM outbox
              WHERE due_at <= ? ORDER BY number LIMIT 1",
             &[now.0.into()],
         )?;
@@ -299,6 +296,8 @@ impl<S: Sql> Store<S> {
             ts: (!ts.is_empty()).then(|| ts.to_owned()),
             attempts: row.integer(5)?,
             is_tried: row.integer(6)? != 0,
+            // What an earlier version wrote begins anew.
+            stage: serde_json::from_str(row.text(7)?).ok(),
         }))
     }
 
@@ -319,6 +318,16 @@ impl<S: Sql> Store<S> {
                 due_at = CASE WHEN json = ?3 THEN NULL ELSE due_at END
              WHERE number = ?1",
             &[due.number.into(), ts, due.json.as_str().into()],
+        )?;
+        Ok(())
+    }
+
+    /// How far something is now; `ts` is the message's, if there is one.
+    pub fn reach(&self, number: i64, stage: &Stage, ts: Option<&str>) -> Result<(), StoreError> {
+        let ts = ts.map_or(Value::Null, Value::from);
+        self.sql.run(
+            "UPDATE outbox SET stage = ?2, ts = COALESCE(?3, ts), is_tried = 0 WHERE number = ?1",
+            &[number.into(), serde_json::to_string(stage)?.into(), ts],
         )?;
         Ok(())
     }
@@ -410,6 +419,7 @@ impl<S: Sql> Store<S> {
 mod tests {
     use super::*;
     use crate::platform::sql::native::NativeSql;
+    use crate::slack::blocks::Said;
     use crate::slack::event::Heard;
 
     fn store() -> Store<NativeSql> {
@@ -519,5 +529,30 @@ mod tests {
         assert_eq!(store.next_said(Millis(49)).unwrap(), None);
         let due = store.next_said(Millis(50)).unwrap().unwrap();
         assert_eq!((due.utterance, due.attempts), (message("two"), 1));
+    }
+
+    #[test]
+    fn how_far_something_is_outlives_its_newer_forms() {
+        let store = store();
+        store
+            .say("1.1", "status", &message("one"), Millis(0))
+            .unwrap();
+        let due = store.next_said(Millis(0)).unwrap().unwrap();
+        assert_eq!(due.stage, None);
+        let told = Progress {
+            title: "Working".to_owned(),
+            ..Progress::default()
+        };
+        let stage = Stage::Streaming { told };
+        store.reach(due.number, &stage, Some("5.1")).unwrap();
+        store.said(&due, Some("5.1")).unwrap();
+        store
+            .say("1.1", "status", &message("two"), Millis(1))
+            .unwrap();
+        let due = store.next_said(Millis(1)).unwrap().unwrap();
+        assert_eq!((due.stage, due.ts.as_deref()), (Some(stage), Some("5.1")));
+        store.reach(due.number, &Stage::Streamed, None).unwrap();
+        let due = store.next_said(Millis(1)).unwrap().unwrap();
+        assert_eq!(due.ts.as_deref(), Some("5.1"));
     }
 }

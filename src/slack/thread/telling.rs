@@ -3,12 +3,17 @@
 use protocol::PromptId;
 use protocol::event::{Opener, Outcome, PullRequestState, Source};
 
-use super::{Pull, Say, Scene, Thread};
+use super::{Pull, Say, Scene, Thread, Turn};
 use crate::slack::blocks::{self, Said};
 use crate::slack::message::{cut, escape, mrkdwn};
+use crate::slack::progress::Progress;
+use crate::slack::utterance::Utterance;
 
 /// Most characters of what the agent does now.
 const MAX_DOING: usize = 150;
+
+/// Most runs of tests that a result lists, the last.
+const MAX_TESTS: usize = 10;
 
 impl Thread {
     /// The one message that says how a turn goes.
@@ -71,7 +76,24 @@ impl Thread {
                 session.as_str(),
             ));
         }
-        vec![say(format!("status:{prompt}"), said.actions(buttons))]
+        let said = said.actions(buttons);
+        let mut title = state
+            .split_once(' ')
+            .map_or("", |(_, state)| state)
+            .to_owned();
+        if let Some(elapsed) = elapsed.filter(|_| turn.ended.is_some()) {
+            title.push_str(&format!(" after {}", duration(elapsed)));
+        }
+        let progress = Progress {
+            title,
+            tasks: turn.tasks.clone(),
+            user: self.asker.clone(),
+            is_over: turn.ended.is_some(),
+        };
+        vec![Say {
+            name: format!("status:{prompt}"),
+            utterance: Utterance::Turn { said, progress },
+        }]
     }
 
     /// What came of a turn.
@@ -98,10 +120,8 @@ impl Thread {
             "after {}",
             duration(scene.now.since(turn.began_at))
         ));
-        Some(say(
-            format!("result:{prompt}"),
-            said.context(&about.join(" · ")),
-        ))
+        let said = said.context(&tests_of(turn)).context(&about.join(" · "));
+        Some(say(format!("result:{prompt}"), said))
     }
 
     pub(super) fn opened(
@@ -167,7 +187,23 @@ impl Thread {
 }
 
 pub(super) fn say(name: String, said: Said) -> Say {
-    Say { name, said }
+    let utterance = Utterance::Message { said };
+    Say { name, utterance }
+}
+
+/// Which tests ran; empty if none did.
+fn tests_of(turn: &Turn) -> String {
+    let skipped = turn.tests.len().saturating_sub(MAX_TESTS);
+    let runs = turn.tests.iter().skip(skipped).map(|test| {
+        let (sign, verdict) = match test.passed {
+            Some(true) => (":white_check_mark:", "passed"),
+            Some(false) => (":x:", "failed"),
+            None => (":test_tube:", "ran"),
+        };
+        let command = escape(&test.command.replace('`', "'"));
+        format!("{sign} `{command}` {verdict}")
+    });
+    runs.collect::<Vec<_>>().join("\n")
 }
 
 fn duration(ms: u64) -> String {

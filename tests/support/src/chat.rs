@@ -9,7 +9,7 @@
     reason = "of JSON alone, where what is not there is null"
 )]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -66,13 +66,30 @@ pub struct Call {
     pub body: Value,
     /// What it was answered with.
     pub status: u16,
+    /// The workspace has no such method.
+    pub is_unknown: bool,
 }
 
 #[derive(Default)]
 struct Record {
     calls: Vec<Call>,
     failures: BTreeMap<String, VecDeque<u16>>,
+    /// Whether the workspace has what is newer than the emulator: [`NEWER`].
+    has_agents: bool,
+    /// Time stamps of messages that grow.
+    streams: BTreeSet<String>,
 }
+
+const UNKNOWN: &str = "unknown_method";
+
+/// What not every workspace has.
+const NEWER: &[&str] = &[
+    "chat.startStream",
+    "chat.appendStream",
+    "chat.stopStream",
+    "agents.sessions.setStatus",
+    "assistant.threads.setStatus",
+];
 
 struct Door {
     upstream: String,
@@ -378,6 +395,11 @@ impl Chat {
         self.door.record().failures.remove(method);
     }
 
+    /// Whether the workspace has growing messages and sessions of agents from now on.
+    pub fn set_agents(&self, has_agents: bool) {
+        self.door.record().has_agents = has_agents;
+    }
+
     /// Every call of the app's since the start.
     pub fn calls(&self) -> Vec<Call> {
         self.door.record().calls.clone()
@@ -428,6 +450,9 @@ async fn pass(
         at: Instant::now(),
         body: parsed,
         status,
+        is_unknown: answer
+            .windows(UNKNOWN.len())
+            .any(|part| part == UNKNOWN.as_bytes()),
     });
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     let json = (header::CONTENT_TYPE, "application/json");
@@ -450,6 +475,10 @@ async fn forward(
     if method == "chat.unfurl" {
         return (200, Bytes::from_static(br#"{"ok":true}"#));
     }
+    if NEWER.contains(&method) {
+        let answer = newer(door, method, &body).await;
+        return (200, Bytes::from(answer.to_string()));
+    }
     let mut request = door.client.post(format!("{}{uri}", door.upstream));
     for name in [header::AUTHORIZATION, header::CONTENT_TYPE] {
         if let Some(value) = headers.get(&name) {
@@ -462,6 +491,47 @@ async fn forward(
             (status, answer.bytes().await.unwrap_or_default())
         }
         Err(_) => (502, Bytes::new()),
+    }
+}
+
+/// Growing messages and sessions of agents, as a workspace that has them answers.
+async fn newer(door: &Door, method: &str, body: &[u8]) -> Value {
+    let refused = |code: &str| json!({ "ok": false, "error": code });
+    if !door.record().has_agents {
+        return refused(UNKNOWN);
+    }
+    let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    match method {
+        "chat.startStream" => {
+            let message = json!({
+                "channel": body["channel"], "thread_ts": body["thread_ts"], "text": "streaming",
+            });
+            let request = door
+                .client
+                .post(format!("{}/api/chat.postMessage", door.upstream))
+                .bearer_auth(BOT_TOKEN)
+                .json(&message);
+            let Ok(answer) = request.send().await else {
+                return refused("internal_error");
+            };
+            let posted: Value = answer.json().await.unwrap_or(Value::Null);
+            let ts = text(&posted["ts"]);
+            door.record().streams.insert(ts.clone());
+            json!({ "ok": true, "channel": body["channel"], "ts": ts })
+        }
+        "chat.appendStream" | "chat.stopStream" => {
+            let ts = text(&body["ts"]);
+            let mut record = door.record();
+            let is_open = match method {
+                "chat.stopStream" => record.streams.remove(&ts),
+                _ => record.streams.contains(&ts),
+            };
+            match is_open {
+                true => json!({ "ok": true, "channel": body["channel"], "ts": ts }),
+                false => refused("message_not_in_streaming_state"),
+            }
+        }
+        _ => json!({ "ok": true }),
     }
 }
 
