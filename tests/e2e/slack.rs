@@ -6,7 +6,7 @@ use std::time::Duration;
 use protocol::api::SessionSummary;
 use protocol::callback::{PromptResult, Report};
 use protocol::command::{SendPrompt, Start};
-use protocol::event::{Fact, Opener, PartBody, Source};
+use protocol::event::{Fact, Opener, PartBody, PartOutcome, Source};
 use protocol::{PartId, Seq, SessionId};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
@@ -575,7 +575,15 @@ async fn a_turn_grows_where_the_workspace_has_that_and_is_edited_where_it_loses_
         .report(&start, 2, vec![step(&first, 1, "Run the tests")])
         .await?;
     until_called(chat, "chat.appendStream", &["Run the tests", "in_progress"]).await?;
-    scene.finish(&start, &first, 3).await?;
+    let ended = Report::PartFinished {
+        part: PartId(1),
+        prompt: first.prompt.clone(),
+        length: 0,
+        text: None,
+        outcome: PartOutcome::Completed { title: None },
+    };
+    puppet.report(&start, 3, vec![ended]).await?;
+    scene.finish(&start, &first, 4).await?;
     let over = until_called(chat, "chat.stopStream", &["Run the tests", "complete"]).await?;
     let whole = until_called(chat, "chat.update", &["\"plan\"", "Done", "Run the tests"]).await?;
     assert_eq!(over["ts"], whole["ts"]);
@@ -595,7 +603,7 @@ async fn a_turn_grows_where_the_workspace_has_that_and_is_edited_where_it_loses_
         prompt: second.prompt.clone(),
         result: PromptResult::Stopped,
     };
-    puppet.report(&start, 4, vec![stopped]).await?;
+    puppet.report(&start, 5, vec![stopped]).await?;
     until_said(chat, &root, &["Stopped by alice"]).await?;
 
     // In the middle of a turn the workspace loses it: the same message is edited from then on.
@@ -611,10 +619,10 @@ async fn a_turn_grows_where_the_workspace_has_that_and_is_edited_where_it_loses_
     begun.await?;
     chat.set_agents(false);
     puppet
-        .report(&start, 5, vec![step(&third, 2, "Look again")])
+        .report(&start, 6, vec![step(&third, 2, "Look again")])
         .await?;
     until_said(chat, &root, &["Working", "Look again"]).await?;
-    scene.finish(&start, &third, 6).await?;
+    scene.finish(&start, &third, 7).await?;
     eventually("every turn has ended", || async {
         let said = chat.said(CHANNEL, &root).await?;
         let done = said
@@ -634,7 +642,7 @@ async fn a_turn_grows_where_the_workspace_has_that_and_is_edited_where_it_loses_
     assert_eq!(begun(chat), 3);
     chat.say("alice", CHANNEL, place, "at last").await?;
     let fourth = puppet.prompt_command(&start).await?;
-    scene.finish(&start, &fourth, 7).await?;
+    scene.finish(&start, &fourth, 8).await?;
     eventually("the last turn has ended", || async {
         let said = chat.said(CHANNEL, &root).await?;
         let done = said
