@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::unreachable, reason = "tests")]
 
 use protocol::event::{Artifact, FileChange, Mode, Opener, PartOutcome, PullRequestState};
 use protocol::{ArtifactId, UserId};
