@@ -7,7 +7,9 @@
 //! - [`channel`]: the object of one channel, which hears and speaks in order.
 //! - [`thread`], [`message`], [`blocks`]: what is said, purely. [`classification`]: which repository
 //!   is meant, purely; [`classifier`] asks a model.
-//! - [`identity`]: who somebody is at GitHub. [`client`]: Slack's Web API.
+//! - [`wishes`]: which branch and model a message asks for, purely.
+//! - [`identity`]: who somebody is at GitHub, [`invitation`]: how they are asked. [`home`]: the app's
+//!   home. [`client`]: Slack's Web API.
 //!
 //! Slack is answered as soon as a delivery is recorded. From there it goes by the queue to the
 //! channel's object, which takes each message once, and whose outbox says each thing once.
@@ -23,9 +25,11 @@ pub mod form;
 pub mod home;
 pub mod identity;
 pub mod interaction;
+pub mod invitation;
 pub mod message;
 pub mod signature;
 pub mod thread;
+pub mod wishes;
 
 /// The manifest from which the Slack app is made: exactly the scopes and events that are used.
 pub const MANIFEST: &str = include_str!("slack/manifest.json");

@@ -26,11 +26,13 @@ use crate::github::oauth::encode_component;
 use crate::platform::clock;
 use crate::platform::random::hex;
 use crate::slack::blocks::{MAX_OPTIONS, choice};
+use crate::slack::client::Profile;
 use crate::slack::event::Envelope;
 use crate::slack::identity::Invitation;
 use crate::slack::interaction::{self, Interaction, Suggestion};
+use crate::slack::invitation::Guest;
 use crate::slack::signature::{self, SIGNATURE_HEADER, TIMESTAMP_HEADER};
-use crate::slack::{channel, delivery, form};
+use crate::slack::{channel, delivery, form, invitation};
 
 /// Slack sends no more.
 const MAX_PAYLOAD: usize = 1024 * 1024;
@@ -131,9 +133,19 @@ pub async fn commands(State(env): State<Env>, request: Request) -> Result<Respon
             Ok(whispered(&text, None))
         }
         None => {
-            let name = field("user_name").unwrap_or_else(|| user.clone());
-            let invitation = delivery::invitation(&team, &user, &name, &place)?;
-            let said = channel::invitation_for(&env, &invitation)?;
+            // Slack waits, and so nothing is asked of it.
+            let profile = Profile {
+                name: field("user_name").unwrap_or_else(|| user.clone()),
+                team: Some(team.clone()),
+                email: None,
+            };
+            let guest = Guest {
+                team: &team,
+                user: &user,
+                channel: &place,
+                profile: Some(&profile),
+            };
+            let said = invitation::invite(&env, &guest).await?;
             Ok(whispered(&said.text, Some(&said.blocks)))
         }
     }
@@ -169,7 +181,7 @@ async fn suggested(
     if suggestion
         .team
         .as_ref()
-        .is_none_or(|team| team.id != bot.team)
+        .is_none_or(|team| !bot.listens_to(&team.id))
     {
         return Ok(Vec::new());
     }

@@ -76,6 +76,22 @@ pub async fn unlink(database: &Database, team: &str, user: &str) -> Result<(), D
         .await
 }
 
+/// The one user who chose this address for their commits, which GitHub had verified to be theirs.
+pub async fn known_by(database: &Database, email: &str) -> Result<Option<String>, DatabaseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        login: String,
+    }
+    let rows: Vec<Row> = database.all(KNOWN_BY, &[Text(email)]).await?;
+    Ok(match <[Row; 1]>::try_from(rows) {
+        Ok([only]) => Some(only.login),
+        Err(_) => None,
+    })
+}
+
+const KNOWN_BY: &str =
+    "SELECT login FROM users WHERE lower(commit_email) = lower(?) ORDER BY id LIMIT 2";
+
 /// Repositories that GitHub lately said a user reaches, of whose name `part` is a piece.
 pub async fn reachable(
     database: &Database,

@@ -4,8 +4,12 @@
 //! It hears and speaks each in order, one at a time, the two beside each other: that somebody is
 //! thought about does not keep others from being answered. Everything is in SQLite first.
 
+mod beginning;
+mod choosing;
+mod gestures;
 mod hearing;
 mod sessions;
+mod speakers;
 mod speaking;
 pub mod store;
 
@@ -21,7 +25,6 @@ use worker::{
     DurableObject, Env, Request as HttpRequest, Response, ScheduledTime, State, durable_object,
 };
 
-pub use self::hearing::invitation_for;
 use self::store::{Store, Utterance};
 use super::event::{Bot, Heard};
 use crate::config;

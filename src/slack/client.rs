@@ -99,6 +99,7 @@ impl Slack {
             team: answer.team_id,
             user: answer.user_id,
             bot_id: answer.bot_id,
+            workspaces: Vec::new(),
         })
     }
 
@@ -224,8 +225,8 @@ impl Slack {
         Ok(replies.into_iter().find(is_it).map(|message| message.ts))
     }
 
-    /// What a person is called.
-    pub async fn user_name(&self, user: &str) -> Result<Profile, SlackError> {
+    /// Who a person is in Slack.
+    pub async fn profile(&self, user: &str) -> Result<Profile, SlackError> {
         #[derive(Deserialize)]
         struct Answer {
             user: User,
@@ -234,6 +235,8 @@ impl Slack {
         struct User {
             #[serde(default)]
             name: String,
+            #[serde(default)]
+            team_id: Option<String>,
             #[serde(default)]
             real_name: Option<String>,
             #[serde(default)]
@@ -256,8 +259,8 @@ impl Slack {
         let name = names.into_iter().flatten().find(|name| !name.is_empty());
         Ok(Profile {
             name: name.unwrap_or_else(|| user.name.clone()),
-            login: user.name,
-            email: user.profile.email,
+            team: user.team_id,
+            email: user.profile.email.filter(|email| !email.is_empty()),
         })
     }
 
@@ -401,7 +404,9 @@ fn with_said(mut body: Value, said: &Said) -> Value {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     pub name: String,
-    pub login: String,
+    /// The workspace that they are of.
+    pub team: Option<String>,
+    /// Only with the scope `users:read.email`.
     pub email: Option<String>,
 }
 
