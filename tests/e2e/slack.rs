@@ -1,8 +1,12 @@
 //! Slack, end to end: what people write there becomes work, and what comes of it is said there.
 
 mod faults;
+mod files;
+mod gestures;
 mod linking;
 mod peers;
+mod people;
+mod places;
 mod whole;
 
 use std::time::Duration;
@@ -24,6 +28,10 @@ pub fn group(group: &mut Group<'_>) {
     whole::group(group);
     faults::group(group);
     linking::group(group);
+    people::group(group);
+    files::group(group);
+    gestures::group(group);
+    places::group(group);
     peers::group(group);
 }
 
@@ -134,8 +142,12 @@ struct Scene {
 
 impl Scene {
     async fn start(name: &str) -> Result<Self, Failure> {
+        Self::start_with(name, &[]).await
+    }
+
+    async fn start_with(name: &str, more: &[(&'static str, &str)]) -> Result<Self, Failure> {
         let mut stack = Stack::start_without_runner(name, ModelChoice::Scripted).await?;
-        let chat = chat_of(&mut stack, &[]).await?;
+        let chat = chat_of(&mut stack, more).await?;
         let played = PlayedStack::of(stack).await;
         let alice = played.client(ALICE).await?;
         Ok(Self {

@@ -72,6 +72,15 @@ pub struct Call {
 struct Record {
     calls: Vec<Call>,
     failures: BTreeMap<String, VecDeque<u16>>,
+    files: BTreeMap<String, Kept>,
+}
+
+/// A file, which is given to whoever has the app's token.
+#[derive(Debug, Clone)]
+enum Kept {
+    Bytes(&'static str, Vec<u8>),
+    /// It is elsewhere.
+    Moved(String),
 }
 
 struct Door {
@@ -190,6 +199,12 @@ impl Chat {
             let body = json!({ "channel": channel });
             self.call(SETUP_TOKEN, "conversations.join", &body).await?;
         }
+        for name in PEOPLE {
+            let body = json!({ "users": self.person(name)? });
+            let opened = self.call(SETUP_TOKEN, "conversations.open", &body).await?;
+            self.channels
+                .insert(format!("@{name}"), text(&opened["channel"]["id"]));
+        }
         Ok(())
     }
 
@@ -216,6 +231,38 @@ impl Chat {
         found.ok_or_else(|| ChatError::Unknown(name.to_owned()))
     }
 
+    /// Keeps a file; answers it as messages have it.
+    pub fn keep(&self, name: &str, kind: &'static str, bytes: &[u8]) -> Value {
+        let kept = Kept::Bytes(kind, bytes.to_vec());
+        self.door.record().files.insert(name.to_owned(), kept);
+        self.file(&self.url, name, kind, bytes.len())
+    }
+
+    /// Has a file lead to one of the same server, under a name that is another host's.
+    pub fn lead_away(&self, name: &str, to: &str) -> Value {
+        let kept = Kept::Moved(format!("{}/files/{to}", self.elsewhere()));
+        self.door.record().files.insert(name.to_owned(), kept);
+        self.file(&self.url, name, "text/plain", 1)
+    }
+
+    /// A file that is said to be at another host.
+    pub fn file_elsewhere(&self, name: &str) -> Value {
+        self.file(&self.elsewhere(), name, "text/plain", 1)
+    }
+
+    fn file(&self, host: &str, name: &str, kind: &str, size: usize) -> Value {
+        let url = format!("{host}/files/{name}");
+        json!({
+            "id": "F1", "name": name, "mimetype": kind, "size": size,
+            "url_private": url, "url_private_download": url,
+        })
+    }
+
+    fn elsewhere(&self) -> String {
+        self.url.replace("127.0.0.1", "localhost")
+    }
+
+    /// A channel by its name, or where the app and `@somebody` are alone.
     pub fn channel(&self, name: &str) -> Result<&str, ChatError> {
         let found = self.channels.get(name).map(String::as_str);
         found.ok_or_else(|| ChatError::Unknown(name.to_owned()))
@@ -271,7 +318,7 @@ impl Chat {
         let mut event = json!({
             "type": "message",
             "channel": self.channel(channel)?,
-            "channel_type": "channel",
+            "channel_type": if channel.starts_with('@') { "im" } else { "channel" },
             "user": self.person(name)?,
             "team": self.team,
             "text": words,
@@ -315,6 +362,19 @@ impl Chat {
             "container": { "type": "message", "message_ts": root, "thread_ts": root },
             "actions": [action],
             "trigger_id": format!("{}", now()),
+        });
+        let answer = self.interact(&payload).await?;
+        Ok(answer.status().as_u16())
+    }
+
+    /// Chooses something in the app's home.
+    pub async fn choose_at_home(&self, name: &str, action: &Value) -> Result<u16, ChatError> {
+        let payload = json!({
+            "type": "block_actions",
+            "user": { "id": self.person(name)? },
+            "team": { "id": self.team },
+            "container": { "type": "view", "view_id": "V1" },
+            "actions": [action],
         });
         let answer = self.interact(&payload).await?;
         Ok(answer.status().as_u16())
@@ -410,6 +470,9 @@ async fn pass(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if let Some(name) = uri.path().strip_prefix("/files/") {
+        return file(&door, name, &headers);
+    }
     let method = uri.path().trim_start_matches("/api/").to_owned();
     let parsed = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let failure = {
@@ -436,6 +499,31 @@ async fn pass(
             (status, [(header::RETRY_AFTER, "1")], answer).into_response()
         }
         status => (status, [json], answer).into_response(),
+    }
+}
+
+/// A file, for whoever has the app's token; for all others the page to sign in on.
+fn file(door: &Door, name: &str, headers: &HeaderMap) -> Response {
+    let mut record = door.record();
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let host = headers.get(header::HOST);
+    record.calls.push(Call {
+        method: format!("files/{name}"),
+        at: Instant::now(),
+        body: json!([bearer, host.and_then(|host| host.to_str().ok())]),
+        status: 200,
+    });
+    let is_app = bearer == Some(&format!("Bearer {BOT_TOKEN}"));
+    match record.files.get(name) {
+        Some(Kept::Bytes(kind, bytes)) if is_app => {
+            ([(header::CONTENT_TYPE, *kind)], bytes.clone()).into_response()
+        }
+        Some(Kept::Moved(to)) if is_app => {
+            (StatusCode::FOUND, [(header::LOCATION, to.clone())]).into_response()
+        }
+        _ => ([(header::CONTENT_TYPE, "text/html")], "<h1>Sign in</h1>").into_response(),
     }
 }
 
@@ -495,7 +583,8 @@ fn seed_of(channels: &[&str], scopes: &[&str]) -> Value {
         .iter()
         .map(|name| json!({ "name": name, "email": format!("{name}@example.com") }))
         .collect();
-    let everything = "chat:write channels:read channels:history channels:join users:read";
+    let everything =
+        "chat:write channels:read channels:history channels:join users:read im:history";
     let tokens = PEOPLE
         .iter()
         .map(|name| json!({ "token": person_token(name), "user": name, "scopes": everything }));
@@ -504,7 +593,7 @@ fn seed_of(channels: &[&str], scopes: &[&str]) -> Value {
         "app_id": "A1", "bot_id": "BAGENT", "bot_user_id": "UAGENT",
     });
     let setup = json!({
-        "token": SETUP_TOKEN, "user": "UAGENT", "type": "bot", "scopes": "channels:join",
+        "token": SETUP_TOKEN, "user": "UAGENT", "type": "bot", "scopes": "channels:join im:write",
         "app_id": "A1", "bot_id": "BAGENT", "bot_user_id": "UAGENT",
     });
     json!({ "slack": {
