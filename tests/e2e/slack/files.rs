@@ -2,7 +2,7 @@
 
 use protocol::Seq;
 use protocol::event::Fact;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{CHANNEL, Scene, mention, only_session};
 use crate::stage::Outcome;
@@ -19,7 +19,8 @@ const PNG: &[u8] =
 async fn files_of_a_message_become_attachments_and_the_token_stays_with_slack(
     _: &World,
 ) -> Outcome {
-    let scene = Scene::start("e2e-slack-files").await?;
+    let emoji = [("SLACK_EMOJI_SEEN", ":acme_eyes:")];
+    let scene = Scene::start_with("e2e-slack-files", &emoji).await?;
     scene.link().await?;
     let chat = &scene.chat;
     let mut too_large = chat.keep("large.bin", "application/octet-stream", b"x");
@@ -66,6 +67,9 @@ async fn files_of_a_message_become_attachments_and_the_token_stays_with_slack(
     });
     assert_eq!(in_log, Some(2));
     let calls = chat.calls();
+    // The workspace has a sign of its own for what was seen.
+    let is_sign = |body: &Value| body["timestamp"] == *root && body["name"] == "acme_eyes";
+    assert!(calls.iter().any(|call| is_sign(&call.body)), "{calls:#?}");
     let asked: Vec<_> = calls
         .iter()
         .filter(|call| call.method.starts_with("files/"))

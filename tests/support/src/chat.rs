@@ -515,7 +515,7 @@ fn file(door: &Door, name: &str, headers: &HeaderMap) -> Response {
         body: json!([bearer, host.and_then(|host| host.to_str().ok())]),
         status: 200,
     });
-    let is_app = bearer == Some(&format!("Bearer {BOT_TOKEN}"));
+    let is_app = bearer == Some(format!("Bearer {BOT_TOKEN}").as_str());
     match record.files.get(name) {
         Some(Kept::Bytes(kind, bytes)) if is_app => {
             ([(header::CONTENT_TYPE, *kind)], bytes.clone()).into_response()
