@@ -7,6 +7,7 @@ pub mod blame;
 pub mod changes;
 pub mod environments;
 pub mod extract;
+pub mod files;
 pub mod forks;
 pub mod images;
 pub mod integrations;

@@ -12,6 +12,7 @@ pub mod installations;
 pub mod logins;
 #[cfg(test)]
 pub mod native;
+pub mod preferences;
 pub mod prompts;
 pub mod pull_requests;
 pub mod reach;

@@ -134,13 +134,18 @@ impl Error {
             Self::NoRunner | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotFound(_) | Self::NoChanges => StatusCode::NOT_FOUND,
             Self::Invalid {
-                code: "body_too_large" | "prompt_too_long" | "artifact_too_large" | "artifacts_full",
+                code:
+                    "body_too_large" | "prompt_too_long" | "artifact_too_large" | "artifacts_full"
+                    | "file_too_large",
                 ..
             } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid {
                 code: "length_required",
                 ..
             } => StatusCode::LENGTH_REQUIRED,
+            Self::Invalid {
+                code: "not_a_file", ..
+            } => StatusCode::CONFLICT,
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::Refused(Refusal::Void) => StatusCode::GONE,
             Self::Refused(Refusal::QueueFull) => StatusCode::TOO_MANY_REQUESTS,

@@ -79,6 +79,7 @@ async fn try_dispatch(env: &Env, database: &Database) -> Result<(), Error> {
 async fn offer(env: &Env, database: &Database, row: &Row, runner: &Register) -> Result<(), Error> {
     let base = row.base();
     // Read after the claim: a specification that is set from now on gets a build of its own.
+    let settings = database::repositories::settings(database, &base.repository).await?;
     let Some(specification) = specification_of(database, &base).await? else {
         let message = "the environment was deleted".to_owned();
         return fail(database, &row.id, message).await;
@@ -88,6 +89,7 @@ async fn offer(env: &Env, database: &Database, row: &Row, runner: &Register) -> 
         image: row.id.clone(),
         base,
         specification,
+        egress: Some(settings.egress),
         force: row.forced != 0,
     });
     let keys = config::runner_keys(env)?;
@@ -123,7 +125,7 @@ async fn fail(database: &Database, image: &ImageId, message: String) -> Result<(
 }
 
 /// What a base is to hold. `None` if its environment is no more.
-async fn specification_of(
+pub async fn specification_of(
     database: &Database,
     base: &Base,
 ) -> Result<Option<Option<Specification>>, DatabaseError> {
@@ -161,7 +163,15 @@ pub async fn report(
         let message = format!("a log has at most {MAX_LOG} bytes");
         return Err(Error::invalid("body_too_large", message));
     }
-    let row = found(database, image).await?;
+    let row = match (found(database, image).await, &report.base) {
+        // One that a session needed before anybody asked.
+        (Err(Error::NotFound(_)), Some(base)) => {
+            let (runner, now) = (&report.runner, clock::now());
+            database::images::admit(database, image, base, runner, now).await?;
+            found(database, image).await.map_err(|_| Refusal::Void)?
+        }
+        (row, _) => row?,
+    };
     if row.is_finished() {
         return Ok(Taken::Received(end));
     }

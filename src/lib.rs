@@ -31,6 +31,7 @@ pub mod hosts;
 pub mod images;
 pub mod limits;
 pub mod lobby;
+mod mac;
 pub mod pages;
 pub mod platform;
 pub mod router;

@@ -20,12 +20,13 @@ use protocol::event::Person;
 use protocol::{Millis, SessionId, UserId};
 use serde::{Deserialize, Serialize};
 use worker::{
-    DurableObject, Env, Request as HttpRequest, Response, ScheduledTime, State, Stub, WebSocket,
+    DurableObject, Env, Request as HttpRequest, Response, State, Stub, WebSocket,
     WebSocketIncomingMessage, WebSocketRequestResponsePair, durable_object,
 };
 
 use self::store::Store;
 use crate::error::Error;
+use crate::platform::alarm::Alarm;
 use crate::platform::http::{to_object, within};
 use crate::platform::sql::DurableSql;
 use crate::platform::{clock, random};
@@ -79,8 +80,7 @@ struct Core {
     /// Notices are told by one at a time, so that none overtakes another.
     telling: Cell<bool>,
     looking: Cell<bool>,
-    /// When the alarm rings, as far as this life of the object knows.
-    alarm_at: Cell<Option<Millis>>,
+    alarm: Alarm,
 }
 
 impl DurableObject for Lobby {
@@ -104,7 +104,7 @@ impl DurableObject for Lobby {
                 store,
                 telling: Cell::default(),
                 looking: Cell::default(),
-                alarm_at: Cell::default(),
+                alarm: Alarm::default(),
             }),
         }
     }
@@ -122,7 +122,7 @@ impl DurableObject for Lobby {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        self.core.alarm_at.set(None);
+        self.core.alarm.rang();
         self.core.clone().perform_due().await;
         Response::empty()
     }
@@ -224,25 +224,13 @@ impl Core {
     }
 
     /// Sees to it that the alarm rings when something is due, or before.
-    fn set_alarm(self: &Rc<Self>) -> Result<(), Error> {
+    fn set_alarm(&self) -> Result<(), Error> {
         let Some(due) = self.store()?.next_due()? else {
             return Ok(());
         };
-        if self.alarm_at.get().is_some_and(|at| at <= due) {
-            return Ok(());
-        }
-        self.alarm_at.set(Some(due));
-        let wait = i64::try_from(due.since(clock::now())).unwrap_or(i64::MAX);
         // What is due already is being seen to by somebody.
-        let wait = wait.max(SHORTEST_WAIT_MS);
-        let core = self.clone();
-        self.state.wait_until(async move {
-            let storage = core.state.storage();
-            if let Err(error) = storage.set_alarm(ScheduledTime::from(wait)).await {
-                core.alarm_at.set(None);
-                Error::from(error).log();
-            }
-        });
+        let soonest = clock::now().plus(SHORTEST_WAIT_MS);
+        self.alarm.ring_by(&self.state, due.max(soonest));
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The only place that knows JavaScript and the clock: thin wrappers that the rest is given.
 
+pub mod alarm;
 pub mod clock;
 pub mod crypto;
 pub mod http;

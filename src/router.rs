@@ -7,9 +7,9 @@ use axum::routing::MethodRouter;
 use worker::Env;
 
 use crate::api::{
-    self, account, artifacts, audit, blame, changes, environments, forks, images, integrations,
-    lobby, log, me, models, openapi, pull_requests, queue, repositories, runner, secrets, sessions,
-    slack, statistics, terminals, webhooks,
+    self, account, artifacts, audit, blame, changes, environments, files, forks, images,
+    integrations, lobby, log, me, models, openapi, pull_requests, queue, repositories, runner,
+    secrets, sessions, slack, statistics, terminals, webhooks,
 };
 use crate::auth::sign_in;
 use crate::pages;
@@ -83,6 +83,7 @@ routes! {
     "/api/sessions/{session}/events" => { get log::events }
     "/api/sessions/{session}/waterfall" => { get sessions::waterfall }
     "/api/sessions/{session}/diff" => { get changes::diff }
+    "/api/sessions/{session}/files/{*path}" => { get files::read }
     "/api/sessions/{session}/terminal" => { post terminals::ticket }
     "/api/sessions/{session}/contacts" => { get sessions::contacts }
     "/api/sessions/{session}/ws-ticket" => { post sessions::ticket }
@@ -121,6 +122,11 @@ pub fn router(env: Env) -> Router {
     let router = router.route(
         "/runner/drill/{session}",
         axum::routing::post(runner::drill),
+    );
+    #[cfg(feature = "fault-drill")]
+    let router = router.route(
+        "/runner/drill/{session}/life",
+        axum::routing::post(runner::life),
     );
     router
         .fallback(pages::show)

@@ -9,6 +9,7 @@ mod attribution;
 pub mod changes;
 pub mod effects;
 pub mod figures;
+pub mod files;
 pub mod forge;
 pub mod hub;
 pub mod machine;
@@ -18,15 +19,16 @@ pub mod socket;
 pub mod store;
 mod tail;
 pub mod terminal;
+pub mod test_runs;
 
 use std::cell::Cell;
 use std::rc::Rc;
 
+use protocol::PromptId;
 use protocol::callback::{Acknowledgement, Batch};
 use protocol::event::Prompt;
-use protocol::{Millis, PromptId};
 use worker::{
-    DurableObject, Env, Request as HttpRequest, Response, ScheduledTime, State, WebSocket,
+    DurableObject, Env, Request as HttpRequest, Response, State, WebSocket,
     WebSocketIncomingMessage, WebSocketRequestResponsePair, durable_object,
 };
 
@@ -38,6 +40,7 @@ use self::tail::Tail;
 use crate::config;
 use crate::error::Error;
 use crate::limits::{self, Bucket};
+use crate::platform::alarm::Alarm;
 use crate::platform::sql::DurableSql;
 use crate::platform::{clock, random};
 use crate::tickets::TicketHolder;
@@ -60,8 +63,10 @@ pub(crate) struct Core {
     idle_ms: i64,
     tail: Tail,
     prompts: Cell<Bucket>,
-    /// When the alarm rings, as far as this life of the object knows.
-    alarm_at: Cell<Option<Millis>>,
+    alarm: Alarm,
+    /// Another one whenever the object was made anew.
+    #[cfg(feature = "fault-drill")]
+    life: Option<String>,
 }
 
 impl DurableObject for Session {
@@ -90,7 +95,9 @@ impl DurableObject for Session {
                 idle_ms: idle_minutes * 60_000,
                 tail: Tail::default(),
                 prompts: Cell::default(),
-                alarm_at: Cell::new(None),
+                alarm: Alarm::default(),
+                #[cfg(feature = "fault-drill")]
+                life: random::token().ok(),
             }),
         }
     }
@@ -108,7 +115,7 @@ impl DurableObject for Session {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        self.core.alarm_at.set(None);
+        self.core.alarm.rang();
         self.core.clone().perform_due().await;
         Response::empty()
     }
@@ -278,11 +285,14 @@ impl Core {
             Request::Artifact(request) => self.artifacts(request),
             Request::Changes(request) => self.changes(request),
             Request::Terminal(request) => self.terminal(request),
+            Request::Whereabouts => self.whereabouts(),
             #[cfg(feature = "fault-drill")]
             Request::Panic => {
                 store.drill()?;
                 Ok(Response::empty()?)
             }
+            #[cfg(feature = "fault-drill")]
+            Request::Life => Ok(Response::from_json(&self.life)?),
         }
     }
 
@@ -402,33 +412,10 @@ impl Core {
                 self.state
                     .wait_until(async move { core.perform_due().await });
             }
-            Ok(Some(due)) => self.set_alarm(due),
+            Ok(Some(due)) => self.alarm.ring_by(&self.state, due),
             Ok(None) => {}
             Err(error) => error.log(),
         }
-    }
-
-    /// Sees to it that the alarm rings at `due` or before. One that rings for nothing is harmless,
-    /// so it is only ever moved forward, and a stream of effects does not rewrite it each time.
-    fn set_alarm(self: &Rc<Self>, due: Millis) {
-        if self.alarm_at.get().is_some_and(|at| at <= due) {
-            return;
-        }
-        self.alarm_at.set(Some(due));
-        let wait = i64::try_from(due.since(clock::now())).unwrap_or(i64::MAX);
-        let core = self.clone();
-        self.state.wait_until(async move {
-            // The offset form: an alarm that is due already rings at once.
-            if let Err(error) = core
-                .state
-                .storage()
-                .set_alarm(ScheduledTime::from(wait))
-                .await
-            {
-                core.alarm_at.set(None);
-                Error::from(error).log();
-            }
-        });
     }
 
     fn summary(&self) -> Result<protocol::api::SessionSummary, Error> {

@@ -5,9 +5,11 @@
 //! - [`signature`], [`event`], [`interaction`], [`form`]: what Slack posts to us, verified and read.
 //! - [`delivery`]: what came, brought from the queue to whoever acts on it.
 //! - [`channel`]: the object of one channel, which hears and speaks in order.
-//! - [`thread`], [`message`], [`blocks`]: what is said, purely. [`classification`]: which repository
+//! - [`thread`], [`message`], [`blocks`], [`progress`], [`utterance`]: what is said, purely. [`classification`]: which repository
 //!   is meant, purely; [`classifier`] asks a model.
-//! - [`identity`]: who somebody is at GitHub. [`client`]: Slack's Web API.
+//! - [`wishes`]: which branch and model a message asks for, purely.
+//! - [`identity`]: who somebody is at GitHub, [`invitation`]: how they are asked. [`home`]: the app's
+//!   home. [`client`]: Slack's Web API.
 //!
 //! Slack is answered as soon as a delivery is recorded. From there it goes by the queue to the
 //! channel's object, which takes each message once, and whose outbox says each thing once.
@@ -23,9 +25,13 @@ pub mod form;
 pub mod home;
 pub mod identity;
 pub mod interaction;
+pub mod invitation;
 pub mod message;
+pub mod progress;
 pub mod signature;
 pub mod thread;
+pub mod utterance;
+pub mod wishes;
 
 /// The manifest from which the Slack app is made: exactly the scopes and events that are used.
 pub const MANIFEST: &str = include_str!("slack/manifest.json");
@@ -44,7 +50,7 @@ mod tests {
         let manifest: Value = serde_json::from_str(MANIFEST).unwrap();
         let events = manifest.pointer("/settings/event_subscriptions/bot_events");
         let events = events.and_then(Value::as_array).unwrap();
-        assert_eq!(events.len(), 7);
+        assert_eq!(events.len(), 8);
         for name in events {
             let kind = name.as_str().unwrap().split('.').next().unwrap();
             let sample = json!({

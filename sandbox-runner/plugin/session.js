@@ -9,6 +9,7 @@
 // - Writes wait until the workspace is up to date: see session/gate.js. All of an agent's tools come
 //   by here, sub-agents' too. The server's shell endpoint does not, and the runner does not use it.
 // - The agent has a tool more, which shows a file to whoever follows the session: see session/share.js.
+// - And one that tells them how the work goes: see session/update.js.
 // - The runner is told after every tool that wrote, so that it can keep work in progress.
 
 import { Conversations } from "./session/conversations.js"
@@ -16,6 +17,7 @@ import { Gate } from "./session/gate.js"
 import { Hooks } from "./session/hooks.js"
 import { pullRequest } from "./session/pull-request.js"
 import { shareFile } from "./session/share.js"
+import { update } from "./session/update.js"
 import { Variables } from "./session/variables.js"
 import { places, writes } from "./session/writes.js"
 
@@ -83,6 +85,7 @@ export const Session = async ({ directory: workspace }) => {
     tool: {
       pull_request: pullRequest((body) => gate.ask("pull-request", body)),
       share_file: shareFile(gateway),
+      update: update((body) => gate.ask("update", body)),
     },
     event: async ({ event }) => {
       if (event.type === "session.created" || event.type === "session.updated") conversations.known(event.properties.info)

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::clock;
-use crate::layer::depot::{Depot, DepotError};
+use crate::layer::depot::{Collected, Depot, DepotError};
 use crate::layer::{LayerError, LayerStore, Lease};
 use crate::store::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
@@ -268,6 +268,17 @@ async fn expire(depot: &Depot) -> Infallible {
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "old objects remain in the depot");
+            }
+        }
+        // What manifests that have expired referred to.
+        match depot.collect().await {
+            Ok(collected) if collected == Default::default() => {}
+            Ok(Collected { marked, removed }) => {
+                tracing::info!(marked, removed, "archives were collected in the depot");
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "unused archives remain in the depot");
             }
         }
     }

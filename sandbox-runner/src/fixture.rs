@@ -28,6 +28,7 @@ pub(crate) fn start(callback_url: &str) -> Start {
         warm: None,
         snapshot: None,
         egress: None,
+        specification: None,
         spent_microdollars: 0,
     }
 }

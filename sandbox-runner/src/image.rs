@@ -2,7 +2,8 @@
 //!
 //! # Layout
 //!
-//! - `order`: images that the Worker asks for, and `delivery`: how it is told of them.
+//! - `order`: images that the Worker asks for; `announcement`: those that a session needed first;
+//!   `delivery`: how the Worker is told of both.
 //! - `build`: the making of one, in sandboxes of its own (`site`); `ground`: what it is made of.
 //! - `recipe`: what is run in it; `packages`, `runtime`: what else an environment is to hold.
 //! - `sharing`: images of other runners, from the depot.
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::callback::HeldImage;
 use protocol::command::BuildImage;
+use protocol::egress::EgressPolicy;
 use protocol::image::{Base, BuildStep, BuiltImage, EnvironmentName, Specification};
 use protocol::{ImageId, Millis};
 use serde::{Deserialize, Serialize};
@@ -41,6 +43,7 @@ pub use self::ground::Ground;
 pub use self::log::Log;
 pub use self::system::{System, tool};
 
+pub(crate) mod announcement;
 mod build;
 mod delivery;
 mod ground;
@@ -87,6 +90,28 @@ impl Image {
             runtime: self.runtime.clone(),
             steps: self.steps.clone(),
             bytes: self.bytes,
+        }
+    }
+}
+
+/// An image that a session needs now.
+#[derive(Debug, Clone)]
+pub struct Need {
+    /// What it is called if it is made.
+    pub id: ImageId,
+    pub base: Base,
+    pub specification: Option<Specification>,
+    pub egress: EgressPolicy,
+}
+
+impl Need {
+    /// Nothing is said of it but what it is of.
+    pub fn of(base: &Base) -> Self {
+        Self {
+            id: ImageId::from_random(clock::random()),
+            base: base.clone(),
+            specification: None,
+            egress: EgressPolicy::default(),
         }
     }
 }
@@ -149,6 +174,8 @@ pub enum ImageError {
         #[source]
         source: io::Error,
     },
+    #[error("the making of the image had no end")]
+    Unanswered,
     #[error("the making of the image was interrupted")]
     Interrupted(#[source] JoinError),
 }
@@ -232,14 +259,19 @@ impl Images {
         self.made.notified().await;
     }
 
-    /// Makes an image unless there is one by now, here or in the depot. What an environment is to hold only its orders
-    /// say, so this is for the repository's own.
-    pub async fn build(&self, base: &Base) -> Result<Image, ImageError> {
-        let (workshop, base) = (Arc::clone(&self.workshop), base.clone());
-        let made = tokio::spawn(async move { workshop.need(&base).await });
+    /// Makes an image unless there is one by now, here or in the depot. The log stays empty unless it
+    /// is made.
+    pub async fn need(&self, need: &Need, log: Arc<Log>) -> Result<Image, ImageError> {
+        let (workshop, need) = (Arc::clone(&self.workshop), need.clone());
+        let made = tokio::spawn(async move { workshop.need(&need, &log).await });
         let image = made.await.map_err(ImageError::Interrupted)??;
         self.made.notify_one();
         Ok(image)
+    }
+
+    /// The same where there is nothing to be said of it.
+    pub async fn build(&self, base: &Base) -> Result<Image, ImageError> {
+        self.need(&Need::of(base), Arc::default()).await
     }
 
     /// Carries out an order; what is printed goes to the log. An image that the order has led to
@@ -257,7 +289,8 @@ impl Images {
 }
 
 impl Workshop {
-    async fn need(&self, base: &Base) -> Result<Image, ImageError> {
+    async fn need(&self, need: &Need, log: &Log) -> Result<Image, ImageError> {
+        let base = &need.base;
         let turn = self.turn(base);
         let _turn = turn.lock().await;
         if let Some(image) = self.newest(base)? {
@@ -266,16 +299,17 @@ impl Workshop {
         if let Some(image) = self.fetch(base).await? {
             return Ok(image);
         }
-        if let Some(environment) = &base.environment {
+        if let (Some(environment), None) = (&base.environment, &need.specification) {
             return Err(ImageError::NoEnvironment(environment.clone()));
         }
         let build = Build {
             workshop: self,
-            id: ImageId::from_random(clock::random()),
+            id: need.id.clone(),
             base,
-            ground: self.ground(None),
+            egress: &need.egress,
+            ground: self.ground(need.specification.clone()),
             force: false,
-            log: &Log::default(),
+            log,
         };
         match self.make(&build, None).await? {
             Made::Ready(image) | Made::Unchanged(image) => Ok(image),
@@ -297,8 +331,10 @@ impl Workshop {
         }
         // Nobody closes it.
         let _place = self.places.acquire().await;
+        let egress = order.egress.clone().unwrap_or_default();
         let build = Build {
             workshop: self,
+            egress: &egress,
             id: order.image.clone(),
             base: &order.base,
             ground: self.ground(order.specification.clone()),

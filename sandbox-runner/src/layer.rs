@@ -5,6 +5,7 @@
 //! layers/<id>/agent/       the agent's own state as a whole, if it was kept
 //! layers/<id>/system/      unpacked system packages, which lie over /usr, if there are any
 //! layers/<id>/meta.json    layers/<id>/settled    layers/<id>/depot.json
+//! layers/<id>/weight.json  layers/<id>/shared
 //! ```
 //! A layer never changes, and it exists once `meta.json` does: until then its directory holds
 //! `intent.json`, which says where each part came from. A crash in between leaves no layer, and the
@@ -16,6 +17,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::id::{InvalidLayerId, LayerId};
 pub use self::lease::Lease;
+pub(crate) use self::staging::Staging;
 use crate::sandbox::trash::Trash;
 use crate::sandbox::{boot_id, directory, durable};
 
@@ -35,9 +38,12 @@ pub mod depot;
 mod fixture;
 mod id;
 mod lease;
+pub mod lookup;
 mod overlay;
+pub mod replica;
 pub mod squash;
 mod staging;
+mod weight;
 
 const META: &str = "meta.json";
 const INTENT: &str = "intent.json";
@@ -162,6 +168,21 @@ impl LayerStore {
     /// Where a layer's changes of the home directory are, if the layer exists.
     pub fn files(&self, id: &LayerId) -> Option<PathBuf> {
         self.part(id, FS)
+    }
+
+    /// Opens the directories of a chain's files, topmost first.
+    pub fn open(&self, chain: &[LayerId]) -> Result<Vec<OwnedFd>, LayerError> {
+        let opened = chain.iter().rev().map(|id| {
+            let path = self
+                .files(id)
+                .ok_or_else(|| LayerError::Unknown(id.clone()))?;
+            let opened = File::open(path).map(OwnedFd::from);
+            opened.map_err(|source| LayerError::Read {
+                id: id.clone(),
+                source,
+            })
+        });
+        opened.collect()
     }
 
     /// Where the agent's state is, if the layer exists and has any. It is the whole state: of a
@@ -325,6 +346,7 @@ fn settle_later(layer: PathBuf) {
 
 /// The layer's data is on the disk when this returns.
 fn settle(layer: &Path) -> io::Result<()> {
+    weight::weigh(layer)?;
     syncfs(File::open(layer)?)?;
     File::create(layer.join(SETTLED))?.sync_all()?;
     durable::sync_directory(layer)

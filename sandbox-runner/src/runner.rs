@@ -24,6 +24,8 @@ use crate::register::{Registration, credentials, keep_registered, secrets};
 use crate::sandbox::doctor::{self, DoctorError, Machine};
 use crate::sandbox::namespaces::{Namespaces, NamespacesConfig, SetupError, Tool};
 use crate::sandbox::{SandboxBackend as _, SandboxError};
+use crate::server::changes::{self, Glances};
+use crate::server::files::{self, Shelves};
 use crate::server::{Commands, Lookout, router, terminal_router};
 use crate::session::progress::{Drawer, KeepError};
 use crate::session::{Machinery, sessions};
@@ -176,6 +178,17 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         pool: Arc::clone(&pool),
         depot: courier.has_depot(),
     };
+    let glances = Glances {
+        keys: config.keys.clone(),
+        machinery: Arc::clone(&machinery),
+    };
+    let shelves = Shelves {
+        keys: config.keys.clone(),
+        store: Arc::clone(&store),
+        backend: Arc::clone(&machinery.backend),
+        layers: machinery.layers.clone(),
+        courier: Arc::clone(&courier),
+    };
     let carrying = tokio::spawn(courier.run());
     let collecting = tokio::spawn(collector.run());
     let delivering = tokio::spawn(async move { parcels.run().await });
@@ -194,7 +207,10 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         store: terminal_store,
         terminals,
     };
-    let routes = router(commands).merge(terminal_router(lookout));
+    let routes = router(commands)
+        .merge(terminal_router(lookout))
+        .merge(files::router(shelves))
+        .merge(changes::router(glances));
 
     let mut terminate = signal(SignalKind::terminate()).map_err(RunnerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunnerError::Signals)?;

@@ -21,6 +21,7 @@ pub(crate) use self::identity::boot_id;
 use self::limits::Limits;
 use self::record::SandboxRecord;
 use crate::init::wire::{ExecSpec, Exit, Signal, SpawnSpec, TerminalSpec};
+use crate::layer::replica::ReplicaError;
 use crate::layer::squash::SquashError;
 use crate::layer::{LayerError, LayerId};
 
@@ -56,6 +57,15 @@ pub struct SandboxSpec {
     /// start from what becomes of this one.
     pub workshop: bool,
     pub limits: Limits,
+}
+
+/// What goes on in a sandbox when everything else of it is ended.
+#[derive(Debug, Clone)]
+pub struct Stays {
+    /// The program of the oldest that init itself has started from it.
+    pub server: PathBuf,
+    /// A session of processes, by its number inside.
+    pub session: Option<i32>,
 }
 
 /// A running sandbox, as its owner holds it.
@@ -154,6 +164,8 @@ pub enum SandboxError {
     NotRunning(SandboxId),
     #[error("sandbox {id} is at work: {holder} holds its home directory")]
     Busy { id: SandboxId, holder: String },
+    #[error("the home directory could not be copied")]
+    Copy(#[source] ReplicaError),
     #[error("the home directory could not be replaced: {0}")]
     Swap(String),
     #[error("work on a sandbox was interrupted")]
@@ -190,13 +202,24 @@ pub trait SandboxBackend: Send + Sync {
         grace: Duration,
     ) -> BoxFuture<'a, Result<(), SandboxError>>;
 
+    /// Ends every program but those that stay, and what these were about to start.
+    fn clear<'a>(
+        &'a self,
+        id: &'a SandboxId,
+        stays: &'a Stays,
+    ) -> BoxFuture<'a, Result<(), SandboxError>>;
+
     /// Stops the sandbox and turns what it wrote into a layer; the sandbox is gone afterwards.
     fn freeze<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>>;
 
     /// Turns what the sandbox wrote so far into a layer while it runs; it is stopped for some
-    /// milliseconds, however much that is. Fails with [`SandboxError::Busy`] while a program holds
-    /// something in the home directory.
+    /// milliseconds, however much that is. While a program holds something in the home directory, what
+    /// changed since the last time is copied instead, in bounded time; [`SandboxError::Busy`] says that
+    /// there was too much of it.
     fn snapshot<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>>;
+
+    /// Opens the directories that its home is made of, topmost first.
+    fn files<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Vec<OwnedFd>, SandboxError>>;
 
     /// Stops the sandbox and removes all it wrote.
     fn destroy<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>>;

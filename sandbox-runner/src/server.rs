@@ -5,6 +5,9 @@
 //! whoever asks: nothing in them names anybody, see [`crate::metrics`]. `GET /terminal/{sandbox}` is
 //! a WebSocket for the viewer that its signed query names.
 
+pub mod changes;
+pub mod files;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -19,7 +22,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use protocol::api::{ErrorBody, ErrorDetail, MAX_TERMINAL_INPUT, TERMINAL_SUBPROTOCOL};
+use protocol::api::{
+    ErrorBody, ErrorDetail, MAX_TERMINAL_INPUT, TERMINAL_SUBPROTOCOL, TerminalExpulsion,
+};
 use protocol::command::{Accepted, Command};
 use protocol::event::Person;
 use protocol::signature::{Keys, Signature, SignatureError, Signed};
@@ -27,6 +32,7 @@ use protocol::{Millis, SandboxId};
 use serde_json::json;
 
 use crate::clock;
+use crate::layer::lookup::LookupError;
 use crate::metrics::{Gauges, METRICS};
 use crate::session::Sessions;
 use crate::store::{Acceptance, Store, StoreError};
@@ -72,6 +78,7 @@ pub struct Lookout {
 pub fn terminal_router(lookout: Lookout) -> Router {
     Router::new()
         .route("/terminal/{sandbox}", get(terminal))
+        .route("/terminal/{sandbox}/expel", post(expel))
         .with_state(lookout)
 }
 
@@ -154,6 +161,28 @@ async fn terminal(
     Ok(upgrade.on_upgrade(move |socket| Terminals::attend(socket, shell, viewer)))
 }
 
+/// Ends what somebody sees of a sandbox's terminal. Whoever sees nothing of it is out already.
+async fn expel(
+    State(lookout): State<Lookout>,
+    Path(sandbox): Path<String>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refusal> {
+    let body = body.map_err(|rejection| Refusal::Body(rejection.status()))?;
+    verified(
+        &lookout.keys,
+        clock::now(),
+        (&method, &uri, &headers),
+        &body,
+    )?;
+    let TerminalExpulsion { user } = serde_json::from_slice(&body).map_err(Refusal::Malformed)?;
+    let sandbox = SandboxId::parse(&sandbox).map_err(|_| Refusal::UnknownSandbox)?;
+    lookout.terminals.expel(&sandbox, user);
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// `viewer=` and a person, as JSON in base64.
 fn viewer(query: &str) -> Option<Person> {
     let viewer = query.strip_prefix("viewer=")?;
@@ -199,6 +228,8 @@ enum Refusal {
     UnknownSandbox,
     #[error("this runner holds as many sandboxes as it may; choose another or end one")]
     Full,
+    #[error("no prompt runs in the sandbox")]
+    Idle,
     #[error("the query names no viewer")]
     Viewer,
     #[error("the sandbox has no terminal now; try again")]
@@ -207,6 +238,12 @@ enum Refusal {
     Cancelled,
     #[error("the runner could not record the command; try again")]
     Store(#[source] StoreError),
+    #[error("the snapshot is neither on this runner nor in its depot")]
+    UnknownSnapshot,
+    #[error("{0}")]
+    File(LookupError),
+    #[error("the files cannot be had now; try again")]
+    Files(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the runner could not count; try again")]
     Count(#[source] StoreError),
 }
@@ -242,6 +279,10 @@ impl Refusal {
             Self::Terminal(_) => (StatusCode::SERVICE_UNAVAILABLE, "terminal_unavailable"),
             Self::Replayed => (StatusCode::CONFLICT, "replayed"),
             Self::UnknownSandbox => (StatusCode::NOT_FOUND, "unknown_sandbox"),
+            Self::UnknownSnapshot => (StatusCode::NOT_FOUND, "unknown_snapshot"),
+            Self::File(error) => files::parts(error),
+            Self::Files(_) => (StatusCode::SERVICE_UNAVAILABLE, "files_unavailable"),
+            Self::Idle => (StatusCode::CONFLICT, "nothing_runs"),
             Self::Full => (StatusCode::SERVICE_UNAVAILABLE, "full"),
             Self::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Store(_) | Self::Count(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
@@ -257,6 +298,10 @@ impl IntoResponse for Refusal {
                 error = error as &dyn std::error::Error,
                 "the store failed a request"
             );
+        }
+        if let Self::Files(error) = &self {
+            let error = error.as_ref() as &dyn std::error::Error;
+            tracing::warn!(error, "files could not be read");
         }
         if let Self::Terminal(error) = &self {
             let error = error as &dyn std::error::Error;

@@ -21,6 +21,7 @@
 
 mod actor;
 mod driver;
+pub(crate) mod glance;
 mod keeping;
 mod limits;
 mod line;

@@ -17,10 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
-use protocol::SandboxId;
 use protocol::api::TerminalUsed;
 use protocol::command::Start;
 use protocol::event::Person;
+use protocol::{SandboxId, UserId};
 use tokio::sync::{OnceCell, mpsc};
 use tokio::time::Instant;
 
@@ -89,6 +89,14 @@ impl Terminals {
             self.forget(sandbox, &cell);
         }
         outcome
+    }
+
+    /// Somebody may look on no more.
+    pub(crate) fn expel(&self, sandbox: &SandboxId, user: UserId) {
+        let cell = self.shells().get(sandbox).cloned();
+        if let Some(shell) = cell.as_ref().and_then(|cell| cell.get()) {
+            shell.screen.expel(user);
+        }
     }
 
     /// Serves somebody who looks at a shell.

@@ -68,6 +68,11 @@ impl Worker {
         })
     }
 
+    /// Where a path of the Worker is.
+    pub fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
     /// Posts to a path of the Worker and reads a successful answer.
     pub async fn call<T: DeserializeOwned>(
         &self,

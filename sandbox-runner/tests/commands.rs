@@ -159,6 +159,7 @@ fn start(number: u8) -> Command {
         warm: None,
         snapshot: None,
         egress: None,
+        specification: None,
         spent_microdollars: 0,
     })
 }

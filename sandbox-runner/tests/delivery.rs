@@ -239,6 +239,7 @@ fn start(url: &str) -> Start {
         warm: None,
         snapshot: None,
         egress: None,
+        specification: None,
         spent_microdollars: 0,
     }
 }

@@ -139,6 +139,19 @@ pub async fn drill(
     ask_session(&env, &session, &Ask::Panic).await
 }
 
+/// `POST /runner/drill/{session}/life`
+#[cfg(feature = "fault-drill")]
+#[worker::send]
+pub async fn life(
+    State(env): State<Env>,
+    Path(session): Path<String>,
+    request: Request,
+) -> Result<Response, Error> {
+    verified(&env, request, MAX_MESSAGE_BODY).await?;
+    let session = SessionId::parse(&session).map_err(|_| Error::NotFound("session"))?;
+    ask_session(&env, &session, &Ask::Life).await
+}
+
 /// A verified message that has not been here before.
 async fn message<T: DeserializeOwned>(env: &Env, request: Request) -> Result<T, Error> {
     let (id, body) = verified(env, request, MAX_MESSAGE_BODY).await?;

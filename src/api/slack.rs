@@ -3,6 +3,8 @@
 //! Nothing is parsed before its signature is found to be right, and Slack is answered as soon as what
 //! it told is recorded.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -12,7 +14,7 @@ use protocol::event::Person;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use worker::Env;
+use worker::{Context, Env};
 
 use super::extract::Query;
 use super::{malformed, parse_json, read_body};
@@ -26,11 +28,13 @@ use crate::github::oauth::encode_component;
 use crate::platform::clock;
 use crate::platform::random::hex;
 use crate::slack::blocks::{MAX_OPTIONS, choice};
+use crate::slack::client::Profile;
 use crate::slack::event::Envelope;
 use crate::slack::identity::Invitation;
 use crate::slack::interaction::{self, Interaction, Suggestion};
+use crate::slack::invitation::Guest;
 use crate::slack::signature::{self, SIGNATURE_HEADER, TIMESTAMP_HEADER};
-use crate::slack::{channel, delivery, form};
+use crate::slack::{channel, delivery, form, invitation};
 
 /// Slack sends no more.
 const MAX_PAYLOAD: usize = 1024 * 1024;
@@ -60,7 +64,8 @@ async fn verified(env: &Env, request: Request) -> Result<(Slack, Vec<u8>), Error
 /// `POST /slack/events`
 #[worker::send]
 pub async fn events(State(env): State<Env>, request: Request) -> Result<Response, Error> {
-    let (_, body) = verified(&env, request).await?;
+    let background = request.extensions().get::<Arc<Context>>().cloned();
+    let (settings, body) = verified(&env, request).await?;
     match parse_json::<Envelope>(&body)? {
         Envelope::UrlVerification { challenge } => {
             Ok(Json(json!({ "challenge": challenge })).into_response())
@@ -70,7 +75,14 @@ pub async fn events(State(env): State<Env>, request: Request) -> Result<Response
                 return Err(malformed("the event has no identifier"));
             }
             let id = format!("slack:{}", callback.event_id);
-            receive(&env, &id, delivery::EVENT, &body).await
+            let answer = receive(&env, &id, delivery::EVENT, &body).await?;
+            // The queue gathers for a second; that it was seen is shown before. The channel's object
+            // shows it as well, should this be lost.
+            if let Some(background) = background {
+                background
+                    .wait_until(async move { delivery::show_seen(&settings, &callback).await });
+            }
+            Ok(answer)
         }
         Envelope::AppRateLimited {} => {
             worker::console_warn!("Slack delivers no more events for a while: there are too many");
@@ -131,9 +143,19 @@ pub async fn commands(State(env): State<Env>, request: Request) -> Result<Respon
             Ok(whispered(&text, None))
         }
         None => {
-            let name = field("user_name").unwrap_or_else(|| user.clone());
-            let invitation = delivery::invitation(&team, &user, &name, &place)?;
-            let said = channel::invitation_for(&env, &invitation)?;
+            // Slack waits, and so nothing is asked of it.
+            let profile = Profile {
+                name: field("user_name").unwrap_or_else(|| user.clone()),
+                team: Some(team.clone()),
+                email: None,
+            };
+            let guest = Guest {
+                team: &team,
+                user: &user,
+                channel: &place,
+                profile: Some(&profile),
+            };
+            let said = invitation::invite(&env, &guest).await?;
             Ok(whispered(&said.text, Some(&said.blocks)))
         }
     }
@@ -169,7 +191,7 @@ async fn suggested(
     if suggestion
         .team
         .as_ref()
-        .is_none_or(|team| team.id != bot.team)
+        .is_none_or(|team| !bot.listens_to(&team.id))
     {
         return Ok(Vec::new());
     }

@@ -1,5 +1,6 @@
 //! How Slack is reached, who may do what from there, and what leads to which repository.
 
+use protocol::branch::is_branch_name;
 use protocol::command::{Model, Provider};
 use protocol::event::Repository;
 use worker::Env;
@@ -13,6 +14,8 @@ pub struct Slack {
     pub bot_token: String,
     /// The newest first.
     pub signing_secrets: Vec<String>,
+    /// Other workspaces whose people are listened to, in channels that are shared with them.
+    pub workspaces: Vec<String>,
     /// Who is linked to nobody at GitHub may work on these, and on nothing if there are none.
     pub open_repositories: Vec<Repository>,
     pub rules: Rules,
@@ -63,6 +66,7 @@ impl Slack {
             api_url: url.trim_end_matches('/').to_owned(),
             bot_token: required(env, "SLACK_BOT_TOKEN")?,
             signing_secrets: secrets.split_whitespace().map(str::to_owned).collect(),
+            workspaces: workspaces(&optional(env, "SLACK_WORKSPACES", ""))?,
             open_repositories,
             rules: rules(&optional(env, "SLACK_ROUTES", ""))?,
             emoji: Emoji {
@@ -117,24 +121,52 @@ fn emoji(env: &Env, name: &str, default: &str) -> String {
     optional(env, name, default).trim_matches(':').to_owned()
 }
 
-/// `word=owner/name` and `#channel=owner/name`, separated by spaces or commas.
+/// Identifiers of workspaces, separated by spaces or commas.
+fn workspaces(text: &str) -> Result<Vec<String>, ConfigError> {
+    let names = text.split([',', ' ']).filter(|name| !name.is_empty());
+    let is_team = |name: &str| {
+        let rest = name.strip_prefix(['T', 'E']);
+        rest.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    };
+    let form = || ConfigError::Form {
+        name: "SLACK_WORKSPACES",
+        expected: "identifiers of workspaces (T…), separated by spaces",
+    };
+    names
+        .map(|name| is_team(name).then(|| name.to_owned()).ok_or_else(form))
+        .collect()
+}
+
+/// `word=owner/name` and `#channel=owner/name`, separated by spaces or commas, each with `@branch`
+/// behind it if it has one.
 fn rules(text: &str) -> Result<Rules, ConfigError> {
     let form = ConfigError::Form {
         name: "SLACK_ROUTES",
-        expected: "`word=owner/name` and `#channel=owner/name`, separated by spaces",
+        expected: "`word=owner/name` and `#channel=owner/name`, either with `@branch`, separated by \
+                   spaces",
     };
     let mut rules = Rules::default();
     for rule in text.split([',', ' ', '\n']).filter(|rule| !rule.is_empty()) {
         let parsed = rule.split_once('=').and_then(|(word, repository)| {
+            let (repository, branch) = match repository.split_once('@') {
+                Some((repository, branch)) if is_branch_name(branch) => (repository, Some(branch)),
+                Some(_) => return None,
+                None => (repository, None),
+            };
             let repository = Repository::parse(repository).ok()?;
-            (!word.trim_start_matches('#').is_empty()).then_some((word, repository))
+            let is_whole = !word.trim_start_matches('#').is_empty();
+            is_whole.then_some((word, repository, branch))
         });
-        match parsed {
-            Some((word, repository)) => match word.strip_prefix('#') {
-                Some(channel) => rules.channels.push((channel.to_owned(), repository)),
-                None => rules.words.push((word.to_owned(), repository)),
-            },
-            None => return Err(form),
+        let Some((word, repository, branch)) = parsed else {
+            return Err(form);
+        };
+        if let Some(branch) = branch {
+            let branch = (word.to_owned(), repository.clone(), branch.to_owned());
+            rules.branches.push(branch);
+        }
+        match word.strip_prefix('#') {
+            Some(channel) => rules.channels.push((channel.to_owned(), repository)),
+            None => rules.words.push((word.to_owned(), repository)),
         }
     }
     Ok(rules)
@@ -143,7 +175,14 @@ fn rules(text: &str) -> Result<Rules, ConfigError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::rules;
+    use super::{rules, workspaces};
+
+    #[test]
+    fn workspaces_are_identifiers() {
+        assert_eq!(workspaces("T1, T2").unwrap(), ["T1", "T2"]);
+        assert!(workspaces("").unwrap().is_empty());
+        assert!(workspaces("acme").is_err());
+    }
 
     #[test]
     fn routes_are_words_and_channels() {
@@ -155,7 +194,21 @@ mod tests {
             .map(|(name, _)| name.as_str())
             .collect();
         assert_eq!(channels, ["pay", "C123"]);
-        for wrong in ["invoice", "=acme/x", "#=acme/x", "a=b"] {
+        let found = rules("#pay=acme/payments@release/2").unwrap();
+        let branches: Vec<_> = found
+            .branches
+            .iter()
+            .map(|(word, _, branch)| (word.as_str(), branch.as_str()))
+            .collect();
+        assert_eq!(branches, [("#pay", "release/2")]);
+        for wrong in [
+            "x=acme/x@",
+            "x=acme/x@..",
+            "invoice",
+            "=acme/x",
+            "#=acme/x",
+            "a=b",
+        ] {
             assert!(rules(wrong).is_err(), "{wrong}");
         }
     }

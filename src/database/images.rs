@@ -257,6 +257,36 @@ pub async fn claim(
     Ok(database.first::<Key>(CLAIM, &parameters).await?.is_some())
 }
 
+const ADMIT: &str = "
+    INSERT INTO images (id, repository, branch, environment, state, reason, runner, requested_at,
+        not_before, attempts, started_at, reported_at)
+    VALUES (?1, ?2, ?3, ?4, 'building', ?5, ?6, ?7, ?7, 1, ?7, ?7)
+    ON CONFLICT DO NOTHING";
+
+/// Why a runner makes an image that nobody asked for.
+const NEEDED: &str = "no image yet: a session needed it";
+
+/// Notes a build that a runner began without an order, unless one of its base is under way.
+pub async fn admit(
+    database: &Database,
+    image: &ImageId,
+    base: &Base,
+    runner: &RunnerId,
+    now: Millis,
+) -> Result<(), DatabaseError> {
+    let repository = base.repository.to_string();
+    let parameters = [
+        Text(image.as_str()),
+        Text(&repository),
+        Text(&base.branch),
+        Text(environment_column(base)),
+        Text(NEEDED),
+        Text(runner.as_str()),
+        Number(now.0),
+    ];
+    database.run(ADMIT, &parameters).await
+}
+
 const RELEASE: &str = "
     UPDATE OR IGNORE images SET state = 'requested', runner = NULL, started_at = NULL,
         reported_at = NULL, not_before = ?2

@@ -13,6 +13,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0005_loop.sql"),
     include_str!("../../migrations/0007_session_parents.sql"),
     include_str!("../../migrations/0008_lobby.sql"),
+    include_str!("../../migrations/0009_slack.sql"),
+    include_str!("../../migrations/0012_preferences.sql"),
 ];
 
 pub fn migrated() -> Connection {

@@ -38,12 +38,16 @@ pub struct Filter {
     pub cursor: Option<Millis>,
 }
 
-/// Something happened since the user ?1 looked at it. What somebody never looked at nor prompted
-/// in is new to them, and not unread.
+/// Something happened since the user ?1 looked at it. What somebody never looked at nor prompted in
+/// is unread if it changed since they were first here, as far as is known: since the earliest of
+/// their looks and of their last sign-in. What is older was over before they came.
 macro_rules! unread {
     () => {
-        "updated_at > coalesce((SELECT seen_at FROM seen
-            WHERE seen.user = ?1 AND seen.session = sessions.id), updated_at) AS unread"
+        "updated_at > coalesce(
+            (SELECT seen_at FROM seen WHERE seen.user = ?1 AND seen.session = sessions.id),
+            (SELECT min(users.seen_at, coalesce((SELECT min(seen_at) FROM seen WHERE seen.user = ?1),
+                users.seen_at)) FROM users WHERE users.id = ?1),
+            updated_at) AS unread"
     };
 }
 

@@ -76,6 +76,22 @@ pub async fn unlink(database: &Database, team: &str, user: &str) -> Result<(), D
         .await
 }
 
+/// The one user who chose this address for their commits, which GitHub had verified to be theirs.
+pub async fn known_by(database: &Database, email: &str) -> Result<Option<String>, DatabaseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        login: String,
+    }
+    let rows: Vec<Row> = database.all(KNOWN_BY, &[Text(email)]).await?;
+    Ok(match <[Row; 1]>::try_from(rows) {
+        Ok([only]) => Some(only.login),
+        Err(_) => None,
+    })
+}
+
+const KNOWN_BY: &str =
+    "SELECT login FROM users WHERE lower(commit_email) = lower(?) ORDER BY id LIMIT 2";
+
 /// Repositories that GitHub lately said a user reaches, of whose name `part` is a piece.
 pub async fn reachable(
     database: &Database,
@@ -102,4 +118,34 @@ pub async fn reachable(
         )
         .await?;
     Ok(rows.into_iter().map(|row| row.repository).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::KNOWN_BY;
+    use crate::database::native;
+
+    #[test]
+    fn an_address_is_compared_without_case_and_several_users_are_told_apart() {
+        let database = native::migrated();
+        for (id, login, email) in [
+            (1, "ann", Some("Ann@example.com")),
+            (2, "bob", Some("shared@example.com")),
+            (3, "cat", Some("shared@example.com")),
+            (4, "dan", None),
+        ] {
+            let statement = "INSERT INTO users (id, login, name, avatar, seen_at, commit_email)
+                             VALUES (?, ?, '', '', 0, ?)";
+            database.execute(statement, (id, login, email)).unwrap();
+        }
+        let known = |email: &str| -> Vec<String> {
+            let mut statement = database.prepare(KNOWN_BY).unwrap();
+            let rows = statement.query_map([email], |row| row.get(0)).unwrap();
+            rows.map(Result::unwrap).collect()
+        };
+        assert_eq!(known("ann@Example.com"), ["ann"]);
+        assert_eq!(known("shared@example.com").len(), 2);
+        assert!(known("").is_empty());
+    }
 }

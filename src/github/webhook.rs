@@ -1,8 +1,7 @@
 //! Whether it is GitHub that posts to us. Source: GitHub's "Validating webhook deliveries". What it
 //! says is read by [`event`](super::event).
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
+use crate::mac;
 
 pub const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 pub const DELIVERY_HEADER: &str = "x-github-delivery";
@@ -13,32 +12,8 @@ pub const TARGET_HEADER: &str = "x-github-hook-installation-target-id";
 /// Whether `signature` (`sha256=` and hexadecimal digits) is the body's. Takes the same time for
 /// every wrong one.
 pub fn is_signed(secret: &str, body: &[u8], signature: &str) -> bool {
-    let Some(offered) = signature.strip_prefix("sha256=").and_then(bytes_of_hex) else {
-        return false;
-    };
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
-        return false;
-    };
-    mac.update(body);
-    mac.verify_slice(&offered).is_ok()
-}
-
-fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|digit| {
-            digit
-                .to_digit(16)
-                .and_then(|value| u8::try_from(value).ok())
-        })
-        .collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-    let pairs = digits.chunks_exact(2);
-    Some(
-        pairs
-            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
-            .collect(),
-    )
+    let offered = signature.strip_prefix("sha256=");
+    offered.is_some_and(|offered| mac::is_right(secret, &[body], offered))
 }
 
 #[cfg(test)]

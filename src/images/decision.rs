@@ -229,6 +229,7 @@ mod tests {
     fn report(log_offset: u64, log: &str) -> ImageReport {
         ImageReport {
             runner: RunnerId::from_random([1; 16]),
+            base: None,
             log_offset,
             log: log.to_owned(),
             outcome: None,

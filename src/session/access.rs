@@ -21,7 +21,9 @@ const RECHECK_MS: i64 = database::users::ACCESS_MS;
 impl Core {
     /// Puts the next look at everybody's access on the schedule, if anybody is there.
     pub(super) fn watch_access(self: &Rc<Self>) -> Result<(), Error> {
-        if self.hub().participants(None).is_empty() {
+        if self.hub().participants(None).is_empty()
+            && self.store()?.onlookers(clock::now())?.is_empty()
+        {
             return Ok(());
         }
         let due = clock::now().plus(RECHECK_MS);
@@ -46,11 +48,14 @@ impl Core {
         let database = Database::new(&self.env)?;
         let github = Github::new(&self.env)?;
         let mut unknown = None;
-        for person in self.followers(user) {
+        for person in self.followers(user)? {
             match auth::authorize_afresh(&database, &github, &person, &repository).await {
                 Ok(_) => {}
                 Err(Error::NotFound(_) | Error::LinkBroken) => {
                     self.expel(&person);
+                    if let Err(error) = self.close_terminal(&person).await {
+                        unknown = Some(error);
+                    }
                     users::forget_access(&database, person.id, &repository).await?;
                 }
                 Err(error) => unknown = Some(error),
@@ -59,8 +64,9 @@ impl Core {
         unknown.map_or(Ok(()), Err)
     }
 
-    fn followers(&self, user: Option<UserId>) -> Vec<Person> {
+    fn followers(&self, user: Option<UserId>) -> Result<Vec<Person>, Error> {
         let mut people = self.tail.people();
+        people.extend(self.store()?.onlookers(clock::now())?);
         people.extend(
             self.hub()
                 .participants(None)
@@ -70,7 +76,7 @@ impl Core {
         people.retain(|person| user.is_none_or(|user| user == person.id));
         people.sort_unstable_by_key(|person| person.id);
         people.dedup_by_key(|person| person.id);
-        people
+        Ok(people)
     }
 
     fn expel(&self, person: &Person) {

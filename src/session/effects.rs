@@ -18,6 +18,7 @@ use crate::config;
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::fleet::{self, Wish};
+use crate::images;
 use crate::lobby;
 use crate::platform::clock;
 use crate::platform::http::{self, HttpError};
@@ -72,7 +73,7 @@ impl Core {
                 break;
             }
             // Rings if this life ends before the work does.
-            self.set_alarm(lease);
+            self.alarm.ring_by(&self.state, lease);
             for work in due {
                 if let Err(error) = self.clone().perform_one(work).await {
                     error.log();
@@ -80,7 +81,7 @@ impl Core {
             }
         }
         match self.store().and_then(|store| Ok(store.next_due()?)) {
-            Ok(Some(due)) => self.set_alarm(due),
+            Ok(Some(due)) => self.alarm.ring_by(&self.state, due),
             Ok(None) => {}
             Err(error) => error.log(),
         }
@@ -268,6 +269,10 @@ impl Core {
             warm: placement.warm,
             snapshot: state.snapshot.as_ref().map(|kept| kept.id.clone()),
             egress: Some(settings.egress),
+            specification: images::specification_of(&database, &state.base())
+                .await
+                .map_err(Error::from)?
+                .flatten(),
             spent_microdollars: self.store().and_then(|store| Ok(store.spent()?))?,
         });
         self.post(&placement.url, &start).await?;

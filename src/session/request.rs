@@ -111,9 +111,14 @@ pub enum Request {
     Artifact(ArtifactRequest),
     Changes(ChangesRequest),
     Terminal(TerminalRequest),
+    /// Answers a [`Whereabouts`](crate::session::files::Whereabouts).
+    Whereabouts,
     /// Panics after a write, inside of a transaction.
     #[cfg(feature = "fault-drill")]
     Panic,
+    /// Which life of the object answers.
+    #[cfg(feature = "fault-drill")]
+    Life,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

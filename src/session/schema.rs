@@ -42,6 +42,11 @@ const STEPS: &[&str] = &[
     "
     CREATE TABLE kept (prompt TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID
 ",
+    "
+    CREATE TABLE onlookers (
+        user INTEGER PRIMARY KEY, person TEXT NOT NULL, until INTEGER NOT NULL
+    )
+",
 ];
 
 /// Brings the object's tables to the newest version.

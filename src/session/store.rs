@@ -8,6 +8,7 @@ mod admission;
 mod artifacts;
 mod contacts;
 mod kept;
+mod onlookers;
 #[cfg(test)]
 mod tests;
 

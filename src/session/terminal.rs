@@ -2,7 +2,9 @@
 //! and shown passes by it.
 
 use std::rc::Rc;
+use std::time::Duration;
 
+use protocol::api::TerminalExpulsion;
 use protocol::event::Person;
 use protocol::{Epoch, SandboxId};
 use serde::{Deserialize, Serialize};
@@ -10,9 +12,12 @@ use worker::Response;
 
 use super::Core;
 use super::machine::Input;
+use crate::config;
 use crate::error::Error;
-use crate::platform::{clock, random};
+use crate::platform::{clock, http, random};
 use crate::tickets::TicketHolder;
+
+const DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -52,6 +57,11 @@ impl Core {
                     .sandbox
                     .filter(|sandbox| sandbox.ready && !sandbox.sleeping);
                 let place = sandbox.and_then(|sandbox| Some((sandbox.id, sandbox.runner_url?)));
+                if place.is_some() {
+                    // From here on their access is looked at like that of everybody who is there.
+                    store.note_onlooker(&person, clock::now())?;
+                    self.watch_access()?;
+                }
                 Ok(Response::from_json(&Admitted { person, place })?)
             }
             TerminalRequest::Used { sandbox, epoch } => {
@@ -60,6 +70,35 @@ impl Core {
                 Ok(Response::empty()?.with_status(204))
             }
         }
+    }
+}
+
+impl Core {
+    /// Has the runner close somebody's terminal, if they may have one open. Whoever cannot be closed
+    /// out now is tried again.
+    pub(super) async fn close_terminal(&self, person: &Person) -> Result<(), Error> {
+        let store = self.store()?;
+        let mut onlookers = store.onlookers(clock::now())?.into_iter();
+        if !onlookers.any(|onlooker| onlooker.id == person.id) {
+            return Ok(());
+        }
+        if let Some(sandbox) = self.session()?.sandbox
+            && let Some(runner) = &sandbox.runner_url
+        {
+            let path = format!("/terminal/{}/expel", sandbox.id);
+            let expulsion = TerminalExpulsion { user: person.id };
+            let keys = config::runner_keys(&self.env)?;
+            let answer = http::post_signed(&keys, runner, &path, &expulsion, DEADLINE).await;
+            match answer {
+                Ok(answer) if matches!(answer.status, 200..=299 | 404) => {}
+                Ok(_) => return Err(Error::SessionAway),
+                Err(error) => {
+                    worker::console_warn!("a terminal could not be closed: {error}");
+                    return Err(Error::SessionAway);
+                }
+            }
+        }
+        Ok(store.forget_onlooker(person.id)?)
     }
 }
 

@@ -62,6 +62,28 @@ impl Said {
         self
     }
 
+    /// A line that somebody can fill in; what they wrote is sent when they press Enter.
+    #[must_use]
+    pub fn input(mut self, action: &str, label: &str, value: &str) -> Self {
+        let mut element = json!({
+            "type": "plain_text_input",
+            "action_id": action,
+            "max_length": 200,
+            "dispatch_action_config": { "trigger_actions_on": ["on_enter_pressed"] },
+        });
+        if let (Some(fields), false) = (element.as_object_mut(), value.is_empty()) {
+            fields.insert("initial_value".to_owned(), message::cut(value, 200).into());
+        }
+        self.push(json!({
+            "type": "input",
+            "dispatch_action": true,
+            "optional": true,
+            "label": { "type": "plain_text", "text": message::cut(label, MAX_VALUE) },
+            "element": element,
+        }));
+        self
+    }
+
     fn push(&mut self, block: Value) {
         if self.blocks.len() < MAX_BLOCKS {
             self.blocks.push(block);
@@ -99,10 +121,34 @@ pub fn search_menu(action: &str, placeholder: &str) -> Value {
     })
 }
 
-/// One option of a menu; what does not fit is none.
+/// A menu of a few options.
+pub fn select_menu(
+    action: &str,
+    placeholder: &str,
+    options: &[Value],
+    initial: Option<&Value>,
+) -> Value {
+    let mut menu = json!({
+        "type": "static_select",
+        "action_id": action,
+        "placeholder": { "type": "plain_text", "text": message::cut(placeholder, 150) },
+        "options": options,
+    });
+    if let (Some(fields), Some(initial)) = (menu.as_object_mut(), initial) {
+        fields.insert("initial_option".to_owned(), initial.clone());
+    }
+    menu
+}
+
+/// One option of a menu, which reads as its value; what does not fit is none.
 pub fn choice(value: &str) -> Option<Value> {
-    let label = message::cut(value, MAX_BUTTON);
-    (value.chars().count() <= 150)
+    labelled(value, value)
+}
+
+/// One option of a menu; what does not fit is none.
+pub fn labelled(label: &str, value: &str) -> Option<Value> {
+    let label = message::cut(label, MAX_BUTTON);
+    (!label.is_empty() && value.chars().count() <= 150)
         .then(|| json!({ "text": { "type": "plain_text", "text": label }, "value": value }))
 }
 

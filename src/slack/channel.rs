@@ -4,10 +4,18 @@
 //! It hears and speaks each in order, one at a time, the two beside each other: that somebody is
 //! thought about does not keep others from being answered. Everything is in SQLite first.
 
+mod beginning;
+mod choosing;
+mod features;
+mod gestures;
 mod hearing;
+mod pictures;
 mod sessions;
+mod speakers;
 mod speaking;
+mod standing;
 pub mod store;
+mod streaming;
 
 use std::cell::Cell;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -21,7 +29,6 @@ use worker::{
     DurableObject, Env, Request as HttpRequest, Response, ScheduledTime, State, durable_object,
 };
 
-pub use self::hearing::invitation_for;
 use self::store::{Store, Utterance};
 use super::event::{Bot, Heard};
 use crate::config;
@@ -89,6 +96,10 @@ impl Item {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is moved once, from its JSON to whoever acts on it"
+)]
 enum Request {
     /// Something happened; `id` is the same when it is told again.
     Take { id: String, item: Item, bot: Bot },

@@ -32,6 +32,28 @@ pub struct Candidate {
 pub struct Rules {
     pub words: Vec<(String, Repository)>,
     pub channels: Vec<(String, Repository)>,
+    /// On which branch a session begins that a word, or a channel behind `#`, has led to.
+    pub branches: Vec<(String, Repository, String)>,
+}
+
+impl Rules {
+    /// The branch that the rules have for what led to a repository.
+    pub fn branch(
+        &self,
+        repository: &Repository,
+        text: &str,
+        (channel, channel_name): (&str, &str),
+    ) -> Option<&str> {
+        let is_meant = |trigger: &str| match trigger.strip_prefix('#') {
+            Some(name) => name == channel || name == channel_name,
+            None => has_word(text, trigger),
+        };
+        let mut meant = self
+            .branches
+            .iter()
+            .filter(|(trigger, of, _)| of == repository && is_meant(trigger));
+        meant.next().map(|(.., branch)| branch.as_str())
+    }
 }
 
 /// What there is to decide by.
@@ -178,18 +200,28 @@ fn resemblance(text: &str, candidate: &Candidate) -> usize {
     said.filter(|word| words.contains(word)).count()
 }
 
-/// Candidates that a message names in full, or by a name that no other word is.
+/// Candidates that a message names in full, or by a name that is no word otherwise.
 fn named(text: &str, candidates: &[Candidate]) -> Vec<Repository> {
     let text = text.to_lowercase();
     let is_named = |candidate: &&Candidate| {
         let full = candidate.repository.to_string().to_lowercase();
-        has_word(&text, &full)
+        has_word(&text, &full) || has_name(&text, candidate.repository.name())
     };
     candidates
         .iter()
         .filter(is_named)
         .map(|candidate| candidate.repository.clone())
         .collect()
+}
+
+/// Whether a text has a repository's name alone, if that is none that people use as a word.
+fn has_name(text: &str, name: &str) -> bool {
+    let name = name.to_lowercase();
+    let is_part = |letter: char| letter.is_alphanumeric() || "-_/.".contains(letter);
+    name.contains(['-', '_'])
+        && text
+            .split(|letter: char| !is_part(letter))
+            .any(|word| word.trim_end_matches('.') == name)
 }
 
 /// Whether a text has this word, not only as a piece of another.
@@ -287,6 +319,25 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_no_word_is_enough_and_one_that_is_a_word_is_not() {
+        let all = candidates(&["design-system", "docs"]);
+        let rules = Rules::default();
+        for text in [
+            "fix the button in design-system.",
+            "`design-system`: fix it",
+        ] {
+            let known = decided(text, &all, &rules);
+            assert!(
+                matches!(known, Decision::Known(found, _) if found == repository("design-system")),
+                "{text}"
+            );
+        }
+        for text in ["in evil/design-system", "design-system-2", "fix the docs"] {
+            assert_eq!(decided(text, &all, &rules), Decision::Unsure, "{text}");
+        }
+    }
+
+    #[test]
     fn a_rule_is_of_whole_words_and_only_for_what_the_person_reaches() {
         let all = candidates(&["api", "web"]);
         let rules = Rules {
@@ -304,6 +355,25 @@ mod tests {
             Decision::Unsure
         );
         assert_eq!(decided("the secret is out", &all, &rules), Decision::Unsure);
+    }
+
+    #[test]
+    fn a_rule_may_have_a_branch() {
+        let rules = Rules {
+            branches: vec![
+                ("hotfix".to_owned(), repository("api"), "release".to_owned()),
+                ("#payments".to_owned(), repository("api"), "next".to_owned()),
+            ],
+            ..Rules::default()
+        };
+        let branch = |name, text, channel| rules.branch(&repository(name), text, ("C1", channel));
+        assert_eq!(
+            branch("api", "a hotfix, please", "payments"),
+            Some("release")
+        );
+        assert_eq!(branch("api", "fix it", "payments"), Some("next"));
+        assert_eq!(branch("api", "fix it", "general"), None);
+        assert_eq!(branch("web", "a hotfix, please", "payments"), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::github::oauth::encode_component;
 use crate::platform::http::{self, HttpError};
 
 const DEADLINE: Duration = Duration::from_secs(10);
+const UPLOAD_DEADLINE: Duration = Duration::from_secs(60);
 
 /// If Slack does not say when to try again.
 const RETRY_AFTER_SECONDS: i64 = 5;
@@ -99,6 +100,7 @@ impl Slack {
             team: answer.team_id,
             user: answer.user_id,
             bot_id: answer.bot_id,
+            workspaces: Vec::new(),
         })
     }
 
@@ -160,6 +162,135 @@ impl Slack {
         let view = json!({ "type": "home", "blocks": blocks });
         let body = json!({ "user_id": user, "view": view });
         self.call::<Value>("views.publish", &body).await.map(drop)
+    }
+
+    /// Begins a message that grows; answers its time stamp. `recipient` is a workspace and somebody in
+    /// it whose question is answered.
+    pub async fn start_stream(
+        &self,
+        place: &Place<'_>,
+        recipient: (&str, &str),
+        chunks: &[Value],
+    ) -> Result<String, SlackError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            ts: String,
+        }
+        let body = stream(place, recipient, chunks);
+        let answer: Answer = self.call("chat.startStream", &body).await?;
+        Ok(answer.ts)
+    }
+
+    pub async fn append_stream(
+        &self,
+        channel: &str,
+        ts: &str,
+        chunks: &[Value],
+    ) -> Result<(), SlackError> {
+        let body = json!({ "channel": channel, "ts": ts, "chunks": chunks });
+        self.call::<Value>("chat.appendStream", &body)
+            .await
+            .map(drop)
+    }
+
+    pub async fn stop_stream(
+        &self,
+        channel: &str,
+        ts: &str,
+        chunks: &[Value],
+    ) -> Result<(), SlackError> {
+        let mut body = json!({ "channel": channel, "ts": ts });
+        if let (false, Some(fields)) = (chunks.is_empty(), body.as_object_mut()) {
+            fields.insert("chunks".to_owned(), chunks.into());
+        }
+        self.call::<Value>("chat.stopStream", &body).await.map(drop)
+    }
+
+    /// Says whether the agent's session in a thread works; it begins if there is none.
+    pub async fn set_session(
+        &self,
+        place: &Place<'_>,
+        is_working: bool,
+        title: &str,
+        user: &str,
+    ) -> Result<(), SlackError> {
+        let status = if is_working { "processing" } else { "active" };
+        let mut body = json!({ "channel_id": place.channel, "status": status });
+        if let Some(fields) = body.as_object_mut() {
+            let optional = [
+                ("thread_ts", place.root.unwrap_or_default()),
+                ("title", title),
+                ("initiator_user_id", user),
+            ];
+            for (name, value) in optional.into_iter().filter(|(_, value)| !value.is_empty()) {
+                fields.insert(name.to_owned(), value.into());
+            }
+        }
+        self.call::<Value>("agents.sessions.setStatus", &body)
+            .await
+            .map(drop)
+    }
+
+    /// The older way to say it, without a button.
+    pub async fn set_status(&self, place: &Place<'_>, is_working: bool) -> Result<(), SlackError> {
+        let status = if is_working { "is working…" } else { "" };
+        let body = json!({
+            "channel_id": place.channel, "thread_ts": place.root, "status": status,
+        });
+        self.call::<Value>("assistant.threads.setStatus", &body)
+            .await
+            .map(drop)
+    }
+
+    /// Brings the bytes of a file to Slack; answers its name there. Nobody sees it yet.
+    pub async fn upload(
+        &self,
+        name: &str,
+        shows: &str,
+        bytes: Vec<u8>,
+    ) -> Result<String, SlackError> {
+        const METHOD: &str = "files.getUploadURLExternal";
+        #[derive(Deserialize)]
+        struct Answer {
+            upload_url: String,
+            file_id: String,
+        }
+        let length = bytes.len().to_string();
+        let fields = [
+            ("filename", name),
+            ("length", length.as_str()),
+            ("alt_text", shows),
+        ];
+        let answer: Answer = self.ask(METHOD, &fields).await?;
+        // The address is the permission: the token is nobody's business there.
+        let request = reqwest::Client::new()
+            .post(&answer.upload_url)
+            .header("content-type", "application/octet-stream")
+            .body(bytes);
+        let uploaded = http::send(request, "Slack's files", UPLOAD_DEADLINE).await?;
+        match uploaded.status {
+            200..=299 => Ok(answer.file_id),
+            status => Err(SlackError::Failed {
+                method: METHOD,
+                status,
+            }),
+        }
+    }
+
+    /// Shows a file that was brought to Slack.
+    pub async fn show_file(
+        &self,
+        place: &Place<'_>,
+        file: &str,
+        title: &str,
+    ) -> Result<(), SlackError> {
+        let body = json!({
+            "files": [{ "id": file, "title": title }],
+            "channel_id": place.channel, "thread_ts": place.root,
+        });
+        self.call::<Value>("files.completeUploadExternal", &body)
+            .await
+            .map(drop)
     }
 
     /// The name of a channel, without its sign; direct messages have none.
@@ -224,8 +355,8 @@ impl Slack {
         Ok(replies.into_iter().find(is_it).map(|message| message.ts))
     }
 
-    /// What a person is called.
-    pub async fn user_name(&self, user: &str) -> Result<Profile, SlackError> {
+    /// Who a person is in Slack.
+    pub async fn profile(&self, user: &str) -> Result<Profile, SlackError> {
         #[derive(Deserialize)]
         struct Answer {
             user: User,
@@ -234,6 +365,8 @@ impl Slack {
         struct User {
             #[serde(default)]
             name: String,
+            #[serde(default)]
+            team_id: Option<String>,
             #[serde(default)]
             real_name: Option<String>,
             #[serde(default)]
@@ -256,8 +389,8 @@ impl Slack {
         let name = names.into_iter().flatten().find(|name| !name.is_empty());
         Ok(Profile {
             name: name.unwrap_or_else(|| user.name.clone()),
-            login: user.name,
-            email: user.profile.email,
+            team: user.team_id,
+            email: user.profile.email.filter(|email| !email.is_empty()),
         })
     }
 
@@ -350,9 +483,28 @@ fn read<T: DeserializeOwned>(
             let code = error.unwrap_or_default();
             Err(SlackError::Refused { method, code })
         }
+        // How a server that stands in for Slack says that it has no such method.
+        Err(_) if status == 404 => Err(SlackError::Refused {
+            method,
+            code: "unknown_method".to_owned(),
+        }),
         Err(_) if !(200..300).contains(&status) => Err(SlackError::Failed { method, status }),
         Err(error) => Err(form(error)),
     }
+}
+
+fn stream(place: &Place<'_>, (team, user): (&str, &str), chunks: &[Value]) -> Value {
+    let mut body = json!({
+        "channel": place.channel, "thread_ts": place.root, "chunks": chunks,
+        "task_display_mode": "plan",
+    });
+    // Direct messages have one recipient.
+    let is_direct = place.channel.starts_with('D');
+    if let (false, false, Some(fields)) = (is_direct, user.is_empty(), body.as_object_mut()) {
+        fields.insert("recipient_team_id".to_owned(), team.into());
+        fields.insert("recipient_user_id".to_owned(), user.into());
+    }
+    body
 }
 
 pub fn posted(place: &Place<'_>, key: &str, said: &Said) -> Value {
@@ -401,7 +553,9 @@ fn with_said(mut body: Value, said: &Said) -> Value {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     pub name: String,
-    pub login: String,
+    /// The workspace that they are of.
+    pub team: Option<String>,
+    /// Only with the scope `users:read.email`.
     pub email: Option<String>,
 }
 

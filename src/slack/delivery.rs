@@ -9,14 +9,10 @@ use worker::Env;
 
 use super::channel::{self, Item};
 use super::event::{Bot, Callback, Envelope, Event, Heard, Message, is_timestamp};
-use super::identity::{INVITATION_MS, Invitation};
+use super::home::tab;
 use super::interaction::{self, Action, Interaction, Pressed, Shortcut};
-use super::{home, identity};
 use crate::config::{self, slack::Slack};
-use crate::database::session_list::{self, Filter};
-use crate::database::{self, Database};
 use crate::error::Error;
-use crate::platform::{clock, random};
 
 /// Names under which deliveries are recorded.
 pub const EVENT: &str = "slack.event";
@@ -40,6 +36,9 @@ pub async fn see_to(env: &Env, name: &str, id: &str, body: &str) -> Result<(), E
             _ => Ok(()),
         },
         INTERACTION => match interaction::parse(body.as_bytes()) {
+            Some(Interaction::BlockActions(pressed)) if pressed.is_at_home() => {
+                set_at_home(env, &settings, &bot, &pressed).await
+            }
             Some(Interaction::BlockActions(pressed)) => pressed_in(env, &bot, id, &pressed).await,
             Some(Interaction::MessageAction(shortcut)) => asked_for(env, &bot, *shortcut).await,
             _ => Ok(()),
@@ -49,7 +48,7 @@ pub async fn see_to(env: &Env, name: &str, id: &str, body: &str) -> Result<(), E
 }
 
 async fn happened(env: &Env, settings: &Slack, bot: &Bot, callback: Callback) -> Result<(), Error> {
-    if callback.team_id != bot.team {
+    if !bot.listens_to(&callback.team_id) {
         worker::console_warn!("passed over: an event of another workspace");
         return Ok(());
     }
@@ -70,7 +69,7 @@ async fn happened(env: &Env, settings: &Slack, bot: &Bot, callback: Callback) ->
             };
             channel::take(env, bot, &reaction.item.channel, &callback.event_id, item).await
         }
-        Event::AppHomeOpened { user } => show_home(env, settings, bot, &user).await,
+        Event::AppHomeOpened { user } => tab::show(env, settings, bot, &user, "").await,
         Event::LinkShared(shared) => {
             let url = config::public_url(env)?;
             let sessions: Vec<(String, SessionId)> = shared
@@ -93,7 +92,39 @@ async fn happened(env: &Env, settings: &Slack, bot: &Bot, callback: Callback) ->
             };
             channel::take(env, bot, &shared.channel, &callback.event_id, item).await
         }
+        Event::AgentSessionStopped(stopped) => {
+            let root = stopped.thread_ts.filter(|root| is_timestamp(root));
+            let (Some(root), true) = (root, is_channel(&stopped.channel)) else {
+                return Ok(());
+            };
+            let user = stopped.user;
+            let item = Item::Stopped { root, user };
+            channel::take(env, bot, &stopped.channel, &callback.event_id, item).await
+        }
         Event::Other => Ok(()),
+    }
+}
+
+/// Shows whoever spoke to us that it was seen, without waiting for anything else.
+pub async fn show_seen(settings: &Slack, callback: &Callback) {
+    let (message, is_mention) = match callback.event() {
+        Event::AppMention(message) => (message, true),
+        Event::Message(message) => (message, false),
+        _ => return,
+    };
+    let Ok(bot) = bot(settings).await else {
+        return;
+    };
+    let place = message.channel.clone();
+    let heard = message.heard(&bot, is_mention);
+    let Some(heard) = heard.filter(|heard| heard.is_addressed && callback.team_id == bot.team)
+    else {
+        return;
+    };
+    let slack = settings.client();
+    let shown = slack.react(&place, &heard.ts, &settings.emoji.seen);
+    if let Err(error) = shown.await {
+        worker::console_warn!("that it was seen is shown later: {error}");
     }
 }
 
@@ -116,7 +147,7 @@ async fn pressed_in(env: &Env, bot: &Bot, id: &str, pressed: &Pressed) -> Result
     let is_here = pressed
         .team
         .as_ref()
-        .is_some_and(|team| team.id == bot.team);
+        .is_some_and(|team| bot.listens_to(&team.id));
     let Some(place) = pressed
         .channel
         .as_ref()
@@ -163,7 +194,7 @@ async fn asked_for(env: &Env, bot: &Bot, shortcut: Shortcut) -> Result<(), Error
     let is_here = shortcut
         .team
         .as_ref()
-        .is_some_and(|team| team.id == bot.team);
+        .is_some_and(|team| bot.listens_to(&team.id));
     let (message, place) = (shortcut.message, shortcut.channel.id);
     let is_whole = is_timestamp(&message.ts) && is_channel(&place);
     if !is_here || !is_whole || shortcut.callback_id != WORK_ON_THIS {
@@ -182,43 +213,21 @@ async fn asked_for(env: &Env, bot: &Bot, shortcut: Shortcut) -> Result<(), Error
     channel::take(env, bot, &place, &id, Item::Heard(heard)).await
 }
 
-async fn show_home(env: &Env, settings: &Slack, bot: &Bot, user: &str) -> Result<(), Error> {
-    let database = Database::new(env)?;
-    let public_url = config::public_url(env)?;
-    let said = match database::slack::person(&database, &bot.team, user).await? {
-        Some(person) => {
-            let mine = Filter {
-                only_mine: true,
-                ..Filter::default()
-            };
-            let now = clock::now();
-            let sessions = session_list::list(&database, person.id, &mine, now).await?;
-            home::home(Ok(&person), &sessions, &public_url)
-        }
-        None => {
-            let invitation = invitation(&bot.team, user, user, "")?;
-            let said = channel::invitation_for(env, &invitation)?;
-            home::home(Err(&said), &[], &public_url)
-        }
-    };
-    Ok(settings.client().publish_home(user, &said.blocks).await?)
-}
-
-/// An invitation to say who one is. What waits in `channel` is taken up then.
-pub fn invitation(
-    team: &str,
-    user: &str,
-    name: &str,
-    channel: &str,
-) -> Result<identity::Invitation, Error> {
-    Ok(Invitation {
-        team: team.to_owned(),
-        user: user.to_owned(),
-        name: name.to_owned(),
-        channel: channel.to_owned(),
-        nonce: random::token()?,
-        expires_at: clock::now().plus(INVITATION_MS),
-    })
+/// Something was chosen in the app's home.
+async fn set_at_home(
+    env: &Env,
+    settings: &Slack,
+    bot: &Bot,
+    pressed: &Pressed,
+) -> Result<(), Error> {
+    let is_here = pressed
+        .team
+        .as_ref()
+        .is_some_and(|team| team.id == bot.team);
+    for action in pressed.actions.iter().filter(|_| is_here) {
+        tab::set(env, settings, bot, &pressed.user.id, action).await?;
+    }
+    Ok(())
 }
 
 thread_local! {
@@ -236,7 +245,8 @@ pub async fn bot(settings: &Slack) -> Result<Bot, Error> {
     if let Some(bot) = known {
         return Ok(bot);
     }
-    let bot = settings.client().bot().await?;
+    let mut bot = settings.client().bot().await?;
+    bot.workspaces.clone_from(&settings.workspaces);
     KNOWN.set(Some((place, bot.clone())));
     Ok(bot)
 }

@@ -36,6 +36,8 @@ pub enum Event {
         user: String,
     },
     LinkShared(Shared),
+    /// Somebody pressed the button that Slack shows while a session works.
+    AgentSessionStopped(StoppedSession),
     #[serde(other)]
     Other,
 }
@@ -84,6 +86,14 @@ pub struct Item {
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct StoppedSession {
+    pub channel: String,
+    #[serde(default)]
+    pub thread_ts: Option<String>,
+    pub user: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Shared {
     pub user: String,
     pub channel: String,
@@ -110,6 +120,16 @@ pub struct Bot {
     pub user: String,
     #[serde(default)]
     pub bot_id: Option<String>,
+    /// Others whose people are listened to, in channels that are shared with them.
+    #[serde(default)]
+    pub workspaces: Vec<String>,
+}
+
+impl Bot {
+    /// Whether people of a workspace are listened to.
+    pub fn listens_to(&self, team: &str) -> bool {
+        team == self.team || self.workspaces.iter().any(|other| other == team)
+    }
 }
 
 /// What somebody wrote where we listen.
@@ -128,7 +148,7 @@ pub struct Heard {
 
 impl Message {
     /// The message as something to act on. Nothing of what we or another bot said is, nor what only
-    /// tells that a message was changed, nor what comes from a workspace that is not `team`.
+    /// tells that a message was changed, nor what comes from a workspace that is not listened to.
     pub fn heard(self, bot: &Bot, is_mention: bool) -> Option<Heard> {
         let user = self.user?;
         let is_bot = self.bot_id.is_some() || user == bot.user;
@@ -136,9 +156,9 @@ impl Message {
             self.subtype.as_deref(),
             None | Some("file_share" | "thread_broadcast")
         );
-        let is_ours = |team: &String| *team == bot.team;
-        let is_from_here = self.user_team.iter().chain(&self.team).all(is_ours);
-        if is_bot || !is_said || !is_from_here || !is_timestamp(&self.ts) {
+        let is_ours = |team: &String| bot.listens_to(team);
+        let is_listened_to = self.user_team.iter().chain(&self.team).all(is_ours);
+        if is_bot || !is_said || !is_listened_to || !is_timestamp(&self.ts) {
             return None;
         }
         let text = self.text.unwrap_or_default();
@@ -178,6 +198,7 @@ mod tests {
             team: "T1".to_owned(),
             user: "UBOT".to_owned(),
             bot_id: Some("B1".to_owned()),
+            workspaces: vec!["T_ALLOWED".to_owned()],
         }
     }
 
@@ -228,6 +249,9 @@ mod tests {
             "type": "message", "channel": "C1", "ts": "1.000001", "user": "U1", "text": "<@UBOT> x",
         });
         assert!(heard(base.clone()).is_some());
+        let mut allowed = base.clone();
+        allowed["user_team"] = json!("T_ALLOWED");
+        assert!(heard(allowed).is_some());
         for (name, value) in [
             ("user", json!("UBOT")),
             ("user", json!(null)),

@@ -1,5 +1,5 @@
 //! Who somebody in Slack is at GitHub: whoever they signed in as, once they were asked in private.
-//! An address that both sides know proves nothing and is not looked at.
+//! An address that both sides know proves nothing: it is said as a hint, and nothing follows from it.
 
 use protocol::event::Person;
 use protocol::{Millis, UserId};

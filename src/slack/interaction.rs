@@ -39,6 +39,15 @@ pub struct Pressed {
 pub struct Container {
     pub message_ts: Option<String>,
     pub thread_ts: Option<String>,
+    /// `view` in the app's home, `message` everywhere else.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+}
+
+impl Pressed {
+    pub fn is_at_home(&self) -> bool {
+        self.channel.is_none() && self.container.kind.as_deref() == Some("view")
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -167,8 +167,8 @@ fn unbroadcast(text: &str) -> String {
 /// Cuts a text into pieces of at most `longest` characters, at line ends where there are any. A
 /// fence of code that is cut is closed and opened again.
 pub fn pieces(text: &str, longest: usize) -> Vec<String> {
-    // Room for the fences that a cut adds.
-    let room = longest.saturating_sub(8).max(1);
+    // Room for the fences that a cut adds; a letter has to fit beside one, or there is no end.
+    let room = longest.saturating_sub(8).max(5);
     let mut pieces = Vec::new();
     let mut piece = String::new();
     let mut is_code = false;

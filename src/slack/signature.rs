@@ -3,10 +3,10 @@
 //! What is signed is the time and the raw body, so nothing is parsed before this has been asked. A
 //! request is good for five minutes, in both directions of the clock.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use protocol::Millis;
 use protocol::signature::SignatureError;
-use sha2::Sha256;
+
+use crate::mac;
 
 pub const SIGNATURE_HEADER: &str = "x-slack-signature";
 pub const TIMESTAMP_HEADER: &str = "x-slack-request-timestamp";
@@ -33,40 +33,14 @@ pub fn check(
     if sent_at.abs_diff(now.0.div_euclid(1000)) > TOLERANCE_SECONDS {
         return Err(SignatureError::Timestamp);
     }
-    let offered = signature.strip_prefix("v0=").and_then(bytes_of_hex);
+    let offered = signature.strip_prefix("v0=");
     let offered = offered.ok_or(SignatureError::Mismatch)?;
+    let head = format!("v0:{timestamp}:");
     let mut is_right = false;
     for secret in secrets {
-        is_right |= is_signed(secret, timestamp, body, &offered);
+        is_right |= mac::is_right(secret, &[head.as_bytes(), body], offered);
     }
     is_right.then_some(()).ok_or(SignatureError::Mismatch)
-}
-
-fn is_signed(secret: &str, timestamp: &str, body: &[u8], offered: &[u8]) -> bool {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
-        return false;
-    };
-    mac.update(format!("v0:{timestamp}:").as_bytes());
-    mac.update(body);
-    mac.verify_slice(offered).is_ok()
-}
-
-fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|digit| {
-            digit
-                .to_digit(16)
-                .and_then(|value| u8::try_from(value).ok())
-        })
-        .collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-    let pairs = digits.chunks_exact(2);
-    Some(
-        pairs
-            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
-            .collect(),
-    )
 }
 
 #[cfg(test)]

@@ -4,24 +4,40 @@
 //! What is said has a name: saying something else under the same name edits it. So a status message
 //! can be said as often as there is news, and whoever sends has to send the newest alone.
 
+mod telling;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::event::{
-    Event, Opener, Outcome, PartBody, Person, Prompt, PullRequestState, Repository, Source,
+    Event, Outcome, PartBody, PartOutcome, Person, Prompt, PullRequestState, Repository, Source,
 };
 use protocol::{Fact, Millis, PartId, PromptId, Seq, SessionId};
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{self, Said};
+use self::telling::say;
+use super::blocks::Said;
 use super::event::Heard;
 use super::message::{cut, escape, mrkdwn};
+use super::progress::{self, Status, Task};
+use super::utterance::Utterance;
+use crate::artifacts::media;
+use crate::github::pull_request::body::TestRun;
+use crate::session::test_runs::{Command, test_command};
 
 /// Most turns and pull requests that a thread remembers; the oldest are forgotten first.
 const MAX_TURNS: usize = 50;
 
-/// Most characters of what the agent does now, and of a prompt that is quoted.
-const MAX_DOING: usize = 150;
+/// Most earlier turns whose steps are remembered.
+const MAX_CARDS: usize = 5;
+
+/// Most characters of a prompt that is quoted.
 const MAX_QUOTED: usize = 300;
+
+/// Slack's own limit.
+const MAX_TITLE: usize = 200;
+
+/// The end of a run of tests tells what became of it.
+const MAX_OUTPUT: usize = 400;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -49,6 +65,12 @@ pub struct Thread {
     pulls: BTreeMap<u64, Pull>,
     /// Texts of the agent that are not finished.
     texts: BTreeSet<PartId>,
+    /// Runs of tests that are not finished.
+    running: BTreeMap<PartId, Command>,
+    /// Whoever spoke here last, as Slack names them.
+    pub asker: String,
+    /// Whether the session was last said to work.
+    is_working: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,6 +85,11 @@ struct Turn {
     /// The last text of the agent: its answer, once the turn has ended.
     answer: String,
     files: usize,
+    #[serde(default)]
+    tasks: Vec<Task>,
+    /// Each command once, with its last outcome.
+    #[serde(default)]
+    tests: Vec<TestRun>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,7 +105,7 @@ struct Pull {
 pub struct Say {
     /// Unique in its thread.
     pub name: String,
-    pub said: Said,
+    pub utterance: Utterance,
 }
 
 /// Where the buttons lead.
@@ -110,6 +137,7 @@ impl Thread {
                 says.push(say);
             }
         }
+        says.extend(self.standing());
         says
     }
 
@@ -134,13 +162,10 @@ impl Thread {
                 self.change(&prompt, scene, |turn| turn.ended = Some((at, outcome)))
             }
             Fact::PartStarted {
+                part,
                 prompt,
-                body: PartBody::Tool { tool, title, .. },
-                ..
-            } => {
-                let doing = if title.is_empty() { tool } else { title };
-                self.change(&prompt, scene, |turn| turn.doing = doing)
-            }
+                body: body @ PartBody::Tool { .. },
+            } => self.step_begun(part, &prompt, &body, scene),
             Fact::PartStarted {
                 part,
                 body: PartBody::Text,
@@ -150,8 +175,14 @@ impl Thread {
                 Vec::new()
             }
             Fact::PartFinished {
-                part, prompt, text, ..
+                part,
+                prompt,
+                text,
+                outcome,
+                ..
             } => {
+                let output = text.as_deref().unwrap_or_default();
+                self.step_ended(part, &prompt, output, &outcome);
                 let text = text.filter(|text| self.texts.remove(&part) && !text.trim().is_empty());
                 if let (Some(text), Some(turn)) = (text, self.turns.get_mut(&prompt)) {
                     turn.answer = text;
@@ -159,7 +190,14 @@ impl Thread {
                 Vec::new()
             }
             Fact::PromptFinished { prompt, outcome } => {
-                let mut says = self.change(&prompt, scene, |turn| turn.ended = Some((at, outcome)));
+                let last = match &outcome {
+                    Outcome::Completed => Status::Complete,
+                    Outcome::Stopped { .. } | Outcome::Failed { .. } => Status::Error,
+                };
+                let mut says = self.change(&prompt, scene, |turn| {
+                    progress::end_all(&mut turn.tasks, last);
+                    turn.ended = Some((at, outcome));
+                });
                 says.extend(self.result(&prompt, scene));
                 says
             }
@@ -188,16 +226,25 @@ impl Thread {
                 artifact,
                 prompt: Some(_),
             } => {
-                let Some(session) = &self.session else {
+                let Some(session) = self.session.clone() else {
                     return Vec::new();
                 };
+                let name = format!("file:{}", artifact.id);
+                if media::is_picture(&artifact.media_type) {
+                    let utterance = Utterance::Picture { session, artifact };
+                    return vec![Say { name, utterance }];
+                }
                 let url = format!(
                     "{}/api/sessions/{session}/artifacts/{}",
                     scene.public_url, artifact.id
                 );
                 let label = artifact.caption.as_deref().unwrap_or(&artifact.name);
-                let text = format!(":frame_with_picture: <{url}|{}>", escape(label));
-                vec![say(format!("file:{}", artifact.id), Said::line(&text))]
+                let text = format!(":page_facing_up: <{url}|{}>", escape(label));
+                vec![say(name, Said::line(&text))]
+            }
+            Fact::Update { text, .. } => {
+                let text = format!(":speech_balloon: {}", mrkdwn(&text));
+                vec![say(format!("update:{}", self.seen), Said::line(&text))]
             }
             Fact::Notice { message } => {
                 let text = format!(":information_source: {}", mrkdwn(&message));
@@ -216,6 +263,11 @@ impl Thread {
             let oldest = self.order.remove(0);
             self.turns.remove(&oldest);
         }
+        for earlier in self.order.iter().rev().skip(MAX_CARDS) {
+            if let Some(turn) = self.turns.get_mut(earlier) {
+                turn.tasks.clear();
+            }
+        }
         self.order.push(prompt.id.clone());
         let turn = Turn {
             author: prompt.author,
@@ -227,8 +279,69 @@ impl Thread {
             doing: String::new(),
             answer: String::new(),
             files: 0,
+            tasks: Vec::new(),
+            tests: Vec::new(),
         };
         self.turns.insert(prompt.id, turn);
+    }
+
+    fn step_begun(
+        &mut self,
+        part: PartId,
+        prompt: &PromptId,
+        body: &PartBody,
+        scene: &Scene<'_>,
+    ) -> Vec<Say> {
+        let PartBody::Tool { tool, title, .. } = body else {
+            return Vec::new();
+        };
+        if let Some(command) = test_command(body) {
+            self.running.insert(part, command);
+        }
+        let doing = if title.is_empty() { tool } else { title };
+        self.change(prompt, scene, |turn| {
+            doing.clone_into(&mut turn.doing);
+            progress::begin(&mut turn.tasks, part.to_string(), doing);
+        })
+    }
+
+    /// It is not worth a message of its own: the next one has it.
+    fn step_ended(&mut self, part: PartId, prompt: &PromptId, output: &str, outcome: &PartOutcome) {
+        let command = self.running.remove(&part);
+        let Some(turn) = self.turns.get_mut(prompt) else {
+            return;
+        };
+        let status = match outcome {
+            PartOutcome::Completed { .. } => Status::Complete,
+            PartOutcome::Failed { .. } => Status::Error,
+        };
+        progress::end(&mut turn.tasks, &part.to_string(), status);
+        if let Some(command) = command {
+            let skipped = output.chars().count().saturating_sub(MAX_OUTPUT);
+            let end: String = output.chars().skip(skipped).collect();
+            let run = command.ended(outcome, &end);
+            turn.tests.retain(|known| known.command != run.command);
+            turn.tests.push(run);
+        }
+    }
+
+    /// Says whether the session works, if that has changed.
+    fn standing(&mut self) -> Option<Say> {
+        let is_working = self.is_busy();
+        if self.session.is_none() || is_working == self.is_working {
+            return None;
+        }
+        self.is_working = is_working;
+        let first = self.order.first().and_then(|first| self.turns.get(first));
+        let title = first.map_or("", |turn| turn.text.as_str());
+        Some(Say {
+            name: "standing".to_owned(),
+            utterance: Utterance::Standing {
+                is_working,
+                title: cut(title.lines().next().unwrap_or_default(), MAX_TITLE),
+                user: self.asker.clone(),
+            },
+        })
     }
 
     fn change(
@@ -244,356 +357,11 @@ impl Thread {
         self.status(prompt, scene)
     }
 
-    /// The one message that says how a turn goes.
-    fn status(&self, prompt: &PromptId, scene: &Scene<'_>) -> Vec<Say> {
-        let Some(turn) = self.turns.get(prompt) else {
-            return Vec::new();
-        };
-        let (session, repository) = match (&self.session, &self.repository) {
-            (Some(session), Some(repository)) => (session, repository),
-            _ => return Vec::new(),
-        };
-        let state = match (&turn.ended, turn.started_at) {
-            (Some((_, Outcome::Completed)), _) => ":white_check_mark: Done".to_owned(),
-            (Some((_, Outcome::Stopped { by })), _) => {
-                format!(":octagonal_sign: Stopped by {}", escape(&by.login))
-            }
-            (Some((_, Outcome::Failed { .. })), _) => ":x: Failed".to_owned(),
-            (None, Some(_)) => ":hourglass_flowing_sand: Working".to_owned(),
-            (None, None) => ":inbox_tray: Waiting for its turn".to_owned(),
-        };
-        let until = turn.ended.as_ref().map_or(scene.now, |(at, _)| *at);
-        let elapsed = turn.started_at.map(|since| until.since(since));
-        let mut headline = format!("*{state}*");
-        if let Some(elapsed) = elapsed.filter(|_| turn.started_at.is_some()) {
-            headline.push_str(&format!(" · {}", duration(elapsed)));
-        }
-        if turn.ended.is_none() && !turn.doing.is_empty() {
-            headline.push_str(&format!("\n{}", escape(&cut(&turn.doing, MAX_DOING))));
-        }
-        let mut said = Said::new(&format!("{state} in {repository}"));
-        if turn.source != Source::Slack {
-            let by = escape(&turn.author.login);
-            let quoted = escape(&turn.text).replace('\n', "\n> ");
-            said = said.section(&format!("*{by}* asked elsewhere:\n> {quoted}"));
-        }
-        said = said.section(&headline);
-        let mut about = format!(
-            "{} · `{}`",
-            escape(&repository.to_string()),
-            escape(&self.branch)
-        );
-        if !self.reason.is_empty() {
-            about.push_str(&format!(" · {}", escape(&self.reason)));
-        }
-        said = said.context(&about);
-        let url = format!("{}/sessions/{session}", scene.public_url);
-        let mut buttons = vec![blocks::link_button("open", "Open", &url)];
-        if turn.ended.is_none() {
-            buttons.push(blocks::button("stop", "Stop", session.as_str()));
-        }
-        let pull = self.pulls.values().rfind(|pull| pull.prompt == *prompt);
-        if let Some(pull) = pull.or(self.pulls.values().next_back()) {
-            buttons.push(blocks::link_button("pull", "Open pull request", &pull.url));
-        }
-        let is_first = self.order.first() == Some(prompt);
-        if is_first && self.pulls.is_empty() {
-            buttons.push(blocks::button(
-                "correct",
-                "Wrong repository",
-                session.as_str(),
-            ));
-        }
-        vec![say(format!("status:{prompt}"), said.actions(buttons))]
-    }
-
-    /// What came of a turn.
-    fn result(&self, prompt: &PromptId, scene: &Scene<'_>) -> Option<Say> {
-        let turn = self.turns.get(prompt)?;
-        let (_, outcome) = turn.ended.as_ref()?;
-        let said = match outcome {
-            Outcome::Completed if turn.answer.is_empty() => Said::line("Done."),
-            Outcome::Completed => {
-                Said::new(&mrkdwn(&cut(&turn.answer, 1000))).section(&mrkdwn(&turn.answer))
-            }
-            // Who stopped it knows; what was done until then is on the branch.
-            Outcome::Stopped { .. } => return None,
-            Outcome::Failed { message } => Said::line(&format!("That failed: {}", mrkdwn(message))),
-        };
-        let mut about = Vec::new();
-        if turn.files > 0 {
-            about.push(match turn.files {
-                1 => "1 file changed".to_owned(),
-                files => format!("{files} files changed"),
-            });
-        }
-        about.push(format!(
-            "after {}",
-            duration(scene.now.since(turn.began_at))
-        ));
-        Some(say(
-            format!("result:{prompt}"),
-            said.context(&about.join(" · ")),
-        ))
-    }
-
-    fn opened(
-        &mut self,
-        prompt: PromptId,
-        number: u64,
-        url: String,
-        title: String,
-        by: &Opener,
-        scene: &Scene<'_>,
-    ) -> Vec<Say> {
-        let pull = Pull {
-            url,
-            title,
-            state: PullRequestState::Open,
-            prompt: prompt.clone(),
-        };
-        self.pulls.insert(number, pull);
-        let by = match by {
-            Opener::User { person } => format!("opened as {}", escape(&person.login)),
-            Opener::App => {
-                "opened by the App, since whoever prompted has no link to GitHub".to_owned()
-            }
-        };
-        let text = format!(":arrow_heading_up: Pull request {}", self.pull_link(number));
-        let mut says = self.status(&prompt, scene);
-        says.push(say(
-            format!("pull:{number}"),
-            Said::line(&text).context(&by),
-        ));
-        says
-    }
-
-    fn pull_changed(&mut self, number: u64, state: PullRequestState, by: &str) -> Vec<Say> {
-        let Some(pull) = self.pulls.get_mut(&number) else {
-            return Vec::new();
-        };
-        pull.state = state;
-        let happened = match state {
-            PullRequestState::Merged => ":tada: merged",
-            PullRequestState::Closed => ":no_entry_sign: closed without being merged",
-            PullRequestState::Open | PullRequestState::Draft => return Vec::new(),
-        };
-        let text = format!("{} {happened} by {}", self.pull_link(number), escape(by));
-        let name = format!(
-            "pull:{number}:{}",
-            matches!(state, PullRequestState::Merged)
-        );
-        vec![say(name, Said::line(&text))]
-    }
-
-    fn pull_link(&self, number: u64) -> String {
-        match self.pulls.get(&number) {
-            Some(pull) => format!("<{}|#{number} {}>", escape(&pull.url), escape(&pull.title)),
-            None => format!("#{number}"),
-        }
-    }
-
     /// Whether something runs or waits, as far as the log was seen to.
     pub fn is_busy(&self) -> bool {
         self.turns.values().any(|turn| turn.ended.is_none())
     }
 }
 
-fn say(name: String, said: Said) -> Say {
-    Say { name, said }
-}
-
-fn duration(ms: u64) -> String {
-    let seconds = ms / 1000;
-    match (seconds / 60, seconds % 60) {
-        (0, seconds) => format!("{seconds} s"),
-        (minutes, _) if minutes >= 60 => format!("{} h {} min", minutes / 60, minutes % 60),
-        (minutes, seconds) => format!("{minutes} min {seconds} s"),
-    }
-}
-
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use protocol::UserId;
-    use protocol::event::{FileChange, Mode, PartOutcome};
-
-    use super::*;
-
-    const SCENE: Scene<'static> = Scene {
-        public_url: "https://agents.example",
-        now: Millis(65_000),
-    };
-
-    fn alice() -> Person {
-        Person {
-            id: UserId(1),
-            login: "alice".to_owned(),
-            name: "Alice".to_owned(),
-            avatar: String::new(),
-        }
-    }
-
-    fn prompt() -> PromptId {
-        PromptId::parse("pmt_1").unwrap()
-    }
-
-    fn thread() -> Thread {
-        Thread {
-            session: Some(SessionId::parse("ses_1").unwrap()),
-            repository: Some(Repository::new("acme", "api").unwrap()),
-            branch: "main".to_owned(),
-            ..Thread::default()
-        }
-    }
-
-    fn queued(source: Source) -> Fact {
-        Fact::PromptQueued {
-            prompt: Prompt {
-                id: prompt(),
-                author: alice(),
-                text: "fix <!channel>".to_owned(),
-                source,
-                mode: Mode::Queue,
-                attachments: Vec::new(),
-                client_request_id: None,
-            },
-        }
-    }
-
-    fn log(facts: Vec<Fact>) -> Vec<Event> {
-        (1..)
-            .zip(facts)
-            .map(|(seq, fact)| Event {
-                seq: Seq(seq),
-                at: Millis(0),
-                fact,
-            })
-            .collect()
-    }
-
-    fn whole_turn() -> Vec<Fact> {
-        let (prompt, part) = (prompt(), PartId(1));
-        vec![
-            queued(Source::Slack),
-            Fact::PromptStarted {
-                prompt: prompt.clone(),
-            },
-            Fact::PartStarted {
-                part,
-                prompt: prompt.clone(),
-                body: PartBody::Tool {
-                    tool: "bash".to_owned(),
-                    title: "Run the tests".to_owned(),
-                    input: String::new(),
-                },
-            },
-            Fact::PartFinished {
-                part,
-                prompt: prompt.clone(),
-                length: 4,
-                text: Some("all output of the tool".to_owned()),
-                outcome: PartOutcome::Completed { title: None },
-            },
-            Fact::PartStarted {
-                part: PartId(2),
-                prompt: prompt.clone(),
-                body: PartBody::Text,
-            },
-            Fact::PartFinished {
-                part: PartId(2),
-                prompt: prompt.clone(),
-                length: 6,
-                text: Some("It was **one** `!` too many. @here".to_owned()),
-                outcome: PartOutcome::Completed { title: None },
-            },
-            Fact::Pushed {
-                prompt: prompt.clone(),
-                branch: "agent/ses_1".to_owned(),
-                commit: "c0ffee".to_owned(),
-                files: vec![FileChange {
-                    path: "a".to_owned(),
-                    additions: Some(1),
-                    deletions: None,
-                }],
-            },
-            Fact::PromptFinished {
-                prompt: prompt.clone(),
-                outcome: Outcome::Completed,
-            },
-            Fact::PullRequestOpened {
-                prompt,
-                number: 7,
-                url: "https://github.com/acme/api/pull/7".to_owned(),
-                title: "Fix it".to_owned(),
-                by: Opener::User { person: alice() },
-            },
-            Fact::PullRequestChanged {
-                number: 7,
-                state: PullRequestState::Merged,
-                by: "bob".to_owned(),
-            },
-        ]
-    }
-
-    fn names(says: &[Say]) -> Vec<&str> {
-        says.iter().map(|say| say.name.as_str()).collect()
-    }
-
-    #[test]
-    fn a_turn_has_one_status_and_ends_with_its_result() {
-        let events = log(whole_turn());
-        let mut thread = thread();
-        let says = thread.follow(&events, &SCENE);
-        let expected = ["result:pmt_1", "status:pmt_1", "pull:7", "pull:7:true"];
-        assert_eq!(names(&says), expected);
-        let status = serde_json::to_string(&says.get(1).unwrap().said).unwrap();
-        assert!(
-            status.contains("Done") && status.contains("Open pull request"),
-            "{status}"
-        );
-        assert!(!status.contains("\"stop\""), "{status}");
-        let result = &says.first().unwrap().said.text;
-        assert!(
-            result.contains("*one*") && !result.contains("@here"),
-            "{result}"
-        );
-        assert!(!thread.is_busy());
-    }
-
-    #[test]
-    fn events_that_come_again_say_nothing_and_pieces_lead_to_the_same_end() {
-        let events = log(whole_turn());
-        let mut at_once = thread();
-        at_once.follow(&events, &SCENE);
-        let mut piecemeal = thread();
-        for event in &events {
-            piecemeal.follow(std::slice::from_ref(event), &SCENE);
-            assert_eq!(piecemeal.follow(std::slice::from_ref(event), &SCENE), []);
-        }
-        assert_eq!(at_once, piecemeal);
-    }
-
-    #[test]
-    fn a_running_turn_shows_what_it_does_and_can_be_stopped() {
-        let facts = whole_turn().into_iter().take(3).collect();
-        let mut thread = thread();
-        let says = thread.follow(&log(facts), &SCENE);
-        let status = serde_json::to_string(&says.first().unwrap().said).unwrap();
-        assert!(
-            status.contains("Run the tests") && status.contains("\"stop\""),
-            "{status}"
-        );
-        assert!(status.contains("1 min 5 s"), "{status}");
-        assert!(thread.is_busy());
-    }
-
-    #[test]
-    fn a_prompt_from_elsewhere_is_quoted_and_notifies_nobody() {
-        let mut thread = thread();
-        let says = thread.follow(&log(vec![queued(Source::Web)]), &SCENE);
-        let status = serde_json::to_string(&says.first().unwrap().said).unwrap();
-        assert!(status.contains("*alice* asked elsewhere"), "{status}");
-        assert!(!status.contains("<!channel>"), "{status}");
-    }
-}
+mod tests;

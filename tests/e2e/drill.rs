@@ -1,17 +1,27 @@
-//! A panic in one session, on purpose and in the middle of a transaction.
+//! What only a Worker with drills in it can show: a panic in one session, on purpose and in the
+//! middle of a transaction, and that an object has left the memory.
+
+use std::time::Duration;
 
 use protocol::Seq;
 use protocol::callback::Report;
 use support::puppet::PuppetError;
 use support::stack::{ModelChoice, Stack};
 
-use crate::stage::{LIMIT, Outcome, Played, PlayedStack};
+use crate::forge::{DANA, until_there};
+use crate::stage::{ALICE, BOB, Failure, LIMIT, Outcome, Played, PlayedStack};
 use crate::tests;
 use crate::world::{Group, World};
 
 pub fn group(group: &mut Group<'_>) {
-    tests!(group; a_panic_in_one_session_leaves_it_and_the_others_as_they_were);
+    tests!(group;
+        a_panic_in_one_session_leaves_it_and_the_others_as_they_were,
+        presence_is_right_after_the_session_has_left_the_memory,
+    );
 }
+
+/// How long the runtime keeps an object in memory that nobody asks anything, and some.
+const ASLEEP: Duration = Duration::from_secs(14);
 
 async fn a_panic_in_one_session_leaves_it_and_the_others_as_they_were(_: &World) -> Outcome {
     let stack = Stack::start_drill("e2e-drill", ModelChoice::Scripted).await?;
@@ -56,5 +66,36 @@ async fn a_panic_in_one_session_leaves_it_and_the_others_as_they_were(_: &World)
             .await?,
         2
     );
+    Ok(())
+}
+
+/// Which life of the session's object answers; this wakes it.
+async fn life(stack: &PlayedStack, played: &Played<'_>) -> Result<String, Failure> {
+    let path = format!("/runner/drill/{}/life", played.session);
+    Ok(stack.puppet.post(&path, &serde_json::json!({})).await?)
+}
+
+async fn presence_is_right_after_the_session_has_left_the_memory(_: &World) -> Outcome {
+    let stack = Stack::start_drill("e2e-asleep", ModelChoice::Scripted).await?;
+    let stack = PlayedStack::of(stack).await;
+    let played = Played::ready_on(&stack).await?;
+    let (bob, dana) = (stack.client(BOB).await?, stack.client(DANA).await?);
+    let mut alices = played.client.watch(&played.session, Seq(0)).await?;
+    let bobs = bob.watch(&played.session, Seq(0)).await?;
+    until_there(&mut alices, &[ALICE, BOB]).await?;
+    let first = life(&stack, &played).await?;
+    // Time itself is what this is about: nobody says anything, and the object leaves the memory.
+    tokio::time::sleep(ASLEEP).await;
+    let mut danas = dana.watch(&played.session, Seq(0)).await?;
+    until_there(&mut danas, &[ALICE, BOB, DANA]).await?;
+    until_there(&mut alices, &[ALICE, BOB, DANA]).await?;
+    let second = life(&stack, &played).await?;
+    assert_ne!(first, second, "it never slept");
+    tokio::time::sleep(ASLEEP).await;
+    drop(bobs);
+    until_there(&mut danas, &[ALICE, DANA]).await?;
+    until_there(&mut alices, &[ALICE, DANA]).await?;
+    let third = life(&stack, &played).await?;
+    assert_ne!(second, third, "it never slept");
     Ok(())
 }

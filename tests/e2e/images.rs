@@ -238,6 +238,7 @@ async fn reports_of_a_runner_that_does_not_build_it_are_void(world: &World) -> O
     let image = bench.build().await?.image;
     let report = ImageReport {
         runner: RunnerId::from_random([9; 16]),
+        base: None,
         log_offset: 0,
         log: "not mine".to_owned(),
         outcome: Some(bench::ready("a")),

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use support::client::Client;
 use support::stack::Stack;
 
-use crate::stage::{ALICE, BOB, CAROL, LIMIT, Outcome, Played, PlayedStack, REPOSITORY};
+use crate::stage::{ALICE, BOB, CAROL, LIMIT, Outcome, Played, PlayedStack, REPOSITORY, wanted};
 use crate::tests;
 use crate::world::{Group, World};
 use support::forge::ORGANIZATION;
@@ -35,6 +35,7 @@ pub fn group(group: &mut Group<'_>) {
         answers_carry_the_headers_that_keep_them_apart,
         a_path_that_is_there_says_which_methods_it_takes,
         too_many_changes_are_told_to_wait,
+        what_a_user_has_left_is_the_same_in_every_session_and_after_a_restart,
         a_new_key_opens_what_the_old_one_sealed_and_seals_it_anew,
         a_variable_is_in_the_programs_of_a_sandbox_and_in_no_file,
     );
@@ -370,6 +371,37 @@ async fn too_many_changes_are_told_to_wait(_: &World) -> Outcome {
     let bob = Client::sign_in(&stack.url(), &stack.forge, BOB).await?;
     assert_eq!(answer(bob.request(Method::POST, &path)).await.0, 404);
     stack.stop().await;
+    Ok(())
+}
+
+async fn what_a_user_has_left_is_the_same_in_every_session_and_after_a_restart(
+    _: &World,
+) -> Outcome {
+    let stack = Stack::start_with_variables("e2e-one-bucket", &[]).await?;
+    let mut stack = PlayedStack::of(stack).await;
+    let (alice, bob) = (stack.client(ALICE).await?, stack.client(BOB).await?);
+    let one = alice.create_session(&wanted(None)).await?.id;
+    let other = alice.create_session(&wanted(None)).await?.id;
+    // A minute's is one, so nothing comes back while the Worker restarts.
+    let few = [("CHANGES_PER_MINUTE", "1")];
+    stack.stack.restart_with_variables(&few).await?;
+    let stop = |client: &Client, session: &SessionId| {
+        client.request(Method::POST, &format!("/api/sessions/{session}/stop"))
+    };
+    let idle = (409, "nothing_runs".to_owned());
+    assert_eq!(code(stop(&alice, &one)).await, idle);
+    // What is counted in an isolate ends with it.
+    stack.stack.kill_worker().await;
+    stack.stack.start_worker().await?;
+    let refused = stop(&alice, &other).send().await?;
+    assert_eq!(refused.status().as_u16(), 429);
+    let wait = refused.headers().get("retry-after");
+    let wait: u64 = wait
+        .and_then(|one| one.to_str().ok())
+        .unwrap_or("")
+        .parse()?;
+    assert!((1..=60).contains(&wait), "{wait}");
+    assert_eq!(code(stop(&bob, &other)).await, idle);
     Ok(())
 }
 

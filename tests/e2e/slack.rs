@@ -1,36 +1,40 @@
 //! Slack, end to end: what people write there becomes work, and what comes of it is said there.
 
-use std::process::Stdio;
+mod faults;
+mod files;
+mod gestures;
+mod linking;
+mod peers;
+mod people;
+mod places;
+mod streams;
+mod whole;
+
 use std::time::Duration;
 
+use protocol::SessionId;
 use protocol::api::SessionSummary;
 use protocol::callback::{PromptResult, Report};
 use protocol::command::{SendPrompt, Start};
-use protocol::event::{Fact, Opener, Source};
-use protocol::{Seq, SessionId};
 use reqwest::{Method, StatusCode, header};
-use serde_json::{Value, json};
-use support::chat::{Chat, SIGNING_SECRET};
+use serde_json::Value;
+use support::chat::Chat;
 use support::client::Client;
-use support::forge::ORGANIZATION;
-use support::model::{Step, Turn};
-use support::stack::{MODEL_KEY, ModelChoice, Stack, repository_root};
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
+use support::stack::{ModelChoice, Stack};
 
-use crate::stage::{
-    ALICE, BOB, Failure, Outcome, PlayedStack, REPOSITORY, eventually, write_source,
-};
-use crate::tests;
-use crate::world::{Group, World};
+use crate::stage::{ALICE, Failure, Outcome, PlayedStack, eventually};
+use crate::world::Group;
 
 pub fn group(group: &mut Group<'_>) {
-    tests!(group;
-        a_mention_becomes_a_merged_pull_request_and_the_thread_shows_it,
-        nothing_is_lost_or_doubled_while_slack_and_the_worker_fail,
-        who_is_unknown_is_asked_in_private_and_then_chooses_the_repository,
-        slacks_own_framework_takes_and_refuses_the_same_requests,
-    );
+    whole::group(group);
+    streams::group(group);
+    faults::group(group);
+    linking::group(group);
+    people::group(group);
+    files::group(group);
+    gestures::group(group);
+    places::group(group);
+    peers::group(group);
 }
 
 const CHANNEL: &str = "payments";
@@ -131,182 +135,6 @@ async fn only_session(client: &Client) -> Result<SessionSummary, Failure> {
     .await
 }
 
-async fn a_mention_becomes_a_merged_pull_request_and_the_thread_shows_it(_: &World) -> Outcome {
-    let mut stack = Stack::start("e2e-slack", ModelChoice::Scripted).await?;
-    let source = stack.directory().join("source");
-    write_source(&source);
-    for name in ["billing", "website"] {
-        stack
-            .forge
-            .create_repository(ORGANIZATION, name, &source)
-            .await?;
-    }
-    let model = format!("{}/v1", stack.model().url());
-    let classifier = [
-        ("CLASSIFIER_URL", model.as_str()),
-        ("CLASSIFIER_KEY", MODEL_KEY),
-        ("CLASSIFIER_MODEL", "openai/scripted-1"),
-    ];
-    let chat = chat_of(&mut stack, &classifier).await?;
-    // The same words are a question of the classifier's, and a prompt of the agent's.
-    let step = Step::computed(|conversation| {
-        if conversation.tools.iter().any(|tool| tool == "choose") {
-            return Turn::default().call(
-                "choose",
-                json!({
-                    "repository": format!("{ORGANIZATION}/billing"), "confidence": "high",
-                    "reason": "it is about invoices", "alternatives": [],
-                }),
-            );
-        }
-        let note = json!({ "filePath": "NOTES.md", "content": "dated" });
-        Turn::default().call("write", note)
-    });
-    stack.model().script("note", [step]);
-    let alice = Client::sign_in(&stack.url(), &stack.forge, ALICE).await?;
-
-    let root = chat
-        .say(
-            "alice",
-            CHANNEL,
-            None,
-            &mention(&chat, "invoices lack a date [[note]]"),
-        )
-        .await?;
-    let url = invitation(&chat, "alice", 0).await?;
-    assert_eq!(accept(&stack, &alice, &url).await?, StatusCode::OK);
-    let again = accept(&stack, &alice, &url).await;
-    assert_eq!(
-        again?,
-        StatusCode::BAD_REQUEST,
-        "an invitation is good once"
-    );
-
-    // Seen, classified, worked on, and a pull request of Alice's.
-    let session = only_session(&alice).await?;
-    assert_eq!(session.repository.name(), "billing");
-    until_said(
-        &chat,
-        &root,
-        &["it is about invoices", "Done", "Open pull request"],
-    )
-    .await?;
-    let opened = until_said(&chat, &root, &["Pull request", "opened as alice"]).await?;
-    until_said(&chat, &root, &["Done.", "1 file changed"]).await?;
-    let messages = chat.thread(CHANNEL, &root).await?;
-    assert_eq!(
-        messages[0]["reactions"][0]["name"], "eyes",
-        "{:#?}",
-        messages[0]
-    );
-    let log = alice.events(&session.id, Seq(0)).await?.events;
-    let prompts: Vec<_> = log
-        .iter()
-        .filter_map(|event| match &event.fact {
-            Fact::PromptQueued { prompt } => Some(prompt),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(prompts.len(), 1);
-    assert_eq!(
-        (prompts[0].source, prompts[0].author.login.as_str()),
-        (Source::Slack, ALICE)
-    );
-    assert_eq!(prompts[0].text, "invoices lack a date [[note]]");
-    let number = log.iter().find_map(|event| match &event.fact {
-        Fact::PullRequestOpened {
-            number,
-            by: Opener::User { person },
-            ..
-        } => {
-            assert_eq!(person.login, ALICE);
-            Some(*number)
-        }
-        _ => None,
-    });
-    let number = number.ok_or("no pull request of a person's")?;
-    assert!(opened.to_string().contains(&format!("#{number}")));
-
-    // What is said elsewhere is said here as well.
-    let path = format!("/api/sessions/{}/prompts", session.id);
-    let body = json!({ "text": "and thank you" });
-    let _: Value = alice.send(Method::POST, &path, Some(&body)).await?;
-    until_said(&chat, &root, &["asked elsewhere", "and thank you", "Done"]).await?;
-
-    stack
-        .forge
-        .merge(ORGANIZATION, "billing", number, BOB)
-        .await?;
-    until_said(&chat, &root, &["merged by bob"]).await?;
-    check_calls(&chat).await?;
-    alice.archive(&session.id).await?;
-    Ok(())
-}
-
-/// Runs one of the scripts that know Slack's own code; answers what it wrote.
-async fn script(
-    program: &str,
-    name: &str,
-    arguments: &[&str],
-    input: &str,
-) -> Result<String, Failure> {
-    let mut child = Command::new(program)
-        .arg(repository_root().join("tests/slack").join(name))
-        .args(arguments)
-        .env("PYTHONPATH", std::env::var("SLACK_PYTHON")?)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()?;
-    let mut stdin = child.stdin.take().ok_or("no standard input")?;
-    stdin.write_all(input.as_bytes()).await?;
-    drop(stdin);
-    let output = child.wait_with_output().await?;
-    let written = String::from_utf8(output.stdout)?;
-    assert!(output.status.success(), "{name}:\n{written}");
-    Ok(written)
-}
-
-/// Everything that was said is what Slack's SDKs would have sent, and so is the manifest.
-async fn check_calls(chat: &Chat) -> Outcome {
-    let calls = chat
-        .calls()
-        .into_iter()
-        .filter(|call| call.body.is_object());
-    let mut calls: Vec<Value> = calls
-        .map(|call| json!({ "method": call.method, "body": call.body }))
-        .collect();
-    let bodies: Vec<&Value> = calls.iter().map(|call| &call["body"]).collect();
-    script(
-        "python3",
-        "blocks.py",
-        &[],
-        &serde_json::to_string(&bodies)?,
-    )
-    .await?;
-    let manifest: Value = serde_json::from_str(hosted_agents::slack::MANIFEST)?;
-    let manifest = json!({ "manifest": manifest });
-    calls.push(json!({ "method": "apps.manifest.validate", "body": manifest }));
-    let node = std::env::var("NODE_BIN")?;
-    script(&node, "schemas.mjs", &[], &serde_json::to_string(&calls)?).await?;
-    Ok(())
-}
-
-async fn slacks_own_framework_takes_and_refuses_the_same_requests(_: &World) -> Outcome {
-    let mut stack =
-        Stack::start_without_runner("e2e-slack-verdicts", ModelChoice::Scripted).await?;
-    let _chat = chat_of(&mut stack, &[]).await?;
-    let written = script(
-        "python3",
-        "verdicts.py",
-        &[&stack.url(), SIGNING_SECRET],
-        "",
-    )
-    .await?;
-    assert_eq!(written.lines().count(), 63);
-    Ok(())
-}
-
 /// A stack whose runner the test plays, with a chat in which Alice is linked.
 struct Scene {
     played: PlayedStack,
@@ -316,8 +144,12 @@ struct Scene {
 
 impl Scene {
     async fn start(name: &str) -> Result<Self, Failure> {
+        Self::start_with(name, &[]).await
+    }
+
+    async fn start_with(name: &str, more: &[(&'static str, &str)]) -> Result<Self, Failure> {
         let mut stack = Stack::start_without_runner(name, ModelChoice::Scripted).await?;
-        let chat = chat_of(&mut stack, &[]).await?;
+        let chat = chat_of(&mut stack, more).await?;
         let played = PlayedStack::of(stack).await;
         let alice = played.client(ALICE).await?;
         Ok(Self {
@@ -370,92 +202,18 @@ impl Scene {
     }
 }
 
-async fn nothing_is_lost_or_doubled_while_slack_and_the_worker_fail(_: &World) -> Outcome {
-    let mut scene = Scene::start("e2e-slack-faults").await?;
-    scene.link().await?;
-    scene.chat.fail("chat.postMessage", &[429, 500, 429]);
-    scene.chat.fail("chat.update", &[500, 429]);
-    scene.chat.fail("conversations.replies", &[500; 50]);
-    scene.chat.fail("reactions.add", &[429]);
-
-    // The same mention comes four times, and once more as the other kind of event.
-    let words = mention(&scene.chat, "fix it");
-    let root = scene.chat.write("alice", CHANNEL, None, &words).await?;
-    let mut event = scene.chat.message("alice", CHANNEL, None, &words, &root)?;
-    for _ in 0..4 {
-        assert_eq!(scene.chat.deliver(&event, "EvSame").await?, 200);
-    }
-    event["type"] = "app_mention".into();
-    assert_eq!(scene.chat.deliver(&event, "EvOther").await?, 200);
-    // It was acknowledged, and the agent was given nothing: that cannot be done yet.
-    eventually("work on it has begun", || async {
-        let calls = scene.chat.calls();
-        let tried = calls
-            .iter()
-            .any(|call| call.method == "conversations.replies");
-        Ok(tried.then_some(()))
-    })
-    .await?;
-    scene.played.stack.kill_worker().await;
-    scene.chat.heal("conversations.replies");
-    scene.played.stack.start_worker().await?;
-    // Two replies at once, without a mention.
-    let (chat, place) = (&scene.chat, Some(root.as_str()));
-    let (one, two) = tokio::join!(
-        chat.say("alice", CHANNEL, place, "one"),
-        chat.say("alice", CHANNEL, place, "two"),
-    );
-    let (_, two) = (one?, two?);
-    let session = only_session(&scene.alice).await?;
-    let start = scene.ready(&session.id).await?;
-    let first = scene.played.puppet.prompt_command(&start).await?;
-    assert_eq!(first.text, "fix it");
-
-    let queued = eventually("all are prompts", || async {
-        let log = scene.alice.events(&session.id, Seq(0)).await?.events;
-        let texts: Vec<String> = log
-            .iter()
-            .filter_map(|event| match &event.fact {
-                Fact::PromptQueued { prompt } => prompt.text.lines().next().map(str::to_owned),
-                _ => None,
-            })
-            .collect();
-        Ok((texts.len() >= 3).then_some(texts))
-    })
-    .await?;
-    let mut sorted = queued.clone();
-    sorted.sort();
-    assert_eq!(sorted, ["fix it", "one", "two"]);
-
-    scene.finish(&start, &first, 2).await?;
-    for number in [3, 4] {
-        let next = scene.played.puppet.prompt_command(&start).await?;
-        scene.finish(&start, &next, number).await?;
-    }
-    let statuses = eventually("every turn is said to be done", || async {
-        let said = chat.said(CHANNEL, &root).await?;
-        let done = said
-            .iter()
-            .filter(|message| message.to_string().contains(":white_check_mark:"));
-        Ok((done.count() == 3).then_some(said))
-    })
-    .await?;
-    let of = |words: &str| {
-        let has = |message: &&Value| message.to_string().contains(words);
-        statuses.iter().filter(has).count()
+/// Never more than one message or edit a second.
+fn check_pace(chat: &Chat) {
+    let is_spoken = |method: &str| {
+        matches!(
+            method,
+            "chat.update" | "chat.postMessage" | "chat.appendStream" | "chat.stopStream"
+        )
     };
-    assert_eq!(
-        of("\"action_id\":\"open\""),
-        3,
-        "one status for each turn: {statuses:#?}"
-    );
-    assert_eq!(chat.thread(CHANNEL, &two).await?.len(), 1);
-
-    // Never more than one message or edit a second.
-    let spoken: Vec<_> = chat
-        .calls()
-        .into_iter()
-        .filter(|call| call.method == "chat.update" || call.method == "chat.postMessage")
+    let calls = chat.calls().into_iter();
+    let spoken: Vec<_> = calls
+        // What the workspace does not have was no edit.
+        .filter(|call| is_spoken(&call.method) && !call.is_unknown)
         .collect();
     for pair in spoken.windows(2) {
         let apart = pair[1].at.duration_since(pair[0].at);
@@ -464,96 +222,4 @@ async fn nothing_is_lost_or_doubled_while_slack_and_the_worker_fail(_: &World) -
             "{apart:?} between {pair:#?}"
         );
     }
-
-    // What was not signed for us is nothing, and neither is what a bot says.
-    let unsigned = reqwest::Client::new()
-        .post(format!("{}/slack/events", scene.played.stack.url()))
-        .body("{}")
-        .send()
-        .await?;
-    assert_eq!(unsigned.status(), StatusCode::UNAUTHORIZED);
-    let other = scene.chat.write("bob", CHANNEL, None, &words).await?;
-    let mut event = scene.chat.message("bob", CHANNEL, None, &words, &other)?;
-    event["bot_id"] = "B7".into();
-    assert_eq!(scene.chat.deliver(&event, "EvBot").await?, 200);
-    only_session(&scene.alice).await?;
-    scene.alice.archive(&session.id).await?;
-    Ok(())
-}
-
-async fn who_is_unknown_is_asked_in_private_and_then_chooses_the_repository(_: &World) -> Outcome {
-    let scene = Scene::start("e2e-slack-choice").await?;
-    let forge = &scene.played.stack.forge;
-    let source = scene.played.stack.directory().join("second");
-    write_source(&source);
-    forge
-        .create_repository(ORGANIZATION, "website", &source)
-        .await?;
-    let (chat, stack) = (&scene.chat, &scene.played.stack);
-
-    let root = chat
-        .say("alice", CHANNEL, None, &mention(chat, "fix it"))
-        .await?;
-    let url = invitation(chat, "alice", 0).await?;
-    let said = chat.said(CHANNEL, &root).await?;
-    assert_eq!(said, Vec::<Value>::new(), "nothing of it is said in public");
-    // From elsewhere nobody is linked.
-    let sealed = url.split_once("invitation=").ok_or("no invitation")?.1;
-    let forged = scene
-        .alice
-        .request(Method::POST, "/slack/link")
-        .header(header::ORIGIN, "https://evil.example")
-        .body(format!("invitation={sealed}"))
-        .send()
-        .await?;
-    assert_eq!(forged.status(), StatusCode::FORBIDDEN);
-    assert_eq!(accept(stack, &scene.alice, &url).await?, StatusCode::OK);
-
-    // Two repositories and nothing that decides: a question, with a menu over all.
-    until_said(chat, &root, &["Which repository", "choose_any"]).await?;
-    let suggestion = json!({
-        "type": "block_suggestion", "action_id": "choose_any", "value": "WEB",
-        "user": { "id": chat.person("alice")? }, "team": { "id": chat.team() },
-    });
-    let options: Value = chat.interact(&suggestion).await?.json().await?;
-    let website = format!("{ORGANIZATION}/website");
-    assert_eq!(options["options"][0]["value"], website);
-    assert_eq!(options["options"].as_array().map(Vec::len), Some(1));
-    let action = json!({
-        "action_id": "choose_any", "action_ts": "1", "selected_option": { "value": website },
-    });
-    assert_eq!(chat.press("alice", CHANNEL, &root, &action).await?, 200);
-    let session = only_session(&scene.alice).await?;
-    assert_eq!(session.repository.name(), "website");
-    until_said(chat, &root, &["it is, says alice"]).await?;
-
-    // It was the other one after all: the work begins there, and ends here.
-    until_said(chat, &root, &["Wrong repository"]).await?;
-    let doubt = json!({ "action_id": "correct", "action_ts": "2", "value": session.id });
-    assert_eq!(chat.press("alice", CHANNEL, &root, &doubt).await?, 200);
-    until_said(chat, &root, &["Then which one is it?"]).await?;
-    let tool = format!("{ORGANIZATION}/{REPOSITORY}");
-    let action = json!({ "action_id": "choose:0", "action_ts": "3", "value": tool });
-    assert_eq!(chat.press("alice", CHANNEL, &root, &action).await?, 200);
-    let second = eventually("another session", || async {
-        let sessions = scene.alice.sessions().await?.sessions;
-        Ok(sessions
-            .into_iter()
-            .find(|found| found.repository.name() == REPOSITORY))
-    })
-    .await?;
-    let start = scene.ready(&second.id).await?;
-    let sent = scene.played.puppet.prompt_command(&start).await?;
-    assert_eq!(sent.text, "fix it");
-
-    // A reaction stops it.
-    let stop = json!({
-        "type": "reaction_added", "user": chat.person("alice")?, "reaction": "octagonal_sign",
-        "item": { "type": "message", "channel": chat.channel(CHANNEL)?, "ts": root },
-    });
-    assert_eq!(chat.deliver(&stop, "EvStop").await?, 200);
-    assert_eq!(scene.played.puppet.stop_command(&start).await?, sent.prompt);
-    check_calls(chat).await?;
-    scene.alice.archive(&second.id).await?;
-    Ok(())
 }

@@ -167,6 +167,19 @@ async fn changes_are_for_those_who_reach_the_repository(world: &World) -> Outcom
     Ok(())
 }
 
+/// The status and text of a file.
+async fn file(
+    client: &Client,
+    session: &SessionId,
+    path: &str,
+) -> Result<(u16, String), ClientError> {
+    let path = format!("/api/sessions/{session}/files/{path}");
+    let answer = client.request(Method::GET, &path).send().await?;
+    let status = answer.status().as_u16();
+    let text = answer.text().await?;
+    Ok((status, text))
+}
+
 async fn ticket(client: &Client, session: &SessionId) -> Result<TerminalTicket, ClientError> {
     let path = format!("/api/sessions/{session}/terminal");
     client.send(Method::POST, &path, Some(&json!({}))).await
@@ -392,6 +405,10 @@ async fn a_terminal_is_shared_and_changes_outlive_the_sandbox(world: &World) -> 
         })
         .await?;
     assert_eq!(kept, (asked.id.clone(), 1));
+    let written = (200, "by the agent\n".to_owned());
+    assert_eq!(file(client, &session, "seen.txt").await?, written);
+    assert_eq!(file(client, &session, "none.txt").await?.0, 404);
+    assert_eq!(file(client, &session, "..%2F.bashrc").await?.0, 400);
 
     let first = ticket(client, &session).await?;
     let mut alice = open(&first.url, &first.ticket, &ours, None).await?;
@@ -430,6 +447,7 @@ async fn a_terminal_is_shared_and_changes_outlive_the_sandbox(world: &World) -> 
 
     client.archive(&session).await?;
     while !matches!(alice.notice().await?, TerminalNotice::Ended { .. }) {}
+    assert_eq!(file(client, &session, "seen.txt").await?, written);
     let query = format!("?prompt={}&scope=prompt", asked.id);
     let changes = diff(client, &session, &query).await?;
     let [file] = changes.files.as_slice() else {

@@ -23,6 +23,7 @@ pub fn group(group: &mut Group<'_>) {
         a_stopped_prompt_ends_with_everything_it_started,
         no_secret_is_inside_a_sandbox,
         a_push_to_another_branch_is_refused,
+        what_is_only_a_pull_requests_is_never_checked_out,
         a_runner_killed_in_the_middle_loses_nothing,
         a_prompt_goes_on_when_its_runner_is_killed_with_its_sandboxes,
         a_worker_restarted_in_the_middle_loses_nothing,
@@ -221,7 +222,8 @@ async fn a_stopped_prompt_ends_with_everything_it_started(world: &World) -> Outc
     let asked = Instant::now();
     client.stop(&id).await?;
     let outcome = end_of_prompt(&mut viewer, 1).await?;
-    eprintln!("stopped {:?} after it was asked for", asked.elapsed());
+    let took = asked.elapsed();
+    assert!(took <= Duration::from_secs(1), "stopped after {took:?}");
     assert!(
         matches!(outcome, PromptOutcome::Stopped { .. }),
         "{outcome:?}"
@@ -368,6 +370,35 @@ async fn disturbed(
         PromptOutcome::Completed
     );
     Ok(viewer)
+}
+
+/// A forge shows what is in a fork under `refs/pull`, and a session has its repository's secrets.
+async fn what_is_only_a_pull_requests_is_never_checked_out(world: &World) -> Outcome {
+    let (stage, client) = world.whole().await;
+    let bare = stage
+        .stack
+        .forge
+        .bare_repository("acme", stage.project.name);
+    let status = std::process::Command::new("git")
+        .arg("--git-dir")
+        .arg(&bare)
+        .args(["update-ref", "refs/pull/900/head", "HEAD"])
+        .status()?;
+    assert!(status.success());
+    for branch in ["pull/900/head", "refs/pull/900/head"] {
+        let mut wanted = stage.wanted(Some("Look around"));
+        wanted.branch = Some(branch.to_owned());
+        let id = client.create_session(&wanted).await?.id;
+        let mut viewer = client.watch(&id, Seq(0)).await?;
+        let outcome = end_of_prompt(&mut viewer, 1).await?;
+        let failed = matches!(outcome, PromptOutcome::Failed { .. });
+        assert!(failed, "{branch}: {outcome:?}");
+        let facts = viewer.events.iter().map(|event| &event.fact);
+        let mut ready = facts.filter(|fact| matches!(fact, Fact::SandboxReady { .. }));
+        assert_eq!(ready.next(), None, "{branch}");
+        client.archive(&id).await?;
+    }
+    Ok(())
 }
 
 async fn a_runner_killed_in_the_middle_loses_nothing(_: &World) -> Outcome {

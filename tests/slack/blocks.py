@@ -18,6 +18,9 @@ for body in json.load(sys.stdin):
     lists += [card["blocks"] for card in (body.get("unfurls") or {}).values()]
     if "view" in body:
         lists.append(body["view"]["blocks"])
+    for chunk in body.get("chunks") or []:
+        if chunk["type"] == "blocks":
+            lists.append(chunk["blocks"])
     for blocks in lists:
         seen.update(block["type"] for block in blocks)
         try:

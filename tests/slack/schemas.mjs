@@ -12,10 +12,20 @@ const TYPES = {
   "chat.update": "ChatUpdateArguments",
   "chat.postEphemeral": "ChatPostEphemeralArguments",
   "chat.unfurl": "ChatUnfurlArguments",
+  "chat.startStream": "ChatStartStreamArguments",
+  "chat.appendStream": "ChatAppendStreamArguments",
+  "chat.stopStream": "ChatStopStreamArguments",
+  "agents.sessions.setStatus": "AgentsSessionsSetStatusArguments",
+  "assistant.threads.setStatus": "AssistantThreadsSetStatusArguments",
+  "files.completeUploadExternal": "FilesCompleteUploadExternalArguments",
   "reactions.add": "ReactionsAddArguments",
   "views.publish": "ViewsPublishArguments",
   "apps.manifest.validate": "AppsManifestValidateArguments",
 };
+
+// A scope and an event that Slack documents for agents, and that the types of a manifest do not list
+// in these places yet.
+const UNLISTED = ["assistant:write", "agent_session_stopped"];
 
 const entry = createRequire(import.meta.url).resolve("@slack/web-api");
 const types = path.join(path.dirname(entry), "types/request/index.d.ts");
@@ -40,6 +50,12 @@ for (const { method, body } of JSON.parse(readFileSync(0, "utf8"))) {
   if (!(method in TYPES)) continue;
   seen.add(method);
   const fits = checkOf(method);
+  if (method === "apps.manifest.validate") {
+    const { oauth_config, settings } = body.manifest;
+    const listed = (names) => names.filter((name) => !UNLISTED.includes(name));
+    oauth_config.scopes.bot = listed(oauth_config.scopes.bot);
+    settings.event_subscriptions.bot_events = listed(settings.event_subscriptions.bot_events);
+  }
   if (!fits(body)) {
     failed += 1;
     console.log(method, JSON.stringify(body), JSON.stringify(fits.errors));

@@ -26,8 +26,13 @@ app = App(
 )
 app.event("app_mention")(lambda: None)
 app.event("message")(lambda: None)
+app.event("reaction_added")(lambda: None)
+app.event("app_home_opened")(lambda: None)
+app.event("link_shared")(lambda: None)
 app.command("/agent")(lambda ack: ack())
 app.action("stop")(lambda ack: ack())
+app.action("default_branch")(lambda ack: ack())
+app.message_shortcut("work_on_this")(lambda ack: ack())
 app.options("choose_any")(lambda ack: ack(options=[]))
 
 
@@ -70,6 +75,14 @@ pressed = form({"type": "block_actions", "user": user, "team": team, "channel": 
                 "actions": [{"type": "button", "action_id": "stop", "block_id": "b", "value": "v"}]})
 suggestion = form({"type": "block_suggestion", "user": user, "team": team, "value": "x",
                    "action_id": "choose_any", "block_id": "b"})
+at_home = form({"type": "block_actions", "user": user, "team": team,
+                "container": {"type": "view", "view_id": "V1"}, "view": {"id": "V1", "type": "home"},
+                "actions": [{"type": "plain_text_input", "action_id": "default_branch",
+                             "block_id": "b", "value": "next"}]})
+shortcut = form({"type": "message_action", "callback_id": "work_on_this", "user": user, "team": team,
+                 "channel": {"id": "C1", "name": "c"}, "trigger_id": "1.2.3", "message_ts": "4.000001",
+                 "response_url": "https://hooks.slack.com/x",
+                 "message": {"type": "message", "user": "U2", "ts": "4.000001", "text": "it is wrong"}})
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 requests = [
     ("/slack/events", JSON, challenge),
@@ -77,7 +90,16 @@ requests = [
     ("/slack/events", JSON, event({**mention, "bot_id": "BAGENT", "user": "UAGENT"}, 2)),
     ("/slack/events", JSON, event({"type": "message", "channel_type": "im", "user": "U1",
                                    "text": "hé & <ü>", "ts": "2.000001", "channel": "D1"}, 3)),
+    ("/slack/events", JSON, event({"type": "reaction_added", "user": "U1", "reaction": "eyes",
+                                   "item": {"type": "message", "channel": "C1", "ts": "1.000001"},
+                                   "event_ts": "3.000001"}, 4)),
+    ("/slack/events", JSON, event({"type": "app_home_opened", "user": "U1", "channel": "D1",
+                                   "tab": "home", "event_ts": "3.000002"}, 5)),
+    ("/slack/events", JSON, event({"type": "link_shared", "user": "U1", "channel": "C1",
+                                   "message_ts": "1.000001", "links": []}, 6)),
     ("/slack/interactions", FORM, pressed),
+    ("/slack/interactions", FORM, at_home),
+    ("/slack/interactions", FORM, shortcut),
     ("/slack/interactions", FORM, suggestion),
     ("/slack/commands", FORM, command),
 ]

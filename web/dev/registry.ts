@@ -17,6 +17,7 @@ import type {
   SetSecret,
   Settings,
 } from "../ui/src/protocol.ts";
+import { LogStreams } from "./log-stream.ts";
 import { Refusal, reply } from "./refusal.ts";
 
 const MINUTE = 60_000;
@@ -40,6 +41,8 @@ export class Registry {
   commitEmail: string | undefined;
   tokens: ApiToken[] = [];
   audit: AuditEntry[] = [];
+
+  readonly logs = new LogStreams();
 
   readonly #shelves = new Map<string, Shelf>();
   readonly #repositories: () => readonly RepositorySummary[];
@@ -101,6 +104,7 @@ export class Registry {
   #change(repository: string, id: string, more: Partial<Image>): void {
     const shelf = this.shelf(repository);
     shelf.images = shelf.images.map((image) => (image.id === id ? { ...image, ...more } : image));
+    this.logs.changed();
   }
 
   /** False when it is no address of these. */
@@ -177,7 +181,9 @@ export class Registry {
     const shelf = this.shelf(repository);
     const log = /^\/images\/(\w+)\/log$/.exec(rest)?.[1];
     if (method === "GET" && log !== undefined) {
-      return reply(response, 200, this.#log(shelf, log, Number(url.searchParams.get("offset") ?? 0)));
+      const offset = Number(url.searchParams.get("offset") ?? 0);
+      if (response.req.headers.accept !== "text/event-stream") return reply(response, 200, this.#log(shelf, log, offset));
+      return this.logs.follow(response, offset, (from) => this.#log(shelf, log, from));
     }
     const secret = /^\/secrets\/(\w+)$/.exec(rest)?.[1];
     if (method === "PUT" && secret !== undefined) {

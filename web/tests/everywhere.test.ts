@@ -30,6 +30,17 @@ test("the palette finds sessions, repositories and actions by a few letters", as
   expect(await page.getByRole("dialog").count()).toBe(0);
 });
 
+test("what has the typed words comes before what has their letters", async () => {
+  addSession(on.peer).append({ type: "session_titled", title: "Kept every byte" });
+  const page = await on.open("/");
+  await page.getByRole("link", { name: /Kept/ }).waitFor();
+  await page.keyboard.press("Control+k");
+  await page.getByRole("combobox", { name: /Search/ }).fill("keyb");
+  await page.getByRole("option", { name: /Kept/ }).waitFor();
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Keyboard shortcuts" }).waitFor();
+});
+
 test("the palette gives the focus back", async () => {
   const page = await on.open("/new");
   const prompt = page.getByRole("textbox", { name: "Prompt" });

@@ -137,3 +137,18 @@ function watchJumps(): void {
   look();
 }
 
+
+test("code far above gets its colours when somebody comes there", async () => {
+  session.prompt(ADA, "Explain all of it");
+  const part = session.part({ kind: "text" });
+  const section = (number: number) => `## Step ${number}\n\nA paragraph.\n\n\`\`\`rust\nfn step_${number}() -> bool { true }\n\`\`\`\n\n`;
+  session.grow(part, Array.from({ length: 400 }, (_, index) => section(index)).join(""));
+  const page = await onSession(on);
+  await page.locator("code .hljs-keyword", { hasText: "fn" }).last().waitFor();
+  expect(await page.locator("pre").count()).toBe(400);
+  const middle = page.locator("pre").nth(200);
+  expect(await middle.locator(".hljs-keyword").count()).toBe(0);
+  await middle.evaluate((element) => element.scrollIntoView());
+  await middle.locator(".hljs-keyword").first().waitFor();
+  expect(await page.locator(".hljs-keyword").count()).toBeLessThan(400);
+});

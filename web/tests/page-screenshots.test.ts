@@ -72,7 +72,7 @@ async function takePages(on: Stage, page: Page, shot: (name: string, fullPage?: 
   await page.getByRole("button", { name: "Remove cart.png" }).click();
 
   await page.keyboard.press("Control+k");
-  await page.getByRole("option", { name: /Cart total/ }).waitFor();
+  await page.getByRole("option", { name: /Upgrade the storefront/ }).waitFor();
   await shot("palette");
   await page.getByRole("combobox", { name: /Search sessions, rep/ }).fill("store");
   await page.getByRole("option", { name: /acme\/storefront New session/ }).waitFor();

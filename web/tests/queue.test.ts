@@ -50,6 +50,54 @@ test("waiting prompts are moved by buttons and by keys, and the focus goes with 
   expect(await row(page, "Two").getByRole("button", { name: "Move down" }).isDisabled()).toBe(true);
 });
 
+test("a waiting prompt is dragged to its place, and Esc puts it back", async () => {
+  const page = await onSession(on);
+  await withThree(page);
+  const grip = async (text: string) => {
+    const box = await row(page, text).locator(".queued-grip").boundingBox();
+    return { x: (box?.x ?? 0) + (box?.width ?? 0) / 2, y: (box?.y ?? 0) + (box?.height ?? 0) / 2 };
+  };
+  const from = await grip("Three");
+  const to = await grip("One");
+  await page.mouse.move(from.x, from.y);
+  await page.mouse.down();
+  await page.mouse.move(to.x, to.y + 4);
+  await page.mouse.move(to.x, to.y);
+  await page.keyboard.press("Escape");
+  await page.mouse.up();
+  expect(await texts(page)).toEqual(["One", "Two", "Three"]);
+  await page.mouse.move(from.x, from.y);
+  await page.mouse.down();
+  await page.mouse.move(to.x, to.y + 4);
+  expect((await row(page, "One").boundingBox())?.y).toBeGreaterThan(0);
+  await page.mouse.move(to.x, to.y);
+  await page.mouse.up();
+  await expect.poll(() => texts(page)).toEqual(["Three", "One", "Two"]);
+  const order = session.log.findLast((event) => event.type === "prompts_reordered");
+  expect(order?.type === "prompts_reordered" && order.order.length).toBe(3);
+  expect(await page.getByText("Esc again to stop").count()).toBe(0);
+});
+
+test("a finger drags a waiting prompt, too", async () => {
+  const page = await onSession(on, { viewport: { width: 390, height: 844 }, hasTouch: true });
+  await withThree(page);
+  const middle = async (text: string) => {
+    const box = await row(page, text).locator(".queued-grip").boundingBox();
+    expect(box?.height).toBeGreaterThanOrEqual(44);
+    return { x: (box?.x ?? 0) + 22, y: (box?.y ?? 0) + 22 };
+  };
+  const from = await middle("One");
+  const to = await middle("Two");
+  const finger = await page.context().newCDPSession(page);
+  const touch = (type: "touchStart" | "touchMove" | "touchEnd", points: readonly { x: number; y: number }[]) =>
+    finger.send("Input.dispatchTouchEvent", { type, touchPoints: [...points] });
+  await touch("touchStart", [from]);
+  await touch("touchMove", [{ x: from.x, y: (from.y + to.y) / 2 }]);
+  await touch("touchMove", [to]);
+  await touch("touchEnd", []);
+  await expect.poll(() => texts(page)).toEqual(["Two", "One", "Three"]);
+});
+
 test("a waiting prompt can be given to the running agent", async () => {
   const page = await onSession(on);
   await withThree(page);

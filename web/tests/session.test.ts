@@ -43,6 +43,30 @@ test("lists keep their numbers and tables their alignment", async () => {
   expect(await cell.evaluate((element) => getComputedStyle(element).textAlign)).toBe("end");
 });
 
+test("a text that came in pieces looks as it does when it is opened", async () => {
+  session.prompt(ADA, "Show me everything");
+  const page = await onSession(on);
+  const part = session.part({ kind: "text" });
+  const text = [
+    "Some **bold** and `code`, more\n\n- one\n- two *more*\n  - deep `a`\n\n1. x\n2. y",
+    "| a | b |\n| - | :-: |\n| 1 | 2 **q** |\n\n> quote\n> more\n\n```\nlet a = 1;\n\nlet b;\n```",
+    "End [l](https://example.com/x) &amp; <b>x</b> [r]\n\n[r]: https://example.com/r\n\nThe very end",
+  ].join("\n\n");
+  for (const piece of text.match(/[\s\S]{1,3}/g) ?? []) {
+    session.grow(part, piece);
+    await page.evaluate(() => new Promise(requestAnimationFrame));
+  }
+  session.endPart(part);
+  await page.getByText("The very end").waitFor();
+  const answer = page.locator(".answer:not(.growing)");
+  // Only the whole text tells that this leads somewhere.
+  await answer.locator("a", { hasText: /^r$/ }).waitFor();
+  const streamed = await answer.innerHTML();
+  await page.reload();
+  await page.getByText("The very end").waitFor();
+  expect(await answer.innerHTML()).toBe(streamed);
+});
+
 test("a reconnect in the middle of a stream neither loses nor doubles anything", async () => {
   session.prompt(ADA, "Count");
   const page = await onSession(on);
@@ -292,6 +316,39 @@ test("a push and a pull request are shown with their numbers", async () => {
   const bars = page.locator(".waterfall li");
   expect(await bars.count()).toBe(7);
   expect(await bars.filter({ hasText: "First token" }).innerText()).toContain("480 ms");
+});
+
+test("a session is renamed where its title stands, by pointer and by keys", async () => {
+  const page = await onSession(on);
+  await page.getByRole("heading", { name: "The tests fail" }).getByRole("button").click();
+  const field = page.getByRole("textbox", { name: "Title of the session" });
+  await field.fill("Something else");
+  await page.keyboard.press("Escape");
+  await page.getByRole("heading", { name: "The tests fail" }).waitFor();
+  await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe("The tests fail");
+  await page.keyboard.press("Enter");
+  await field.fill("  Precedence of   pre-releases ");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Precedence of pre-releases" }).waitFor();
+  await expect.poll(() => session.summary.title).toBe("Precedence of pre-releases");
+});
+
+test("a title that is not taken goes back, and can be tried again", async () => {
+  const page = await onSession(on);
+  await page.route("**/api/sessions/ses_1", (route) =>
+    route.request().method() === "PATCH" ? route.abort() : route.continue(),
+  );
+  await page.keyboard.press("Control+k");
+  await page.getByRole("combobox", { name: /Search/ }).fill("rename");
+  await page.keyboard.press("Enter");
+  const field = page.getByRole("textbox", { name: "Title of the session" });
+  await field.fill("Another");
+  await page.keyboard.press("Enter");
+  await page.getByText("The session keeps its name.").waitFor();
+  await page.getByRole("heading", { name: "The tests fail" }).waitFor();
+  await page.unroute("**/api/sessions/ses_1");
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByRole("heading", { name: "Another" }).waitFor();
 });
 
 test("an archived session takes no more prompts", async () => {

@@ -2,6 +2,7 @@
 import type { Page } from "playwright-core";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
+import { ADA } from "../dev/people.ts";
 import { furnish } from "../dev/furnishing.ts";
 import { stage, useBrowser } from "./harness.ts";
 import { inspect } from "./inspection.ts";
@@ -35,6 +36,22 @@ test("an image is built on request, and its log is followed to its end", async (
   await page.getByText("in use").waitFor();
   await page.getByText("Following the log").waitFor({ state: "detached" });
   expect(await log.textContent()).toBe("[setup] $ cargo fetch\ndone\n");
+});
+
+test("a log goes on from where it was when its stream breaks", async () => {
+  const registry = on.peer.registry;
+  const image = registry.startImage("acme/semver-lite", {}, ADA);
+  registry.logImage("acme/semver-lite", image.id, "zwölf\n");
+  const page = await on.open("/settings/repositories/acme/semver-lite");
+  await page.locator("summary", { hasText: "Building" }).click();
+  const log = page.getByRole("region", { name: "Log" });
+  await log.getByText("zwölf").waitFor();
+  registry.logs.cut();
+  registry.logImage("acme/semver-lite", image.id, "two\n");
+  await log.getByText("two").waitFor();
+  expect(await log.textContent()).toBe("zwölf\ntwo\n");
+  expect(registry.logs.begun).toEqual([0, 7]);
+  expect(await page.getByRole("alert").count()).toBe(0);
 });
 
 test("what images hold and sandboxes reach is edited as text", async () => {

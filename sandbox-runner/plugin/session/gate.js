@@ -204,7 +204,7 @@ export class Gate {
   /**
    * Asks the runner for something; answers the status.
    *
-   * @param {"pull-request"} what
+   * @param {"pull-request" | "update"} what
    * @param {object} body
    * @returns {Promise<number>}
    */

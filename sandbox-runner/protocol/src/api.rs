@@ -3,6 +3,7 @@
 mod artifact;
 mod audit;
 mod change;
+mod file;
 mod forge;
 mod integration;
 mod lobby;
@@ -15,6 +16,7 @@ mod token;
 pub use artifact::*;
 pub use audit::*;
 pub use change::*;
+pub use file::*;
 pub use forge::*;
 pub use integration::*;
 pub use lobby::*;

@@ -93,6 +93,11 @@ pub enum Report {
         branch: String,
         wish: PullRequestWish,
     },
+    /// The agent says how its work goes, for people.
+    Update {
+        prompt: PromptId,
+        text: String,
+    },
     PromptFinished {
         prompt: PromptId,
         result: PromptResult,
@@ -216,6 +221,9 @@ pub struct PoolTarget {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ImageReport {
     pub runner: RunnerId,
+    /// Of an image that nobody asked for: a session needed it, and its runner made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
     /// Bytes of the log before `log`. At 0 the log begins anew: an interrupted build is repeated.
     pub log_offset: u64,
     pub log: String,

@@ -39,6 +39,9 @@ pub struct BuildImage {
     /// What the environment is to hold; without one, the repository's own files decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub specification: Option<Specification>,
+    /// What the repository's sandboxes may reach; the default set when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<EgressPolicy>,
     /// Builds even if nothing changed.
     #[serde(default)]
     pub force: bool,
@@ -77,6 +80,9 @@ pub struct Start {
     /// What the repository's sandboxes may reach; the default set when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<EgressPolicy>,
+    /// What an image is to hold that is made for this sandbox because there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specification: Option<Specification>,
     /// What earlier sandboxes of this session spent on models: the budget is the session's.
     #[serde(default)]
     pub spent_microdollars: u64,

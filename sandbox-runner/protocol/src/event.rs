@@ -187,6 +187,11 @@ pub enum Fact {
         additions: u32,
         deletions: u32,
     },
+    /// The agent says how its work goes, before it is done.
+    Update {
+        prompt: PromptId,
+        text: String,
+    },
     /// Something a person should know that ends nothing.
     Notice {
         message: String,

@@ -57,6 +57,10 @@ const PLUGIN: &[(&str, &str)] = &[
         include_str!("../../plugin/session/share.js"),
     ),
     (
+        "plugin/session/update.js",
+        include_str!("../../plugin/session/update.js"),
+    ),
+    (
         "plugin/session/variables.js",
         include_str!("../../plugin/session/variables.js"),
     ),

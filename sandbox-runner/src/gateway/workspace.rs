@@ -6,6 +6,7 @@
 //! | `POST /workspace/waits` `{ms, tool, path}` | a write has waited |
 //! | `POST /workspace/wrote` | a tool has written |
 //! | `POST /workspace/pull-request` `{branch?, title?, body?, draft?}` | how the agent wants it to be |
+//! | `POST /workspace/update` `{text}` | how the work goes, for people |
 //! | `POST /workspace/share` `{path, caption}` | a file for the session; answered when it is taken |
 //! | `GET /workspace/variables` | secrets that the repository wants in its sandboxes, by name |
 //!
@@ -49,6 +50,9 @@ const LONGEST_PATH: usize = 256;
 const MOST_WISHES: usize = 64;
 /// GitHub's own limit.
 const LONGEST_TITLE: usize = 256;
+/// Most updates of one prompt, and characters of each.
+const MOST_UPDATES: usize = 10;
+const LONGEST_UPDATE: usize = 2000;
 /// More paths than this are not named: all writes wait then.
 const MOST_PATHS: usize = 10_000;
 
@@ -80,6 +84,8 @@ pub struct Gate {
     waited: Notify,
     wishes: Mutex<Bounded<Wish>>,
     wished: Notify,
+    updates: Mutex<Bounded<String>>,
+    updated: Notify,
     wrote: Notify,
     offers: Offers,
 }
@@ -140,6 +146,8 @@ impl Default for Gate {
             waited: Notify::new(),
             wishes: Mutex::default(),
             wished: Notify::new(),
+            updates: Mutex::default(),
+            updated: Notify::new(),
             wrote: Notify::new(),
             offers: Offers::default(),
         }
@@ -211,6 +219,21 @@ impl Gate {
         }
     }
 
+    /// The next update for people.
+    pub async fn updated(&self) -> String {
+        loop {
+            if let Some(text) = self.updates().queue.pop_front() {
+                return text;
+            }
+            self.updated.notified().await;
+        }
+    }
+
+    /// Another prompt has begun, of which there can be updates again.
+    pub fn begin_prompt(&self) {
+        self.updates().count = 0;
+    }
+
     /// Returns when a tool has written since this was last called.
     pub async fn wrote(&self) {
         self.wrote.notified().await;
@@ -238,6 +261,23 @@ impl Gate {
 
     fn wishes(&self) -> std::sync::MutexGuard<'_, Bounded<Wish>> {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn updates(&self) -> std::sync::MutexGuard<'_, Bounded<String>> {
+        self.updates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there was room for it.
+    fn update(&self, text: String) -> bool {
+        let mut updates = self.updates();
+        if updates.count >= MOST_UPDATES {
+            return false;
+        }
+        updates.count += 1;
+        updates.queue.push_back(text);
+        drop(updates);
+        self.updated.notify_one();
+        true
     }
 
     /// Whether there was room for it.
@@ -330,6 +370,19 @@ pub(super) async fn answer(gate: &Gate, path: &str, request: Request) -> Respons
                 ),
             }
         }
+        (&Method::POST, "update") => {
+            let body = to_bytes(request.into_body(), LONGEST_BODY).await;
+            let text = body.ok().and_then(|body| update_of(&body));
+            match text.map(|text| gate.update(text)) {
+                Some(true) => StatusCode::ACCEPTED.into_response(),
+                Some(false) => json_answer(StatusCode::TOO_MANY_REQUESTS, &json!({})),
+                None => refuse(
+                    StatusCode::BAD_REQUEST,
+                    "malformed",
+                    "An update is {text}, of at most 2000 characters.",
+                ),
+            }
+        }
         (&Method::POST, "share") => gate.offers.answer(request).await,
         (&Method::POST, "wrote") => {
             gate.write();
@@ -341,6 +394,19 @@ pub(super) async fn answer(gate: &Gate, path: &str, request: Request) -> Respons
             "The gateway has nothing at this path.",
         ),
     }
+}
+
+/// An update, without what cannot be shown.
+fn update_of(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Update {
+        text: String,
+    }
+    let Update { text } = serde_json::from_slice(body).ok()?;
+    let is_shown = |character: &char| *character == '\n' || !character.is_control();
+    let text: String = text.chars().filter(is_shown).collect();
+    let text = text.trim();
+    (!text.is_empty() && text.chars().count() <= LONGEST_UPDATE).then(|| text.to_owned())
 }
 
 /// Text that can be shown in a line.
@@ -450,6 +516,29 @@ mod tests {
             .filter(|_| gate.wish(wish("again")))
             .count();
         assert_eq!(taken, MOST_WISHES - 2);
+    }
+
+    #[tokio::test]
+    async fn updates_are_bounded_for_each_prompt() {
+        let gate = Gate::default();
+        let taken = |gate: &Gate| {
+            let tries = 0..MOST_UPDATES * 2;
+            tries.filter(|_| gate.update("so".to_owned())).count()
+        };
+        assert_eq!(taken(&gate), MOST_UPDATES);
+        gate.begin_prompt();
+        assert_eq!(taken(&gate), MOST_UPDATES);
+        assert_eq!(gate.updated().await, "so");
+    }
+
+    #[test]
+    fn an_update_is_text_of_bounded_length() {
+        let of = |text: &str| update_of(json!({ "text": text }).to_string().as_bytes());
+        assert_eq!(of(" a\u{7}\nb ").as_deref(), Some("a\nb"));
+        assert!(of(&"é".repeat(LONGEST_UPDATE)).is_some());
+        assert_eq!(of(&"é".repeat(LONGEST_UPDATE + 1)), None);
+        assert_eq!(of(" \u{1b} "), None);
+        assert_eq!(update_of(b"{}"), None);
     }
 
     #[tokio::test]

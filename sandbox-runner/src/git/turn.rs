@@ -10,18 +10,20 @@ use super::{GitError, Workspace};
 const REFERENCE: &str = "refs/agent/turn";
 
 /// Records the turn of prompt `$2` at `$1` unless that is its newest record, and prints it: the trees
-/// or commits that the session and the turn began with, and the files as they are. The work starts
+/// or commits that the session and the turn began with, and the files as they are. Without a prompt it
+/// only prints. The work starts
 /// from the branch at `$3`; `$4`, if it is not empty, was pushed before this sandbox was there.
 const RECORD: &str = r#"
 set -e
 known=$(git log -1 --format=%B "$1" -- 2>/dev/null || true)
-case $known in
-"$2
+case $2:$known in
+:*) ;;
+"$2:$2
 "*) printf '%s\n' "${known#*
 }"; exit 0 ;;
 esac
 directory=$(git rev-parse --git-dir)
-index=$directory/agent-turn.index
+index=$directory/agent-turn.$$.index
 trap 'rm -f "$index" "$index.lock"' EXIT
 rm -f "$index" "$index.lock"
 [ ! -f "$directory/index" ] || cp "$directory/index" "$index"
@@ -44,6 +46,10 @@ fi
 record="$session
 $begin
 $files"
+if [ -z "$2" ]; then
+    printf '%s\n' "$record"
+    exit 0
+fi
 commit=$(git commit-tree -p "$head" -m "$2
 $record" "$files")
 git update-ref "$1" "$commit"
@@ -65,6 +71,24 @@ impl Workspace<'_> {
     /// Records the files of a turn that has ended; again for the same `mark` it changes nothing.
     /// `base` is what the work is compared with, `found` what was pushed before this sandbox was there.
     pub async fn record_turn(
+        &self,
+        mark: &str,
+        base: &str,
+        found: Option<&str>,
+    ) -> Result<Recorded, GitError> {
+        self.files_of_turn(mark, base, found).await
+    }
+
+    /// The files as they are now, for whoever looks at a turn that runs.
+    pub async fn look_at_turn(
+        &self,
+        base: &str,
+        found: Option<&str>,
+    ) -> Result<Recorded, GitError> {
+        self.files_of_turn("", base, found).await
+    }
+
+    async fn files_of_turn(
         &self,
         mark: &str,
         base: &str,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use protocol::ImageId;
+use protocol::egress::EgressPolicy;
 use protocol::image::{Base, BuildStep};
 
 use super::ground::Ground;
@@ -29,6 +30,8 @@ pub(super) struct Build<'a> {
     pub(super) workshop: &'a Workshop,
     pub(super) id: ImageId,
     pub(super) base: &'a Base,
+    /// What its programs may reach.
+    pub(super) egress: &'a EgressPolicy,
     pub(super) ground: Ground,
     /// Whether it is made even if nothing changed, and from nothing.
     pub(super) force: bool,
@@ -101,7 +104,8 @@ impl Build<'_> {
     }
 
     async fn open(&self, layers: &[LayerId]) -> Result<Site<'_>, ImageError> {
-        Site::open(self.workshop, self.base, layers, Kind::Repository, self.log).await
+        let base = (self.base, self.egress);
+        Site::open(self.workshop, base, layers, Kind::Repository, self.log).await
     }
 
     /// The layers that hold the specification's packages.
@@ -110,8 +114,19 @@ impl Build<'_> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let layer = packages::layer(self.workshop, self.base, names, self.log).await?;
+        let base = (self.base, self.egress);
+        let layer = packages::layer(self.workshop, base, names, self.log).await?;
+        self.share(&layer)?;
         Ok(vec![layer])
+    }
+
+    /// What an image holds is no sandbox's own.
+    fn share(&self, layer: &LayerId) -> Result<(), ImageError> {
+        let shared = self.workshop.layers.share(layer);
+        shared.map_err(|source| ImageError::Write {
+            path: layer.as_str().into(),
+            source,
+        })
     }
 
     /// Brings the last image's files to the branch's newest commit.
@@ -223,7 +238,9 @@ impl Build<'_> {
         known: Option<&Image>,
     ) -> Result<Made, ImageError> {
         let mut layers = below.to_vec();
-        layers.push(site.freeze().await?);
+        let layer = site.freeze().await?;
+        self.share(&layer)?;
+        layers.push(layer);
         let shared = known.map_or(&[][..], |known| &known.layers);
         let fresh: Vec<_> = layers
             .iter()

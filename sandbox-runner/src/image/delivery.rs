@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use protocol::RunnerId;
 use protocol::callback::{ImageReport, MAX_LOG_CHUNK};
-use protocol::image::ImageOutcome;
+use protocol::image::{Base, ImageOutcome};
 use tokio::time::{sleep, timeout};
 
 use super::log::Log;
@@ -25,6 +25,8 @@ pub(super) struct Delivery<'a> {
     runner: &'a RunnerId,
     url: &'a str,
     log: &'a Log,
+    /// Of an image that the Worker did not ask for.
+    base: Option<&'a Base>,
     /// What the Worker has of the log.
     held: usize,
     /// Nobody wants the image any more.
@@ -43,8 +45,17 @@ impl<'a> Delivery<'a> {
             runner,
             url,
             log,
+            base: None,
             held: 0,
             is_void: false,
+        }
+    }
+
+    /// The Worker does not know the image.
+    pub(super) fn of(self, base: &'a Base) -> Self {
+        Self {
+            base: Some(base),
+            ..self
         }
     }
 
@@ -76,6 +87,7 @@ impl<'a> Delivery<'a> {
             let is_last = end >= *self.log.length().borrow();
             let report = ImageReport {
                 runner: self.runner.clone(),
+                base: self.base.cloned(),
                 log_offset: start as u64,
                 log,
                 outcome: outcome.filter(|_| is_last).cloned(),

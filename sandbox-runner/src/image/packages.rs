@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use protocol::egress::EgressPolicy;
 use protocol::image::Base;
 
 use super::log::Log;
@@ -61,7 +62,7 @@ rm -rf /home/agent/.packages
 /// Makes the layer that has these packages, and all that they need.
 pub(super) async fn layer(
     workshop: &Workshop,
-    base: &Base,
+    base: (&Base, &EgressPolicy),
     packages: &[String],
     log: &Log,
 ) -> Result<LayerId, ImageError> {

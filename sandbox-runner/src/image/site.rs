@@ -47,10 +47,10 @@ pub(super) enum Kind {
 }
 
 impl<'a> Site<'a> {
-    /// The sandbox may read its repository, and what every repository may.
+    /// The sandbox may read its repository, and reach what the repository's may.
     pub(super) async fn open(
         workshop: &'a Workshop,
-        base: &Base,
+        (base, egress): (&Base, &EgressPolicy),
         layers: &[LayerId],
         kind: Kind,
         log: &'a Log,
@@ -67,7 +67,7 @@ impl<'a> Site<'a> {
         let policy = GatewayPolicy {
             repository: base.repository.clone(),
             access: Access::Image,
-            egress: EgressPolicy::default(),
+            egress: egress.clone(),
             spent_microdollars: 0,
         };
         Ok(Self {

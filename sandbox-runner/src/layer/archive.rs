@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-pub(super) use self::attributes::extended;
+pub(super) use self::attributes::{extended, extended_of};
 pub use self::pack::pack;
 pub use self::unpack::unpack;
 

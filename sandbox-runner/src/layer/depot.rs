@@ -4,6 +4,7 @@
 //! layers/<sha256>            an archive, written once and never changed
 //! snapshots/<name>.json      a manifest: the layers of a snapshot, lowest first
 //! progress/<name>/<number>   a file that is replaced by newer ones (`parcel`)
+//! doomed/<sha256>            an archive that nothing refers to (`collection`)
 //! ```
 //! An archive is uploaded unless the depot has it, and every layer remembers which archive it is. A
 //! layer is imported as a whole: it is there after its digest was compared, or it is not there.
@@ -11,8 +12,8 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as Key;
@@ -21,6 +22,8 @@ use serde::{Deserialize, Serialize};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
 
+pub use self::collection::Collected;
+use self::collection::Standing;
 pub use self::location::{DepotConfig, InvalidDepot};
 use super::archive::{ArchiveError, Digest, Limits, Packed, pack, unpack};
 use super::{LayerError, LayerId, LayerMeta, LayerStore, Lease};
@@ -28,6 +31,7 @@ use super::{LayerError, LayerId, LayerMeta, LayerStore, Lease};
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod bucket;
+mod collection;
 mod location;
 mod memory;
 mod parcel;
@@ -59,6 +63,9 @@ pub struct Entry {
     pub digest: Digest,
     /// Bytes of the archive.
     pub size: u64,
+    /// It is part of an image.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +112,8 @@ pub enum DepotError {
         #[source]
         source: object_store::Error,
     },
+    #[error("the archive {0} is being removed from the depot; it is uploaded again afterwards")]
+    Leaving(String),
     #[error("the transfer of {0} took too long")]
     Deadline(String),
     #[error("failed to unpack layer {layer}")]
@@ -130,6 +139,8 @@ pub struct Depot {
     /// The configured address, by which layers remember where they are.
     address: String,
     turns: Mutex<HashMap<LayerId, Turn>>,
+    /// Archives that are known to stay for a while.
+    seen: Mutex<HashMap<String, Instant>>,
 }
 
 /// Held by whoever moves a layer.
@@ -141,6 +152,7 @@ impl Depot {
             store: config.store().map_err(DepotError::Open)?,
             address: config.address().to_owned(),
             turns: Mutex::default(),
+            seen: Mutex::default(),
         })
     }
 
@@ -227,7 +239,13 @@ impl Depot {
     async fn export_layer(&self, layers: &LayerStore, id: &LayerId) -> Result<Entry, DepotError> {
         let turn = self.turn(id);
         let _turn = turn.lock().await;
-        let packed = match self.holds(layers, id) {
+        let known = match self.holds(layers, id) {
+            Some(packed) => {
+                (self.reserve(&packed.digest).await? == Standing::There).then_some(packed)
+            }
+            None => None,
+        };
+        let packed = match known {
             Some(packed) => packed,
             None => {
                 let packed = self.upload(layers, id).await?;
@@ -239,6 +257,7 @@ impl Depot {
             layer: id.clone(),
             digest: packed.digest,
             size: packed.size,
+            shared: layers.is_shared(id),
         })
     }
 
@@ -254,9 +273,13 @@ impl Depot {
             layer: id.clone(),
             source,
         })?;
+        let standing = self.reserve(&packed.digest).await?;
         let key = layer_key(&packed.digest);
         let upload = transfer::upload(&*self.store, &key, spool, packed.size, TRANSFER);
         upload.await?;
+        if standing == Standing::Gone {
+            self.restored(&packed.digest).await?;
+        }
         Ok(packed)
     }
 
@@ -311,7 +334,19 @@ impl Depot {
             })?,
         };
         layers.admit(&staging, meta)?;
+        if entry.shared {
+            layers
+                .share(&meta.id)
+                .map_err(|source| DepotError::Remember {
+                    layer: meta.id.clone(),
+                    source,
+                })?;
+        }
         layers.remember(&meta.id, &self.address, &packed)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn turn(&self, id: &LayerId) -> Turn {

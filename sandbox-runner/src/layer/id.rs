@@ -42,6 +42,13 @@ impl LayerId {
         }
     }
 
+    /// The how-manieth layer of this sandbox it is; `None` if it is another's, or made of several.
+    pub fn ordinal_of(&self, sandbox: &SandboxId) -> Option<u32> {
+        let (owner, ordinal) = self.0.split_once('.')?;
+        let ordinal = ordinal.parse().ok()?;
+        (owner == sandbox.as_str() && ordinal < u32::MAX / 2).then_some(ordinal)
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -9,12 +9,13 @@
 //! operations block for as long as the kernel takes, below a millisecond except where a wait is
 //! said to have a deadline.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{Access, OFlags, access};
@@ -131,7 +132,11 @@ pub struct Stats {
 
 /// How this machine groups processes.
 #[derive(Debug, Clone)]
-pub struct Driver(Kind);
+pub struct Driver {
+    kind: Kind,
+    /// What groups are called that go by another name, by that name.
+    renamed: Arc<Mutex<BTreeMap<String, String>>>,
+}
 
 #[derive(Debug, Clone)]
 enum Kind {
@@ -147,28 +152,14 @@ impl Driver {
     /// A unified hierarchy that begins at the runner's own group, as a container's does, has to
     /// have no processes there: they are moved to a group beside those of the sandboxes.
     pub fn detect(state: &Path) -> Self {
-        let Ok(owner) = owner(state) else {
-            return Self(Kind::None);
-        };
-        let mounts = Mounts::read();
-        // There may be a directory of another user's runner, whose state directory has been removed
-        // and had the same number.
-        let separate = v1::Hierarchies::prepare(&mounts, &owner)
-            .filter(|found| found.parents().into_iter().all(writable));
-        let enforced = separate.as_ref().map(v1::Hierarchies::enforced);
-        // Not looked at if it cannot be better: to look means to prepare.
-        if enforced.is_none_or(|enforced| !enforced.all())
-            && let Some(tree) = v2::Tree::prepare(&mounts, &owner)
-            && writable(tree.parent())
-            && tree.enforced().count() >= enforced.unwrap_or_default().count()
-        {
-            return Self(Kind::Unified(tree));
+        Self {
+            kind: Kind::detect(state),
+            renamed: Arc::default(),
         }
-        Self(separate.map_or(Kind::None, Kind::Separate))
     }
 
     pub fn enforced(&self) -> Enforced {
-        match &self.0 {
+        match &self.kind {
             Kind::Unified(tree) => tree.enforced(),
             Kind::Separate(hierarchies) => hierarchies.enforced(),
             Kind::None => Enforced::default(),
@@ -195,12 +186,33 @@ impl Driver {
 
     /// A group that is there, perhaps made by an earlier process; none if it is not.
     pub fn open(&self, name: &str) -> Result<Option<Cgroup>, CgroupError> {
-        Ok(self.group(name)?.filter(Cgroup::exists))
+        let renamed = self.names().get(name).cloned();
+        let group = self.group(renamed.as_deref().unwrap_or(name))?;
+        Ok(group.filter(Cgroup::exists))
+    }
+
+    /// From now on, [`Driver::open`] finds the group by another name. The kernel has no part in
+    /// it, as it cannot in the unified hierarchy; whoever comes after this process has to be told.
+    pub fn rename(&self, group: &str, name: &str) {
+        self.names().insert(name.to_owned(), group.to_owned());
+    }
+
+    /// Undoes [`Driver::rename`].
+    pub fn forget(&self, name: &str) {
+        self.names().remove(name);
+    }
+
+    pub fn is_renamed(&self, group: &str) -> bool {
+        self.names().values().any(|renamed| renamed == group)
+    }
+
+    fn names(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.renamed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The names of all groups of this runner, also of those half made or half removed.
     pub fn list(&self) -> Result<Vec<String>, CgroupError> {
-        let parents = match &self.0 {
+        let parents = match &self.kind {
             Kind::Unified(tree) => vec![tree.parent()],
             Kind::Separate(hierarchies) => hierarchies.parents(),
             Kind::None => Vec::new(),
@@ -218,7 +230,7 @@ impl Driver {
         if name.is_empty() || name.len() > 128 || !name.bytes().all(usable) {
             return Err(CgroupError::Name(name.to_owned()));
         }
-        Ok(match &self.0 {
+        Ok(match &self.kind {
             Kind::Unified(tree) => Some(Cgroup(Group::Unified(tree.group(name)))),
             Kind::Separate(hierarchies) => Some(Cgroup(Group::Separate(hierarchies.group(name)))),
             Kind::None => None,
@@ -226,9 +238,32 @@ impl Driver {
     }
 }
 
+impl Kind {
+    fn detect(state: &Path) -> Self {
+        let Ok(owner) = owner(state) else {
+            return Self::None;
+        };
+        let mounts = Mounts::read();
+        // There may be a directory of another user's runner, whose state directory has been removed
+        // and had the same number.
+        let separate = v1::Hierarchies::prepare(&mounts, &owner)
+            .filter(|found| found.parents().into_iter().all(writable));
+        let enforced = separate.as_ref().map(v1::Hierarchies::enforced);
+        // Not looked at if it cannot be better: to look means to prepare.
+        if enforced.is_none_or(|enforced| !enforced.all())
+            && let Some(tree) = v2::Tree::prepare(&mounts, &owner)
+            && writable(tree.parent())
+            && tree.enforced().count() >= enforced.unwrap_or_default().count()
+        {
+            return Self::Unified(tree);
+        }
+        separate.map_or(Self::None, Self::Separate)
+    }
+}
+
 impl fmt::Display for Driver {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match &self.0 {
+        let name = match &self.kind {
             Kind::Unified(_) => "cgroup v2",
             Kind::Separate(hierarchies) if hierarchies.unified() => "cgroup v1 with a v2 tree",
             Kind::Separate(_) => "cgroup v1",

@@ -7,7 +7,7 @@
 //! else it has ended by itself.
 //!
 //! A sandbox overshoots by what it writes between two walks. What it holds open and has unlinked is
-//! not counted, and neither is what a snapshot made a layer.
+//! not counted. What snapshots froze counts as well: a snapshot would begin a new limit otherwise.
 
 mod walk;
 
@@ -22,12 +22,14 @@ use protocol::SandboxId;
 use rustix::fs::statvfs;
 use rustix::io::Errno;
 use rustix::process::{Signal, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::cgroup::Driver;
 use super::limits::Limits;
 use super::record::{SandboxRecord, SandboxState};
+use crate::layer::LayerStore;
 
 /// How often it is asked what the volume has left, which is one system call.
 const LOOK: Duration = Duration::from_millis(250);
@@ -42,7 +44,7 @@ const FAST_BYTES: u64 = 32 << 20;
 const FAST_FILES: u64 = 2000;
 
 /// What a sandbox has written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
     pub bytes: u64,
     pub files: u64,
@@ -53,6 +55,27 @@ pub struct Usage {
 pub struct Excess {
     pub usage: Usage,
     pub limits: Usage,
+}
+
+impl Usage {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(other.bytes),
+            files: self.files.saturating_add(other.files),
+        }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_sub(other.bytes),
+            files: self.files.saturating_sub(other.files),
+        }
+    }
+}
+
+/// Counts what is below directories that nobody changes any more.
+pub(crate) fn weigh(parts: &[impl AsRef<Path>]) -> Usage {
+    walk::weigh(parts)
 }
 
 impl fmt::Display for Excess {
@@ -102,9 +125,10 @@ impl Drop for DiskWatch {
 
 impl DiskWatch {
     /// Needs a tokio runtime.
-    pub(super) fn start(volume: &Path, groups: Driver) -> Self {
+    pub(super) fn start(volume: &Path, groups: Driver, layers: LayerStore) -> Self {
         let watched = Arc::default();
-        let task = tokio::spawn(watch(volume.to_owned(), groups, Arc::clone(&watched)));
+        let shared = Arc::clone(&watched);
+        let task = tokio::spawn(watch(volume.to_owned(), groups, layers, shared));
         Self { watched, task }
     }
 
@@ -147,7 +171,12 @@ impl Watched {
     }
 }
 
-async fn watch(volume: PathBuf, groups: Driver, shared: Arc<Mutex<BTreeMap<SandboxId, Watched>>>) {
+async fn watch(
+    volume: PathBuf,
+    groups: Driver,
+    layers: LayerStore,
+    shared: Arc<Mutex<BTreeMap<SandboxId, Watched>>>,
+) {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut left = Usage::default();
@@ -171,7 +200,13 @@ async fn watch(volume: PathBuf, groups: Driver, shared: Arc<Mutex<BTreeMap<Sandb
         {
             let started = Instant::now();
             let parts = ["upper", "agent", "system"].map(|part| directory.join(part));
-            let Ok(usage) = spawn_blocking(move || walk::measure(&parts, limits)).await else {
+            let (beneath, layers) = (directory.clone(), layers.clone());
+            let walking = spawn_blocking(move || {
+                let frozen = frozen(&layers, &beneath);
+                // Counting ends where the limit does.
+                walk::measure(&parts, limits.minus(frozen)).plus(frozen)
+            });
+            let Ok(usage) = walking.await else {
                 return;
             };
             let at = Instant::now();
@@ -208,6 +243,14 @@ async fn watch(volume: PathBuf, groups: Driver, shared: Arc<Mutex<BTreeMap<Sandb
             }
         }
     }
+}
+
+/// What a sandbox's snapshots, and those that it goes on from, hold above its image.
+fn frozen(layers: &LayerStore, directory: &Path) -> Usage {
+    // One that cannot be read has ended, or is read the next time.
+    let record = SandboxRecord::read(directory).ok().flatten();
+    let chain = record.map(|record| record.layers).unwrap_or_default();
+    layers.own(&chain).1
 }
 
 /// What the volume has left.

@@ -2,15 +2,18 @@
 //!
 //! Nothing is executed to start one. A [`zygote`], which has one thread, copies itself into new
 //! namespaces; the copy builds what the sandbox sees ([`view`]), opens the ports that lead out
-//! ([`network`]), gives its rights up and is PID 1 ([`birth`]). A runner that is root runs each
+//! ([`network`]), is told which sandbox it is, gives its rights up and is PID 1 ([`birth`]). One that
+//! has not been told yet waits for the next start ([`spare`]). A runner that is root runs each
 //! sandbox as another of the host's users, and shows it its files, which belong to user 1000 on
 //! disk, as that user's. Any other runner runs them as itself, by the same path.
 //!
-//! A sandbox does not end with the runner or the zygote. Its start is on record before it may go
-//! on: it waits for the runner, and ends if the runner does.
+//! A sandbox does not end with the runner or the zygote. It is on record before it is told which one
+//! it is: it waits for the runner, and ends if the runner does.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -20,9 +23,12 @@ use tokio::net::UnixStream;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use self::copying::Replicas;
 use self::end::ended;
 use self::launcher::Launcher;
+use self::message::Ground;
 use self::slot::Slots;
+use self::spare::Spares;
 use self::turn::Turns;
 use super::cgroup::{CgroupError, Driver, Stats};
 use super::channel::{self, ChannelError, REPLY};
@@ -34,12 +40,14 @@ use super::socket::connect;
 use super::state::{SandboxDirectory, StateDirectory, StateError};
 use super::tool::{self, ToolError};
 use super::trash::Trash;
-use super::{Adoption, Ports, Sandbox, SandboxBackend, SandboxError, SandboxSpec};
+use super::{Adoption, Ports, Sandbox, SandboxBackend, SandboxError, SandboxSpec, Stays};
 use crate::layer::{LayerError, LayerId, LayerMeta, LayerStore, Parts};
 use crate::metrics::METRICS;
 
 mod birth;
+mod clearing;
 mod clone;
+mod copying;
 mod end;
 mod etc;
 mod launcher;
@@ -48,6 +56,7 @@ mod mount;
 mod network;
 mod slot;
 mod snapshot;
+mod spare;
 mod start;
 mod swap;
 mod tree;
@@ -114,15 +123,15 @@ pub struct Namespaces {
     state: StateDirectory,
     layers: LayerStore,
     trash: Trash,
-    launcher: Launcher,
+    launcher: Arc<Launcher>,
+    spares: Spares,
     /// Set if sandboxes run as other users than the runner.
     users: Option<u32>,
     slots: Slots,
     groups: Driver,
     disk: DiskWatch,
     turns: Turns,
-    /// Names and where they are, from the state directory.
-    tools: Vec<(String, PathBuf)>,
+    replicas: Replicas,
     path: String,
 }
 
@@ -152,17 +161,33 @@ impl Namespaces {
             path: config.runner.clone(),
             source,
         })?;
+        let launcher = Arc::new(launcher);
         let groups = Driver::detect(state.root());
+        let users = getuid().is_root().then_some(config.sandbox_uid);
+        let slots = Slots::default();
+        let ground = Ground {
+            state: state.root().to_owned(),
+            tools,
+            user: None,
+            unified: false,
+        };
         let backend = Self {
-            disk: DiskWatch::start(state.root(), groups.clone()),
+            spares: Spares::new(
+                Arc::clone(&launcher),
+                groups.clone(),
+                slots.clone(),
+                users,
+                ground,
+            ),
+            disk: DiskWatch::start(state.root(), groups.clone(), layers.clone()),
             trash,
             layers,
             launcher,
-            users: getuid().is_root().then_some(config.sandbox_uid),
-            slots: Slots::default(),
+            users,
+            slots,
             groups,
             turns: Turns::default(),
-            tools,
+            replicas: Replicas::default(),
             path,
             state,
         };
@@ -205,6 +230,9 @@ impl Namespaces {
                 }) => {}
                 Some(record) => {
                     self.slots.occupy(record.slot);
+                    if let Some(group) = &record.group {
+                        self.groups.rename(group, record.id.as_str());
+                    }
                     self.disk.enter(&record.id, &path, &record.limits);
                 }
             }
@@ -217,7 +245,10 @@ impl Namespaces {
         for name in self.groups.list()? {
             let id = SandboxId::parse(&name);
             let known = id.is_ok_and(|id| self.state.sandbox(&id).path().join(FILE).exists());
-            if !known && let Some(group) = self.groups.open(&name)? {
+            if !known
+                && !self.groups.is_renamed(&name)
+                && let Some(group) = self.groups.open(&name)?
+            {
                 group.kill()?;
                 group.remove()?;
             }
@@ -259,6 +290,14 @@ impl Namespaces {
         self.users.map(|_| AGENT_ID)
     }
 
+    /// As [`Self::hold`], of a sandbox whose processes an earlier runner may have left stopped.
+    async fn reach(&self, id: &SandboxId) -> Result<Sandbox, SandboxError> {
+        if let Err(error) = self.resume(id).await {
+            tracing::debug!(sandbox = %id, %error, "whether a sandbox is stopped is not known");
+        }
+        self.hold(id).await
+    }
+
     async fn hold(&self, id: &SandboxId) -> Result<Sandbox, SandboxError> {
         let descriptors = channel::ports(self.connect(id).await?).await?;
         Ok(Sandbox {
@@ -295,7 +334,7 @@ impl SandboxBackend for Namespaces {
                 return Ok(Adoption::Stale);
             }
             match identity.open().map_err(watch)? {
-                Some(process) => match self.hold(id).await {
+                Some(process) => match self.reach(id).await {
                     Ok(sandbox) => Ok(Adoption::Alive(sandbox)),
                     // The sockets of a process that was killed are closed before it has ended.
                     Err(SandboxError::Channel(ChannelError::Connect(_)))
@@ -327,6 +366,17 @@ impl SandboxBackend for Namespaces {
         Box::pin(async move {
             let _turn = self.turns.take(id).await;
             self.end(id, grace).await.map(drop)
+        })
+    }
+
+    fn clear<'a>(
+        &'a self,
+        id: &'a SandboxId,
+        stays: &'a Stays,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move {
+            let _turn = self.turns.take(id).await;
+            self.end_others(id, stays).await
         })
     }
 
@@ -386,6 +436,28 @@ impl SandboxBackend for Namespaces {
         })
     }
 
+    fn files<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Vec<OwnedFd>, SandboxError>> {
+        Box::pin(async move {
+            // No snapshot moves them meanwhile; they stay what they are once they are open.
+            let _turn = self.turns.take(id).await;
+            let record = self.record(id)?;
+            let directory = self.state.sandbox(id);
+            let mut uppers = Vec::new();
+            if record.snapshot == Some(Snapshot::Swapped) {
+                uppers.push(directory.fresh_upper());
+            }
+            uppers.push(directory.upper());
+            let mut roots = Vec::new();
+            for path in uppers {
+                let opened = std::fs::File::open(&path);
+                let opened = opened.map_err(|source| SandboxError::Prepare { path, source })?;
+                roots.push(opened.into());
+            }
+            roots.extend(self.layers.open(&record.layers)?);
+            Ok(roots)
+        })
+    }
+
     fn stats<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Stats, SandboxError>> {
         Box::pin(async move {
             self.record(id)?;
@@ -426,7 +498,7 @@ impl Namespaces {
                 record.snapshot = None;
                 self.write_record(&record)?;
             }
-            Some(Snapshot::Swapped) => {
+            Some(Snapshot::Swapped | Snapshot::Copying) => {
                 if let SandboxState::Running(identity) = &record.state {
                     let pid = identity.pid;
                     let alive = identity.open();
@@ -441,12 +513,11 @@ impl Namespaces {
         Ok(record)
     }
 
-    /// The newest layer that a sandbox became.
+    /// The newest layer that a sandbox became. Earlier ones may be gone: a copy lies upon none of them.
     fn last_layer(&self, id: &SandboxId) -> Option<LayerId> {
-        (0..)
-            .map(|ordinal| LayerId::of(id, ordinal))
-            .take_while(|layer| self.layers.files(layer).is_some())
-            .last()
+        let layers = self.layers.ids().ok()?;
+        let ordinals = layers.iter().filter_map(|layer| layer.ordinal_of(id));
+        ordinals.max().map(|ordinal| LayerId::of(id, ordinal))
     }
 }
 

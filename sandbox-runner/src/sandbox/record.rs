@@ -22,6 +22,9 @@ pub struct SandboxRecord {
     pub layers: Vec<LayerId>,
     /// Which of the host's users it runs as, counted from the first that is meant for sandboxes.
     pub slot: u32,
+    /// What its control group is called, if not as the sandbox is.
+    #[serde(default)]
+    pub group: Option<String>,
     /// How many layers its changes have become so far.
     pub ordinal: u32,
     pub workshop: bool,
@@ -47,6 +50,8 @@ pub enum Snapshot {
     Begun,
     /// The upper directory is the highest layer, and a fresh one is above it.
     Swapped,
+    /// A copy of the upper directory is being made, which goes on to be written in.
+    Copying,
 }
 
 pub(super) const FILE: &str = "record.json";

@@ -319,7 +319,11 @@ impl Actor {
 
     fn apply(&mut self, input: Input, done: &[CommandId]) -> Result<(), StoreError> {
         let effects = self.machine.apply(input, now());
-        self.prompt.send_replace(self.machine.current_prompt());
+        let current = self.machine.current_prompt();
+        let before = self.prompt.send_replace(current.clone());
+        if let Some(serving) = self.serving.as_ref().filter(|_| current != before) {
+            serving.gate().begin_prompt();
+        }
         self.carry_out(effects, done)
     }
 

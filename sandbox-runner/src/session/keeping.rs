@@ -24,8 +24,8 @@ enum KeepError {
     Record(#[source] StoreError),
 }
 
-/// Keeps the files of a sandbox that goes on. One in which a program still holds files open is left
-/// for the next turn's end.
+/// Keeps the files of a sandbox that goes on. One in which a program holds files open, and too many
+/// have changed to be copied, is left for the next turn's end.
 pub(super) async fn keep(
     machinery: &Machinery,
     start: &Start,

@@ -206,6 +206,11 @@ impl Machine {
             Input::PullRequestWished { branch, wish } => {
                 self.wished(branch, wish, now, &mut effects);
             }
+            Input::Update { text } => {
+                if let Some(prompt) = self.current_prompt() {
+                    self.report(Report::Update { prompt, text }, now, &mut effects);
+                }
+            }
             Input::Step(step) => self.report(Report::Step { step }, now, &mut effects),
             Input::Opened => {
                 self.synchronising = true;

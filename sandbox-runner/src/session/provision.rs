@@ -21,9 +21,9 @@ use crate::agent::AgentError;
 use crate::clock;
 use crate::courier::{CourierError, Found};
 use crate::gateway::{Access, GatewayPolicy, Serving};
-use crate::image::{Image, ImageError};
-use crate::layer::LayerId;
-use crate::layer::squash::{MAX_DEPTH, SquashError, flatten};
+use crate::image::{Image, ImageError, Need, announcement};
+use crate::layer::squash::{MAX_DEPTH, SquashError, flatten, squash};
+use crate::layer::{LayerId, LayerMeta};
 use crate::metrics::METRICS;
 use crate::pool::{Claimed, Pool};
 use crate::sandbox::limits::Limits;
@@ -117,7 +117,7 @@ pub(super) async fn open(
         }
         METRICS.claims_missed.add(1);
     }
-    from_image(sources.machinery, start, told).await
+    from_image(sources, start, told).await
 }
 
 async fn from_pool(
@@ -187,29 +187,51 @@ async fn from_snapshot(
     })
 }
 
-/// A chain that can be mounted for some time to come, since each prompt adds to it.
+/// A chain that can be mounted and written upon for some time to come: each prompt adds to it, and what
+/// was written over again and again counts each time. As one layer it counts once.
 async fn shallow(
     machinery: &Machinery,
     start: &Start,
     chain: Vec<LayerId>,
 ) -> Result<Vec<LayerId>, ProvisionError> {
-    if chain.len() <= MAX_DEPTH {
+    let (own, written) = machinery.layers.own(&chain);
+    let limits = Limits::default();
+    let is_heavy =
+        own > 1 && (written.bytes > limits.disk_bytes / 2 || written.files > limits.files / 2);
+    if chain.len() <= MAX_DEPTH && !is_heavy {
         return Ok(chain);
     }
     let (layers, id) = (machinery.layers.clone(), LayerId::flat(&start.sandbox, 0));
-    let flattening = spawn_blocking(move || flatten(&layers, &chain, MAX_DEPTH / 2, id));
+    let flattening = spawn_blocking(move || {
+        if !is_heavy {
+            return flatten(&layers, &chain, MAX_DEPTH / 2, id);
+        }
+        let LayerMeta { id, mut parents } = squash(&layers, &chain, own, id)?;
+        parents.push(id);
+        Ok(parents)
+    });
     let flat = flattening.await.map_err(ProvisionError::Interrupted)?;
     flat.map_err(ProvisionError::Join)
 }
 
 async fn from_image(
-    machinery: &Machinery,
+    sources: Sources<'_>,
     start: &Start,
     told: &mpsc::Sender<Input>,
 ) -> Result<Opened, ProvisionError> {
-    let image = image(machinery, start, told).await?;
-    let age = age(clock::now().since(image.built_at));
-    let detail = format!("from the image of {age} ago");
+    let Sources { machinery, pool } = sources;
+    let (image, is_new) = image(machinery, start, told).await?;
+    if is_new {
+        // So that nobody is told any more that there is none.
+        pool.image_built();
+        pool.announcements().notify_one();
+    }
+    let detail = if is_new {
+        "from the image that was just made".to_owned()
+    } else {
+        let age = age(clock::now().since(image.built_at));
+        format!("from the image of {age} ago")
+    };
     let serving = restore(machinery, start, &image.layers, &detail, told).await?;
     Ok(Opened {
         place: start.sandbox.clone(),
@@ -228,24 +250,32 @@ async fn image(
     machinery: &Machinery,
     start: &Start,
     told: &mpsc::Sender<Input>,
-) -> Result<Image, ProvisionError> {
+) -> Result<(Image, bool), ProvisionError> {
     let failed = |source| ProvisionError::Image {
         repository: start.repository.to_string(),
         source,
     };
     let base = base(start);
     if let Some(image) = machinery.images.newest(&base).map_err(failed)? {
-        return Ok(image);
+        return Ok((image, false));
     }
     let began = clock::now();
-    let image = machinery.images.build(&base).await.map_err(failed)?;
-    let detail = if image.built_at < began {
+    let need = Need {
+        specification: start.specification.clone(),
+        egress: start.egress.clone().unwrap_or_default(),
+        ..Need::of(&base)
+    };
+    let made = announcement::need(machinery, need).await;
+    let (image, is_new) = made.map_err(failed)?;
+    let detail = if is_new {
+        "no image yet: from a fresh clone"
+    } else if image.built_at < began {
         "no image here: from the depot"
     } else {
-        "no image yet: from a fresh clone"
+        "another session's image was waited for"
     };
     tell(told, StepName::Image, began, Some(detail.to_owned())).await;
-    Ok(image)
+    Ok((image, is_new))
 }
 
 async fn restore(

@@ -4,10 +4,11 @@
 //! they come back to it, what they missed may be gone from it. Only the shell itself waits a little for
 //! the one who types, as any terminal does, and not for one who does not read at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use protocol::UserId;
 use protocol::api::{MAX_COLUMNS, MAX_ROWS, TerminalNotice};
 use protocol::event::Person;
 use tokio::sync::{Notify, mpsc, watch};
@@ -48,6 +49,8 @@ struct Inner {
     scrollback: Scrollback,
     window: Window,
     viewers: BTreeMap<u64, Person>,
+    /// Those of them who are to go.
+    expelled: BTreeSet<u64>,
     controller: Option<u64>,
     /// How far they have read.
     read: u64,
@@ -81,6 +84,7 @@ impl Screen {
             scrollback: Scrollback::default(),
             window: FIRST_WINDOW,
             viewers: BTreeMap::new(),
+            expelled: BTreeSet::new(),
             controller: None,
             read: 0,
             stalled: false,
@@ -121,9 +125,27 @@ impl Screen {
         Some((viewer, self.changed.subscribe()))
     }
 
+    /// Nothing of theirs counts any more, and nothing is shown to them.
+    pub(super) fn expel(&self, user: UserId) {
+        self.change(|inner| {
+            let theirs = inner.viewers.iter().filter(|(_, person)| person.id == user);
+            let theirs: Vec<u64> = theirs.map(|(number, _)| *number).collect();
+            for number in theirs {
+                inner.viewers.remove(&number);
+                inner.release(number);
+                inner.expelled.insert(number);
+            }
+        });
+    }
+
+    pub(super) fn is_expelled(&self, viewer: &Viewer) -> bool {
+        self.inner().expelled.contains(&viewer.number)
+    }
+
     pub(super) fn leave(&self, viewer: &Viewer) {
         self.change(|inner| {
             inner.viewers.remove(&viewer.number);
+            inner.expelled.remove(&viewer.number);
             inner.release(viewer.number);
         });
     }
@@ -151,7 +173,11 @@ impl Screen {
     }
 
     pub(super) fn take_control(&self, viewer: &Viewer) {
-        self.change(|inner| inner.give_control(viewer.number, viewer.place));
+        self.change(|inner| {
+            if inner.viewers.contains_key(&viewer.number) {
+                inner.give_control(viewer.number, viewer.place);
+            }
+        });
     }
 
     pub(super) fn release_control(&self, viewer: &Viewer) {
@@ -260,7 +286,6 @@ impl Inner {
 #[cfg(test)]
 #[expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use protocol::UserId;
     use tokio::time::timeout;
 
     use super::*;
@@ -317,6 +342,22 @@ mod tests {
         assert_eq!(state(&screen.news(&mut bob, 9)), (80, 2, None, false));
         screen.take_control(&ada);
         screen.leave(&ada);
+        assert_eq!(state(&screen.news(&mut bob, 9)), (80, 1, None, false));
+    }
+
+    #[test]
+    fn whoever_is_expelled_neither_types_nor_looks_on() {
+        let (screen, mut shell) = Screen::new();
+        let (ada, _) = screen.join(person(1)).unwrap();
+        let (ada_elsewhere, _) = screen.join(person(1)).unwrap();
+        let (mut bob, changed) = screen.join(person(2)).unwrap();
+        screen.expel(UserId(1));
+        assert!(changed.has_changed().unwrap());
+        assert!(screen.is_expelled(&ada) && screen.is_expelled(&ada_elsewhere));
+        screen.take_control(&ada);
+        assert!(!screen.input(&ada, b"x".to_vec()));
+        assert!(shell.try_recv().is_err());
+        assert!(!screen.is_expelled(&bob));
         assert_eq!(state(&screen.news(&mut bob, 9)), (80, 1, None, false));
     }
 

@@ -16,8 +16,9 @@ use super::screen::{News, Viewer};
 const CHUNK: usize = 32 << 10;
 /// How long a message may take to be sent.
 const SLOW: Duration = Duration::from_secs(30);
-/// How long one is let in for: who may look on is asked again then.
-const VISIT: Duration = Duration::from_secs(3600);
+/// How long one is let in for. The session asks every ten minutes who may look on; this holds whatever
+/// becomes of it.
+const VISIT: Duration = protocol::api::TERMINAL_VISIT;
 
 const CLOSED: u16 = 1000;
 const CLOSED_TOO_LARGE: u16 = 1009;
@@ -56,6 +57,9 @@ async fn attend(
     loop {
         // Marked as seen before it is looked at, so nothing falls in between.
         changed.mark_unchanged();
+        if shell.screen.is_expelled(viewer) {
+            return Parting::Said(CLOSED_AGAIN, "your access has ended");
+        }
         let news = shell.screen.news(viewer, CHUNK);
         let is_quiet = news.is_empty();
         for news in news {

@@ -71,6 +71,7 @@ fn order(branch: &str, seed: u8) -> BuildImage {
         image: ImageId::from_random([seed; 16]),
         base: base(branch),
         specification: None,
+        egress: None,
         force: false,
         callback_url: String::new(),
     }

@@ -3,14 +3,16 @@
 use std::fs;
 use std::time::Duration;
 
+use protocol::SandboxId;
 use rustix::process::{Signal, pidfd_send_signal};
 use sandbox_runner::init::wire::{ExecSpec, SpawnSpec};
 use sandbox_runner::layer::LayerId;
 use sandbox_runner::metrics::{Gauges, METRICS};
+use sandbox_runner::sandbox::cgroup::Driver;
 use sandbox_runner::sandbox::channel::ChannelError;
 use sandbox_runner::sandbox::limits::Limits;
 use sandbox_runner::sandbox::record::SandboxState;
-use sandbox_runner::sandbox::{Adoption, SandboxBackend, SandboxError, SandboxSpec};
+use sandbox_runner::sandbox::{Adoption, SandboxBackend, SandboxError, SandboxSpec, Stays};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::fixture::{Fixture, LIMIT, open_process, spec, wait_for_end};
@@ -58,6 +60,46 @@ async fn a_sandbox_that_is_taken_over_keeps_its_limits() {
     let excess = fixture.backend.stats(&id).await.unwrap().disk_excess;
     assert_eq!(excess.unwrap().limits.files, 100);
     fixture.backend.destroy(&id).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_snapshots_froze_counts_towards_the_limit() {
+    let fixture = Fixture::new();
+    let limits = Limits {
+        files: 100,
+        ..Limits::default()
+    };
+    let first = fixture
+        .backend
+        .create(&SandboxSpec {
+            limits,
+            ..spec(&[])
+        })
+        .await
+        .unwrap();
+    fixture
+        .text(&first.id, "for file in $(seq 60); do : > $file; done")
+        .await;
+    let layer = fixture.backend.snapshot(&first.id).await.unwrap();
+    let layers = [layer];
+    let next = fixture
+        .backend
+        .create(&SandboxSpec {
+            limits,
+            ..spec(&layers)
+        })
+        .await
+        .unwrap();
+    for id in [first.id, next.id] {
+        let script = "for file in $(seq 60); do : > more$file; done; sleep 15";
+        let exec = ExecSpec::new(["/bin/sh", "-c", script], LIMIT);
+        let running = fixture.backend.exec(&id, &exec).await.unwrap();
+        let ended = running.output().await;
+        assert!(matches!(ended, Err(ChannelError::Receive(_))), "{ended:?}");
+        let excess = fixture.backend.stats(&id).await.unwrap().disk_excess;
+        assert!(excess.unwrap().usage.files > 100);
+        fixture.backend.destroy(&id).await.unwrap();
+    }
 }
 
 /// What this process has counted so far.
@@ -370,4 +412,113 @@ async fn a_sandbox_is_held_to_its_limits() {
 async fn record(fixture: &Fixture) -> SandboxState {
     let records = fixture.backend.list().await.unwrap();
     records.into_iter().next().unwrap().state
+}
+
+/// What the control group of a sandbox is called.
+async fn group(fixture: &Fixture, id: &SandboxId) -> String {
+    let records = fixture.backend.list().await.unwrap();
+    let record = records.into_iter().find(|record| &record.id == id);
+    record.unwrap().group.unwrap()
+}
+
+/// The control group of the process that waits for the next start, once there is one beside those
+/// of these sandboxes.
+async fn spare(fixture: &Fixture, sandboxes: &[&SandboxId]) -> String {
+    let mut known = Vec::new();
+    for id in sandboxes {
+        known.push(group(fixture, id).await);
+    }
+    let groups = Driver::detect(fixture.path());
+    let listed = || groups.list().unwrap().into_iter();
+    let spare = async {
+        loop {
+            if let Some(spare) = listed().find(|name| !known.contains(name)) {
+                return spare;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, spare).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_start_takes_the_process_that_was_made_ready() {
+    let fixture = Fixture::new();
+    let first = fixture.create(&[]).await.id;
+    // One that has its group may still be in the making.
+    let taken = async {
+        loop {
+            let ready = spare(&fixture, &[&first]).await;
+            let second = fixture.create(&[]).await.id;
+            if group(&fixture, &second).await == ready {
+                return (ready, second);
+            }
+            fixture.backend.destroy(&second).await.unwrap();
+        }
+    };
+    let (ready, second) = tokio::time::timeout(LIMIT, taken).await.unwrap();
+    assert_eq!(fixture.text(&second, "echo $GIVEN").await, "to the sandbox");
+
+    let fixture = fixture.restart();
+    fixture.backend.adopt(&second).await.unwrap();
+    let stats = fixture.backend.stats(&second).await.unwrap();
+    assert!(stats.processes.is_some(), "{stats:?}");
+    fixture.backend.destroy(&second).await.unwrap();
+    let groups = Driver::detect(fixture.path());
+    assert!(!groups.list().unwrap().contains(&ready));
+}
+
+#[tokio::test]
+async fn a_start_does_without_the_process_that_was_made_ready_if_that_has_ended() {
+    let fixture = Fixture::new();
+    let first = fixture.create(&[]).await.id;
+    let ready = spare(&fixture, &[&first]).await;
+    let groups = Driver::detect(fixture.path());
+    groups.open(&ready).unwrap().unwrap().kill().unwrap();
+    let second = fixture.create(&[]).await.id;
+    assert_ne!(group(&fixture, &second).await, ready);
+    assert_eq!(fixture.text(&second, "echo alive").await, "alive");
+}
+
+#[tokio::test]
+async fn a_start_with_other_limits_does_without_the_process_that_was_made_ready() {
+    let fixture = Fixture::new();
+    let first = fixture.create(&[]).await.id;
+    let ready = spare(&fixture, &[&first]).await;
+    let limits = Limits {
+        processes: 50,
+        ..Limits::default()
+    };
+    let other = SandboxSpec {
+        limits,
+        ..spec(&[])
+    };
+    let second = fixture.backend.create(&other).await.unwrap().id;
+    assert_ne!(group(&fixture, &second).await, ready);
+}
+
+#[tokio::test]
+async fn what_stays_is_all_that_is_left_of_a_sandbox_that_is_cleared() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    let [server, other] = ["4000", "5000"].map(|time| format!("{time}.{}", std::process::id()));
+    let program = SpawnSpec {
+        name: "server".to_owned(),
+        argv: vec!["/bin/sleep".to_owned(), server.clone()],
+        env: std::collections::BTreeMap::new(),
+        cwd: None,
+        log: None,
+    };
+    fixture.backend.spawn(&id, &program).await.unwrap();
+    // Of the same program, and a child of init as soon as its shell has ended.
+    fixture.detach(&id, &format!("/bin/sleep {other}")).await;
+    assert_eq!(processes(&format!("/bin/sleep {other}")), 1);
+    let stays = Stays {
+        server: "/usr/bin/sleep".into(),
+        session: None,
+    };
+    fixture.backend.clear(&id, &stays).await.unwrap();
+    assert_eq!(processes(&format!("/bin/sleep {other}")), 0);
+    assert_eq!(processes(&format!("/bin/sleep {server}")), 1);
+    assert_eq!(fixture.text(&id, "echo alive").await, "alive");
 }

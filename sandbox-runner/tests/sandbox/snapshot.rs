@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use protocol::SandboxId;
 use protocol::command::{Model, Provider};
 use sandbox_runner::agent::launch::{self, Place};
 use sandbox_runner::agent::{Agent, BoxIo, Dial};
 use sandbox_runner::image::WORKSPACE;
 use sandbox_runner::init::wire::{ExecSpec, SpawnSpec};
 use sandbox_runner::layer::LayerId;
+use sandbox_runner::sandbox::channel::Exec;
 use sandbox_runner::sandbox::namespaces::Tool;
-use sandbox_runner::sandbox::{Adoption, SandboxBackend, SandboxError};
+use sandbox_runner::sandbox::{Adoption, SandboxBackend};
 use serde_json::json;
 
 use crate::fixture::{Fixture, LIMIT};
@@ -76,35 +78,150 @@ async fn snapshots_lie_upon_each_other_and_under_the_last_layer() {
     );
 }
 
+/// Holds the home of a sandbox, as people's shells and servers do, until it is dropped.
+async fn hold(fixture: &Fixture, id: &SandboxId, script: &str) -> Exec {
+    let script = format!("echo up; {script}");
+    let spec = ExecSpec::new(["/bin/bash", "-c", &script], LIMIT * 3).cwd("/tmp");
+    let mut running = fixture.backend.exec(id, &spec).await.unwrap();
+    running.next().await.unwrap();
+    running
+}
+
+/// Whether the sandbox's snapshots so far were copies: a swap puts a layer under its home.
+async fn were_copied(fixture: &Fixture, id: &SandboxId) -> bool {
+    let records = fixture.backend.list().await.unwrap();
+    let record = records.into_iter().find(|record| &record.id == id).unwrap();
+    record.layers.is_empty() && record.ordinal > 0
+}
+
 #[tokio::test]
-async fn a_sandbox_whose_programs_hold_its_home_is_busy_and_as_it_was() {
+async fn files_are_kept_while_programs_stand_in_the_home_and_hold_them_open() {
     let fixture = Fixture::new();
     let id = fixture.create(&[]).await.id;
-    fixture.text(&id, "echo text > file").await;
-    for held in ["cd; exec sleep 1000", "cd /; exec sleep 1000 < $HOME/file"] {
-        let script = format!("echo up; {held}");
-        let spec = ExecSpec::new(["/bin/sh", "-c", &script], LIMIT).cwd("/tmp");
-        let mut running = fixture.backend.exec(&id, &spec).await.unwrap();
-        running.next().await.unwrap();
+    let made = "mkdir -p src/deep; echo one > src/file; ln src/file src/other; ln -s file src/link; \
+        chmod 750 src/deep; mkfifo pipe; head -c 3M /dev/urandom > large; truncate -s 1G sparse";
+    fixture.text(&id, made).await;
+    let sum = fixture.text(&id, "sha256sum < large").await;
+    let standing = "cd $HOME/src; exec 5>> $HOME/src/log; while :; do echo line >&5; read -t 0.001 <> $HOME/pipe; done";
+    let holding = hold(&fixture, &id, standing).await;
+    fixture.text(&id, "until [ -s src/log ]; do :; done").await;
+
+    let first = fixture.backend.snapshot(&id).await.unwrap();
+    assert!(were_copied(&fixture, &id).await);
+    fixture
+        .text(&id, "echo two > src/file; rm large; echo new > src/new")
+        .await;
+    let lines = fixture.text(&id, "wc -l < src/log").await;
+    let second = fixture.backend.snapshot(&id).await.unwrap();
+    assert_eq!(
+        (&first, &second),
+        (&LayerId::of(&id, 0), &LayerId::of(&id, 1))
+    );
+    // The one who holds it goes on in the same files.
+    let more = format!("until [ $(wc -l < src/log) -gt {lines} ]; do :; done");
+    fixture.text(&id, &more).await;
+    drop(holding);
+
+    let now = fixture.create(std::slice::from_ref(&second)).await.id;
+    assert_eq!(
         fixture
-            .text(
-                &id,
-                "until grep -q sleep /proc/[0-9]*/comm 2> /dev/null; do :; done",
-            )
-            .await;
-        let busy = fixture.backend.snapshot(&id).await.unwrap_err();
-        assert!(matches!(busy, SandboxError::Busy { .. }), "{busy:?}");
-        drop(running);
+            .text(&now, "cat src/file src/other src/link src/new; ls")
+            .await,
+        "two\ntwo\ntwo\nnew\npipe\nsparse\nsrc"
+    );
+    let whole = "grep -vcx line src/log; test $(stat -c %s sparse) = 1073741824 && du -k sparse; stat -c %a src/deep";
+    let seen = fixture.run(&now, whole).await;
+    assert_eq!(
+        String::from_utf8(seen.stdout).unwrap(),
+        "0\n0\tsparse\n750\n"
+    );
+    let kept: u64 = fixture.text(&now, "wc -l < src/log").await.parse().unwrap();
+    assert!(kept >= lines.parse::<u64>().unwrap(), "{kept} of {lines}");
+    let before = fixture.create(std::slice::from_ref(&first)).await.id;
+    assert_eq!(
         fixture
-            .text(
-                &id,
-                "while grep -q sleep /proc/[0-9]*/comm 2> /dev/null; do :; done",
-            )
+            .text(&before, "cat src/file; ls; sha256sum < large")
+            .await,
+        format!("one\nlarge\npipe\nsparse\nsrc\n{sum}")
+    );
+}
+
+#[tokio::test]
+async fn what_was_removed_below_stays_removed_in_a_copy() {
+    let fixture = Fixture::new();
+    let below = fixture.create(&[]).await.id;
+    fixture
+        .text(&below, "mkdir old; echo gone > old/file; echo gone > file")
+        .await;
+    let below = fixture.backend.freeze(&below).await.unwrap();
+    let id = fixture.create(std::slice::from_ref(&below)).await.id;
+    fixture
+        .text(&id, "rm -r old file; mkdir old; echo new > old/new")
+        .await;
+    let holding = hold(&fixture, &id, "cd $HOME/old; exec sleep 1000").await;
+    fixture
+        .text(
+            &id,
+            "until grep -q sleep /proc/[0-9]*/comm 2> /dev/null; do :; done",
+        )
+        .await;
+    let top = fixture.backend.snapshot(&id).await.unwrap();
+    drop(holding);
+    let next = fixture.create(&[below, top]).await.id;
+    assert_eq!(
+        fixture.text(&next, "find old -type f; ls").await,
+        "old/new\nold"
+    );
+}
+
+/// A file that is written over again and again, by a memory map too, is in the copy as it was at one
+/// moment: all of its two halves or neither.
+#[tokio::test]
+async fn a_file_that_is_being_written_is_kept_as_it_was_at_one_moment() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    // The first page is written before the second one, and both hold the same number.
+    let writer = "import mmap, os, struct\n\
+        file = open(os.environ['HOME'] + '/pages', 'w+b'); file.truncate(8192)\n\
+        pages = mmap.mmap(file.fileno(), 8192)\n\
+        number = 0\n\
+        print('up', flush=True)\n\
+        while True:\n number += 1\n pages[0:8] = struct.pack('<q', number)\n pages[4096:4104] = struct.pack('<q', number)\n";
+    let spec = ExecSpec::new(["python3", "-c", writer], LIMIT * 3).cwd("/tmp");
+    let mut running = fixture.backend.exec(&id, &spec).await.unwrap();
+    running.next().await.unwrap();
+    let reader = "import struct\npages = open('pages', 'rb').read()\n\
+        print(struct.unpack('<q', pages[0:8])[0], struct.unpack('<q', pages[4096:4104])[0])";
+    let mut last = 0;
+    for _ in 0..3 {
+        let layer = fixture.backend.snapshot(&id).await.unwrap();
+        assert!(were_copied(&fixture, &id).await);
+        let next = fixture.create(std::slice::from_ref(&layer)).await.id;
+        let read = fixture
+            .text(&next, &format!("python3 -c \"{reader}\""))
             .await;
-        assert_eq!(fixture.text(&id, "cat file").await, "text");
+        let (first, second) = read.split_once(' ').unwrap();
+        let (first, second): (u64, u64) = (first.parse().unwrap(), second.parse().unwrap());
+        assert!(first == second || first == second + 1, "{read}");
+        assert!(first > last, "{first} after {last}");
+        last = first;
     }
-    fixture.backend.snapshot(&id).await.unwrap();
-    assert_eq!(fixture.text(&id, "cat file").await, "text");
+}
+
+#[tokio::test]
+async fn a_runner_that_dies_while_it_copies_leaves_a_sandbox_that_goes_on() {
+    let fixture = Fixture::new();
+    let id = fixture.create(&[]).await.id;
+    fixture.text(&id, "echo one > file").await;
+    interrupt(&fixture, &id, "copying");
+    let fixture = fixture.restart();
+    let adopted = fixture.backend.adopt(&id).await.unwrap();
+    assert!(matches!(adopted, Adoption::Alive(_)), "{adopted:?}");
+    fixture.text(&id, "echo two >> file").await;
+    let layer = fixture.backend.freeze(&id).await.unwrap();
+    assert_eq!(layer, LayerId::of(&id, 0));
+    let next = fixture.create(&[layer]).await.id;
+    assert_eq!(fixture.text(&next, "cat file").await, "one\ntwo");
 }
 
 #[tokio::test]
@@ -123,7 +240,7 @@ async fn a_sandbox_is_adopted_after_its_snapshot() {
 }
 
 /// What a runner leaves that is killed at this point of a snapshot.
-fn interrupt(fixture: &Fixture, id: &protocol::SandboxId, state: &str) {
+fn interrupt(fixture: &Fixture, id: &SandboxId, state: &str) {
     let path = fixture.directory(id).join("record.json");
     let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     record["snapshot"] = json!(state);
@@ -258,18 +375,14 @@ async fn the_agent_holds_nothing_of_the_home_while_it_has_nothing_to_do() {
 
     let quiet = async {
         // It still asks git about the workspace.
-        while let Err(SandboxError::Busy { holder, .. }) = fixture.backend.snapshot(&id).await {
-            assert!(holder.starts_with("git "), "{holder}");
+        loop {
+            fixture.backend.snapshot(&id).await.unwrap();
+            if !were_copied(&fixture, &id).await {
+                break;
+            }
         }
     };
     tokio::time::timeout(LIMIT, quiet).await.unwrap();
-    assert!(
-        fixture
-            .backend
-            .layers()
-            .files(&LayerId::of(&id, 0))
-            .is_some()
-    );
     agent.conversation("ses_2").await.unwrap();
     fixture
         .text(&id, &format!("test -e {WORKSPACE}/file"))

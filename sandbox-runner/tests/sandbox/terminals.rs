@@ -229,6 +229,7 @@ fn start(id: &SandboxId) -> Start {
         warm: None,
         snapshot: None,
         egress: None,
+        specification: None,
         spent_microdollars: 0,
     }
 }

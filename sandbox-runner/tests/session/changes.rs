@@ -1,8 +1,8 @@
 //! What a prompt has changed is told to its session, whatever ends in between.
 
 use protocol::PromptId;
-use protocol::api::{Changes, ChangesScope, KeepChanges};
-use protocol::callback::PromptResult;
+use protocol::api::{Changes, ChangesScope, KeepChanges, LookAtChanges};
+use protocol::callback::{PromptResult, Report};
 use protocol::command::Command;
 
 use crate::stage::Stage;
@@ -70,4 +70,50 @@ async fn what_could_not_be_told_is_told_by_the_next_runner() {
     stage.start_runner().await;
     let told = kept(&stage, &second).await;
     assert_eq!(of(&told, ChangesScope::Prompt), ["two.txt"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_prompt_has_changed_so_far_is_seen_while_it_runs() {
+    let stage = Stage::start().await;
+    let start = stage.open(1).await;
+    let first = stage.prompt(&start, 1, &write("one.txt")).await;
+    stage.finished(&start, &first).await;
+    kept(&stage, &first).await;
+    let text = r#"go on. [[write path="two.txt" content="hello\n"]] [[bash command="echo waits; sleep 9999"]] [[say text="Done."]]"#;
+    let second = stage.prompt(&start, 2, text).await;
+    stage
+        .until(&start, "running program", |reports| {
+            let waits = |report: &Report| matches!(report, Report::Delta { text, .. } if text.contains("waits"));
+            reports.iter().any(waits).then_some(())
+        })
+        .await;
+    for (scope, files) in [
+        (ChangesScope::Session, vec!["one.txt", "two.txt"]),
+        (ChangesScope::Prompt, vec!["two.txt"]),
+    ] {
+        let sandbox = start.sandbox.clone();
+        let (status, seen) = stage
+            .ask("/changes", &LookAtChanges { sandbox, scope })
+            .await;
+        assert_eq!(status, 200, "{seen}");
+        let seen: Changes = serde_json::from_str(&seen).unwrap();
+        assert_eq!((&seen.prompt, seen.scope), (&second, scope));
+        let paths: Vec<_> = seen.files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(paths, files);
+    }
+    let sandbox = start.sandbox.clone();
+    let stop = Command::Stop {
+        sandbox: sandbox.clone(),
+        prompt: second.clone(),
+    };
+    stage.accept(&stop).await;
+    assert_eq!(stage.finished(&start, &second).await, PromptResult::Stopped);
+    // What was looked at in between is no turn's end.
+    let told = kept(&stage, &second).await;
+    assert_eq!(of(&told, ChangesScope::Prompt), ["two.txt"]);
+    let scope = ChangesScope::Prompt;
+    let idle = stage
+        .ask("/changes", &LookAtChanges { sandbox, scope })
+        .await;
+    assert_eq!(idle.0, 409, "{}", idle.1);
 }

@@ -1,9 +1,9 @@
 //! Orders for images, which are carried out and reported whatever happens in between.
 
 use protocol::ImageId;
-use protocol::callback::Register;
-use protocol::command::{BuildImage, Command};
-use protocol::image::ImageOutcome;
+use protocol::callback::{Register, Report};
+use protocol::command::{BuildImage, Command, Start};
+use protocol::image::{ImageOutcome, Specification};
 
 use crate::stage::{Heard, Stage};
 
@@ -170,4 +170,40 @@ async fn an_image_that_nobody_wants_any_more_is_told_no_further() {
     }
     let heard = stage.worker.heard(&order.image, |_| true).await;
     assert_eq!((heard.reports, heard.refusals), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_that_a_session_needed_is_told_as_if_it_had_been_ordered() {
+    let stage = Stage::start().await;
+    let start = Start {
+        specification: Some(Specification {
+            setup: Some("echo as the settings say".to_owned()),
+            ..Specification::default()
+        }),
+        ..stage.start_command(1)
+    };
+    let start = stage.open_as(start).await;
+    stage.ready(&start).await;
+    stage
+        .worker
+        .until_registered(|register| !register.images.is_empty())
+        .await;
+    let registered = stage.worker.registered();
+    let image = registered.images.first().unwrap();
+    let heard = stage.worker.heard(&image.image, is_told).await;
+    assert_made_once(&heard);
+    assert!(heard.log.contains("as the settings say"), "{}", heard.log);
+    assert_eq!(heard.base.as_ref(), Some(&image.base));
+    stage
+        .until(&start, "its restore", |reports| {
+            let said = |report: &Report| {
+                let Report::Step { step } = report else {
+                    return false;
+                };
+                step.detail.as_deref() == Some("from the image that was just made")
+            };
+            reports.iter().any(said).then_some(())
+        })
+        .await;
+    stage.worker.assert_faultless();
 }

@@ -130,7 +130,9 @@ async fn a_prompt_goes_on_at_another_runner_when_the_machine_of_the_first_is_gon
     until("work in progress in the depot", || {
         let text = std::fs::read(&parcel).unwrap_or_default();
         let label = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        // What was done before it may be kept late, and then upon it.
         String::from_utf8_lossy(label).contains(snapshot.as_str())
+            && stage.files_in_progress(&text).contains(&"a.txt".to_owned())
     })
     .await;
     stage.replace_runner().await;

@@ -38,14 +38,15 @@ fn document() -> Value {
     let operations = operations::all(&mut schemas);
     let error = schemas.of::<protocol::api::ErrorBody>();
     let handlers = handlers();
-    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     let mut refusals = Map::new();
     for operation in &operations {
         let route = (operation.path, operation.method);
         let id = handlers.get(&route).copied().unwrap_or_default();
         let id = id.replace("::", ".");
         let described = operation.describe(&id, &error, &mut refusals);
-        let path = paths.entry(operation.path).or_default();
+        let path = operation.path.replace("{*", "{");
+        let path = paths.entry(path).or_default();
         path.insert(operation.method.to_owned(), described);
     }
     json!({

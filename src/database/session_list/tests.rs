@@ -19,7 +19,7 @@ fn reached() -> Connection {
     let database = migrated();
     database
         .execute_batch(
-            "INSERT INTO users (id, login, name, avatar, seen_at) VALUES (1, 'alice', '', '', 0);
+            "INSERT INTO users (id, login, name, avatar, seen_at) VALUES (1, 'alice', '', '', 1000);
              INSERT INTO access (user, repository, default_branch, checked_at)
              VALUES (1, 'acme/tool', 'main', 1000)",
         )
@@ -263,6 +263,31 @@ fn what_happened_since_somebody_looked_is_unread_for_them() {
     look(20);
     look(15);
     assert_eq!(shown(), ["one"], "looking never undoes itself");
+}
+
+#[test]
+fn what_changed_since_somebody_came_is_unread_even_if_they_never_opened_it() {
+    let database = reached();
+    let signed_in = |at: i64| {
+        database
+            .execute("UPDATE users SET seen_at = ?", params![at])
+            .unwrap();
+    };
+    signed_in(100);
+    keep(&database, &summary(90, "before", SessionState::Idle));
+    keep(&database, &summary(110, "after", SessionState::Idle));
+    let shown = || titles(&database, ALICE, &Filter::default());
+    assert_eq!(shown(), ["*after", "before"]);
+    let look = |session: &str, at: i64| {
+        database
+            .execute(seen::NOTE, params![ALICE.0, session, at])
+            .unwrap();
+    };
+    look("ses_elsewhere", 105);
+    signed_in(200);
+    assert_eq!(shown(), ["*after", "before"], "nobody opened it since");
+    look(summary(110, "", SessionState::Idle).id.as_str(), 110);
+    assert_eq!(shown(), ["after", "before"]);
 }
 
 #[test]

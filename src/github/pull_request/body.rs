@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use protocol::event::{FileChange, Person, Step};
+use serde::{Deserialize, Serialize};
 
 use super::pictures::{self, Picture};
 
@@ -31,7 +32,7 @@ pub struct Content<'a> {
 }
 
 /// A run of tests that the agent made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestRun {
     pub command: String,
     /// Absent when the command does not tell: its output went through another program.

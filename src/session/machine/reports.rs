@@ -115,6 +115,7 @@ impl State {
             Report::PromptFinished { prompt, result } => {
                 self.prompt_finished(&prompt, result, context, transition);
             }
+            Report::Update { prompt, text } => transition.fact(Fact::Update { prompt, text }),
             Report::Notice { message } => transition.fact(Fact::Notice { message }),
             Report::Snapshotted { snapshot, prompt } => {
                 let runner = self.sandbox.as_ref().and_then(|known| known.runner.clone());

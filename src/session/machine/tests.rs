@@ -11,17 +11,25 @@ mod changes;
 mod properties;
 mod pull_requests;
 mod queue;
+mod repairs;
 mod rest;
 mod resumption;
 mod simulation;
 
 use std::collections::BTreeMap;
 
-use protocol::UserId;
-use protocol::callback::{PromptResult, Report};
-use protocol::command::Provider;
-use protocol::event::{Mode, Outcome, PartBody, PartOutcome, Source, StepName};
+use protocol::api::{PullRequest, SessionState};
+use protocol::callback::{Batch, PromptResult, Report};
+use protocol::command::{Model, Provider};
+use protocol::event::{
+    Mode, Opener, Outcome, PartBody, PartOutcome, Person, Prompt, Repository, Source, Step,
+    StepName,
+};
+use protocol::{
+    Epoch, Millis, PartId, PromptId, RunnerId, SandboxId, SessionId, SnapshotId, UserId,
+};
 
+use super::changes::KeptChanges;
 use super::*;
 
 fn person(number: i64) -> Person {

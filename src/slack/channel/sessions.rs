@@ -2,27 +2,25 @@
 
 use std::rc::Rc;
 
-use protocol::api::{CreatedPrompt, ErrorBody, SessionSummary};
+use protocol::api::{CreatedPrompt, ErrorBody};
 use protocol::event::{Artifact, Mode, Repository, Source};
-use protocol::image::Base;
 use protocol::{ArtifactId, PromptId, SessionId};
 
 use super::Core;
-use super::hearing::Speaker;
+use super::speakers::Speaker;
 use crate::api::{artifacts, ask_session};
 use crate::artifacts::upload::Upload;
 use crate::artifacts::{Artifacts, Key};
-use crate::database::{self, Database};
+use crate::auth;
+use crate::database::Database;
 use crate::error::Error;
 use crate::github::Github;
 use crate::github::app::{Level, Permissions};
-use crate::platform::{clock, random};
+use crate::platform::random;
 use crate::session::artifacts::{ArtifactRequest, Maker};
-use crate::session::machine::Create;
 use crate::session::request::{NewPrompt, Request as Ask};
 use crate::slack::event::{File, Heard, Message};
 use crate::slack::message::{cut, plain};
-use crate::{auth, config};
 
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
@@ -89,64 +87,16 @@ impl Core {
         Ok(found.map(|found| found.default_branch))
     }
 
-    /// Ties a thread to a session of a repository, which is made now or by an earlier try.
-    pub(super) async fn begin(
-        self: &Rc<Self>,
-        root: &str,
-        speaker: &Speaker,
-        (repository, branch): (&Repository, String),
-        reason: &str,
-    ) -> Result<SessionId, Error> {
-        let fresh = SessionId::from_random(random::bytes()?);
-        let thread = self.store()?.change(root, |thread| {
-            if thread.session.is_none() {
-                thread.session = Some(fresh);
-                thread.repository = Some(repository.clone());
-                thread.branch = branch;
-                reason.clone_into(&mut thread.reason);
-            }
-            thread.clone()
-        })?;
-        let session = thread.session.ok_or(Error::NotFound("session"))?;
-        if thread.is_made {
-            return Ok(session);
-        }
-        let base = Base {
-            repository: thread.repository.unwrap_or_else(|| repository.clone()),
-            branch: thread.branch,
-            environment: None,
-        };
-        let create = Create {
-            session: session.clone(),
-            repository: base.repository.clone(),
-            branch: base.branch.clone(),
-            model: config::default_model(&self.env)?,
-            environment: None,
-            by: speaker.person.clone(),
-            title: String::new(),
-            parent: None,
-            snapshot: None,
-        };
-        let Answer::Taken(summary) = self.ask(&session, &Ask::Create { create }).await? else {
-            return Err(Error::SessionAway);
-        };
-        let summary: SessionSummary = serde_json::from_slice(&summary)?;
-        let database = Database::new(&self.env)?;
-        database::sessions::update(&database, &summary).await?;
-        database::bases::used(&database, &base, clock::now()).await?;
-        let follower = self.follower(root);
-        self.ask(&session, &Ask::FollowedBy { follower }).await?;
-        self.store()?.change(root, |thread| thread.is_made = true)?;
-        Ok(session)
-    }
-
     /// Gives a session what somebody said, with what was said since it was given something last.
     pub(super) async fn prompt(
         self: &Rc<Self>,
         heard: &Heard,
         speaker: &Speaker,
     ) -> Result<Answer, Error> {
-        let thread = self.store()?.thread(&heard.root)?.unwrap_or_default();
+        let thread = self.store()?.change(&heard.root, |thread| {
+            heard.user.clone_into(&mut thread.asker);
+            thread.clone()
+        })?;
         let session = thread.session.ok_or(Error::NotFound("session"))?;
         let before = self.said_since(heard, &thread.given).await?;
         // A mention comes without its files sometimes.
@@ -226,27 +176,6 @@ impl Core {
             text.push_str(&cut(&lines.join("\n"), MAX_BEFORE));
         }
         Ok(text)
-    }
-
-    /// What somebody is called; their identifier if that cannot be had.
-    pub(super) async fn name_of(&self, user: &str) -> String {
-        let note = format!("name:{user}");
-        if let Ok(Some(known)) = self.store().and_then(|store| Ok(store.note(&note)?)) {
-            return known;
-        }
-        let Ok(settings) = self.settings() else {
-            return user.to_owned();
-        };
-        match settings.client().user_name(user).await {
-            Ok(profile) => {
-                if let Ok(store) = self.store() {
-                    // Asked again if it could not be written down.
-                    let _ = store.set_note(&note, &profile.name);
-                }
-                profile.name
-            }
-            Err(_) => user.to_owned(),
-        }
     }
 
     /// Puts files of a message into the session; those that cannot be had are left out.

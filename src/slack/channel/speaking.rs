@@ -14,6 +14,7 @@ use crate::config;
 use crate::error::Error;
 use crate::platform::clock;
 use crate::session::request::Request as Ask;
+use crate::slack::blocks::Said;
 use crate::slack::client::{Place, Slack, SlackError};
 use crate::slack::thread::Scene;
 
@@ -28,6 +29,14 @@ const PAGE: i64 = 500;
 
 /// With [`backoff`] these are about half an hour.
 const MAX_ATTEMPTS: i64 = 40;
+
+/// How far something was said.
+pub(super) enum Sent {
+    /// All of it; the time stamp of its message, if it has one.
+    Whole(Option<String>),
+    /// There is another call to make.
+    More,
+}
 
 impl Core {
     /// Does one thing; false if nothing is due.
@@ -51,7 +60,7 @@ impl Core {
             store.hold(quiet)?;
             return Ok(true);
         }
-        let is_message = !matches!(due.utterance, Utterance::Reaction { .. });
+        let is_message = due.utterance.is_message();
         if is_message && wait > 0 {
             worker::Delay::from(Duration::from_millis(wait.unsigned_abs())).await;
             // There may be news of it by now.
@@ -64,7 +73,8 @@ impl Core {
             self.quiet_until.set(now.plus(PACE_MS));
         }
         match outcome {
-            Ok(ts) => store.said(&due, ts.as_deref())?,
+            Ok(Sent::Whole(ts)) => store.said(&due, ts.as_deref())?,
+            Ok(Sent::More) => {}
             Err(error) if error.is_passing() && due.attempts < MAX_ATTEMPTS => {
                 worker::console_warn!("will say it later: key={} reason={error}", due.key);
                 let wait = error.wait_ms().unwrap_or_else(|| backoff(due.attempts));
@@ -81,39 +91,65 @@ impl Core {
         Ok(true)
     }
 
-    /// Says one thing; answers the time stamp of a message that is new.
-    async fn send(&self, slack: &Slack, due: &Due) -> Result<Option<String>, SlackError> {
+    /// Says one thing.
+    async fn send(&self, slack: &Slack, due: &Due) -> Result<Sent, SlackError> {
         let place = Place {
             channel: &self.channel,
             root: Some(&due.root),
         };
-        match &due.utterance {
-            Utterance::Message { said } => {
-                let mut known = due.ts.clone();
-                if known.is_none() && due.is_tried {
-                    known = slack.said(&self.channel, &due.root, &due.key).await?;
-                }
-                if let Some(ts) = known {
-                    slack.update(&self.channel, &ts, &due.key, said).await?;
-                    return Ok(Some(ts));
-                }
-                if let Ok(store) = self.store()
-                    && let Err(error) = store.try_to_say(due.number)
-                {
-                    Error::from(error).log();
-                }
-                slack.post(&place, &due.key, said).await.map(Some)
+        let done = match &due.utterance {
+            Utterance::Message { said } => return self.send_message(slack, due, said).await,
+            Utterance::Turn { said, progress } => {
+                return self.send_turn(slack, due, said, progress).await;
             }
-            Utterance::Whisper { user, said } => {
-                slack.whisper(&place, user, said).await.map(|()| None)
+            Utterance::Standing {
+                is_working,
+                title,
+                user,
+            } => {
+                let about = (title.as_str(), user.as_str());
+                return self.send_standing(slack, due, *is_working, about).await;
             }
-            Utterance::Reaction { ts, name } => {
-                slack.react(&self.channel, ts, name).await.map(|()| None)
+            Utterance::Picture { session, artifact } => {
+                return self.send_picture(slack, due, session, artifact).await;
             }
-            Utterance::Unfurl { ts, unfurls } => slack
-                .unfurl(&self.channel, ts, unfurls)
-                .await
-                .map(|()| None),
+            Utterance::Whisper { user, said } => slack.whisper(&place, user, said).await,
+            Utterance::Reaction { ts, name } => slack.react(&self.channel, ts, name).await,
+            Utterance::Unfurl { ts, unfurls } => slack.unfurl(&self.channel, ts, unfurls).await,
+        };
+        done.map(|()| Sent::Whole(None))
+    }
+
+    /// Posts a message, or edits the one that is there.
+    pub(super) async fn send_message(
+        &self,
+        slack: &Slack,
+        due: &Due,
+        said: &Said,
+    ) -> Result<Sent, SlackError> {
+        let mut known = due.ts.clone();
+        if known.is_none() && due.is_tried {
+            known = slack.said(&self.channel, &due.root, &due.key).await?;
+        }
+        if let Some(ts) = known {
+            slack.update(&self.channel, &ts, &due.key, said).await?;
+            return Ok(Sent::Whole(Some(ts)));
+        }
+        self.try_to_say(due);
+        let place = Place {
+            channel: &self.channel,
+            root: Some(&due.root),
+        };
+        let ts = slack.post(&place, &due.key, said).await?;
+        Ok(Sent::Whole(Some(ts)))
+    }
+
+    pub(super) fn try_to_say(&self, due: &Due) {
+        let noted = self
+            .store()
+            .and_then(|store| Ok(store.try_to_say(due.number)?));
+        if let Err(error) = noted {
+            error.log();
         }
     }
 
@@ -145,8 +181,8 @@ impl Core {
                 is_same.then(|| thread.follow(&page.events, &scene))
             })?;
             for say in says.into_iter().flatten() {
-                let said = Utterance::Message { said: say.said };
-                self.store()?.say(root, &say.name, &said, clock::now())?;
+                self.store()?
+                    .say(root, &say.name, &say.utterance, clock::now())?;
             }
             if last >= page.head_seq || last == Seq(0) || page.events.is_empty() {
                 return Ok(());

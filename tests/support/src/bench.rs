@@ -100,6 +100,19 @@ fn median(samples: &mut [Duration]) -> Duration {
     samples.get(samples.len() / 2).copied().unwrap_or_default()
 }
 
+/// As [`median`]; says the fastest and the slowest as well.
+fn spread(name: &str, samples: &mut [Duration]) -> Duration {
+    let median = median(samples);
+    if let (Some(least), Some(most)) = (samples.first(), samples.last()) {
+        let [least, middle, most] = [*least, median, *most].map(milliseconds);
+        println!(
+            "  {name}: {least:.2} / {middle:.2} / {most:.2} ms of {}",
+            samples.len()
+        );
+    }
+    median
+}
+
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }

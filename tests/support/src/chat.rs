@@ -9,7 +9,7 @@
     reason = "of JSON alone, where what is not there is null"
 )]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -66,13 +66,39 @@ pub struct Call {
     pub body: Value,
     /// What it was answered with.
     pub status: u16,
+    /// The workspace has no such method.
+    pub is_unknown: bool,
 }
 
 #[derive(Default)]
 struct Record {
     calls: Vec<Call>,
     failures: BTreeMap<String, VecDeque<u16>>,
+    /// Whether the workspace has what is newer than the emulator: [`NEWER`].
+    has_agents: bool,
+    /// Time stamps of messages that grow.
+    streams: BTreeSet<String>,
+    files: BTreeMap<String, Kept>,
 }
+
+/// A file, which is given to whoever has the app's token.
+#[derive(Debug, Clone)]
+enum Kept {
+    Bytes(&'static str, Vec<u8>),
+    /// It is elsewhere.
+    Moved(String),
+}
+
+const UNKNOWN: &str = "unknown_method";
+
+/// What not every workspace has.
+const NEWER: &[&str] = &[
+    "chat.startStream",
+    "chat.appendStream",
+    "chat.stopStream",
+    "agents.sessions.setStatus",
+    "assistant.threads.setStatus",
+];
 
 struct Door {
     upstream: String,
@@ -190,6 +216,12 @@ impl Chat {
             let body = json!({ "channel": channel });
             self.call(SETUP_TOKEN, "conversations.join", &body).await?;
         }
+        for name in PEOPLE {
+            let body = json!({ "users": self.person(name)? });
+            let opened = self.call(SETUP_TOKEN, "conversations.open", &body).await?;
+            self.channels
+                .insert(format!("@{name}"), text(&opened["channel"]["id"]));
+        }
         Ok(())
     }
 
@@ -216,6 +248,38 @@ impl Chat {
         found.ok_or_else(|| ChatError::Unknown(name.to_owned()))
     }
 
+    /// Keeps a file; answers it as messages have it.
+    pub fn keep(&self, name: &str, kind: &'static str, bytes: &[u8]) -> Value {
+        let kept = Kept::Bytes(kind, bytes.to_vec());
+        self.door.record().files.insert(name.to_owned(), kept);
+        self.file(&self.url, name, kind, bytes.len())
+    }
+
+    /// Has a file lead to one of the same server, under a name that is another host's.
+    pub fn lead_away(&self, name: &str, to: &str) -> Value {
+        let kept = Kept::Moved(format!("{}/files/{to}", self.elsewhere()));
+        self.door.record().files.insert(name.to_owned(), kept);
+        self.file(&self.url, name, "text/plain", 1)
+    }
+
+    /// A file that is said to be at another host.
+    pub fn file_elsewhere(&self, name: &str) -> Value {
+        self.file(&self.elsewhere(), name, "text/plain", 1)
+    }
+
+    fn file(&self, host: &str, name: &str, kind: &str, size: usize) -> Value {
+        let url = format!("{host}/files/{name}");
+        json!({
+            "id": "F1", "name": name, "mimetype": kind, "size": size,
+            "url_private": url, "url_private_download": url,
+        })
+    }
+
+    fn elsewhere(&self) -> String {
+        self.url.replace("127.0.0.1", "localhost")
+    }
+
+    /// A channel by its name, or where the app and `@somebody` are alone.
     pub fn channel(&self, name: &str) -> Result<&str, ChatError> {
         let found = self.channels.get(name).map(String::as_str);
         found.ok_or_else(|| ChatError::Unknown(name.to_owned()))
@@ -271,7 +335,7 @@ impl Chat {
         let mut event = json!({
             "type": "message",
             "channel": self.channel(channel)?,
-            "channel_type": "channel",
+            "channel_type": if channel.starts_with('@') { "im" } else { "channel" },
             "user": self.person(name)?,
             "team": self.team,
             "text": words,
@@ -315,6 +379,19 @@ impl Chat {
             "container": { "type": "message", "message_ts": root, "thread_ts": root },
             "actions": [action],
             "trigger_id": format!("{}", now()),
+        });
+        let answer = self.interact(&payload).await?;
+        Ok(answer.status().as_u16())
+    }
+
+    /// Chooses something in the app's home.
+    pub async fn choose_at_home(&self, name: &str, action: &Value) -> Result<u16, ChatError> {
+        let payload = json!({
+            "type": "block_actions",
+            "user": { "id": self.person(name)? },
+            "team": { "id": self.team },
+            "container": { "type": "view", "view_id": "V1" },
+            "actions": [action],
         });
         let answer = self.interact(&payload).await?;
         Ok(answer.status().as_u16())
@@ -378,6 +455,11 @@ impl Chat {
         self.door.record().failures.remove(method);
     }
 
+    /// Whether the workspace has growing messages and sessions of agents from now on.
+    pub fn set_agents(&self, has_agents: bool) {
+        self.door.record().has_agents = has_agents;
+    }
+
     /// Every call of the app's since the start.
     pub fn calls(&self) -> Vec<Call> {
         self.door.record().calls.clone()
@@ -410,6 +492,9 @@ async fn pass(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if let Some(name) = uri.path().strip_prefix("/files/") {
+        return file(&door, name, &headers);
+    }
     let method = uri.path().trim_start_matches("/api/").to_owned();
     let parsed = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let failure = {
@@ -428,6 +513,9 @@ async fn pass(
         at: Instant::now(),
         body: parsed,
         status,
+        is_unknown: answer
+            .windows(UNKNOWN.len())
+            .any(|part| part == UNKNOWN.as_bytes()),
     });
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     let json = (header::CONTENT_TYPE, "application/json");
@@ -436,6 +524,32 @@ async fn pass(
             (status, [(header::RETRY_AFTER, "1")], answer).into_response()
         }
         status => (status, [json], answer).into_response(),
+    }
+}
+
+/// A file, for whoever has the app's token; for all others the page to sign in on.
+fn file(door: &Door, name: &str, headers: &HeaderMap) -> Response {
+    let mut record = door.record();
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let host = headers.get(header::HOST);
+    record.calls.push(Call {
+        method: format!("files/{name}"),
+        at: Instant::now(),
+        body: json!([bearer, host.and_then(|host| host.to_str().ok())]),
+        status: 200,
+        is_unknown: false,
+    });
+    let is_app = bearer == Some(format!("Bearer {BOT_TOKEN}").as_str());
+    match record.files.get(name) {
+        Some(Kept::Bytes(kind, bytes)) if is_app => {
+            ([(header::CONTENT_TYPE, *kind)], bytes.clone()).into_response()
+        }
+        Some(Kept::Moved(to)) if is_app => {
+            (StatusCode::FOUND, [(header::LOCATION, to.clone())]).into_response()
+        }
+        _ => ([(header::CONTENT_TYPE, "text/html")], "<h1>Sign in</h1>").into_response(),
     }
 }
 
@@ -450,6 +564,10 @@ async fn forward(
     if method == "chat.unfurl" {
         return (200, Bytes::from_static(br#"{"ok":true}"#));
     }
+    if NEWER.contains(&method) {
+        let answer = newer(door, method, &body).await;
+        return (200, Bytes::from(answer.to_string()));
+    }
     let mut request = door.client.post(format!("{}{uri}", door.upstream));
     for name in [header::AUTHORIZATION, header::CONTENT_TYPE] {
         if let Some(value) = headers.get(&name) {
@@ -462,6 +580,47 @@ async fn forward(
             (status, answer.bytes().await.unwrap_or_default())
         }
         Err(_) => (502, Bytes::new()),
+    }
+}
+
+/// Growing messages and sessions of agents, as a workspace that has them answers.
+async fn newer(door: &Door, method: &str, body: &[u8]) -> Value {
+    let refused = |code: &str| json!({ "ok": false, "error": code });
+    if !door.record().has_agents {
+        return refused(UNKNOWN);
+    }
+    let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    match method {
+        "chat.startStream" => {
+            let message = json!({
+                "channel": body["channel"], "thread_ts": body["thread_ts"], "text": "streaming",
+            });
+            let request = door
+                .client
+                .post(format!("{}/api/chat.postMessage", door.upstream))
+                .bearer_auth(BOT_TOKEN)
+                .json(&message);
+            let Ok(answer) = request.send().await else {
+                return refused("internal_error");
+            };
+            let posted: Value = answer.json().await.unwrap_or(Value::Null);
+            let ts = text(&posted["ts"]);
+            door.record().streams.insert(ts.clone());
+            json!({ "ok": true, "channel": body["channel"], "ts": ts })
+        }
+        "chat.appendStream" | "chat.stopStream" => {
+            let ts = text(&body["ts"]);
+            let mut record = door.record();
+            let is_open = match method {
+                "chat.stopStream" => record.streams.remove(&ts),
+                _ => record.streams.contains(&ts),
+            };
+            match is_open {
+                true => json!({ "ok": true, "channel": body["channel"], "ts": ts }),
+                false => refused("message_not_in_streaming_state"),
+            }
+        }
+        _ => json!({ "ok": true }),
     }
 }
 
@@ -495,7 +654,8 @@ fn seed_of(channels: &[&str], scopes: &[&str]) -> Value {
         .iter()
         .map(|name| json!({ "name": name, "email": format!("{name}@example.com") }))
         .collect();
-    let everything = "chat:write channels:read channels:history channels:join users:read";
+    let everything =
+        "chat:write channels:read channels:history channels:join users:read im:history";
     let tokens = PEOPLE
         .iter()
         .map(|name| json!({ "token": person_token(name), "user": name, "scopes": everything }));
@@ -504,7 +664,7 @@ fn seed_of(channels: &[&str], scopes: &[&str]) -> Value {
         "app_id": "A1", "bot_id": "BAGENT", "bot_user_id": "UAGENT",
     });
     let setup = json!({
-        "token": SETUP_TOKEN, "user": "UAGENT", "type": "bot", "scopes": "channels:join",
+        "token": SETUP_TOKEN, "user": "UAGENT", "type": "bot", "scopes": "channels:join im:write",
         "app_id": "A1", "bot_id": "BAGENT", "bot_user_id": "UAGENT",
     });
     json!({ "slack": {

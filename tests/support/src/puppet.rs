@@ -225,6 +225,7 @@ impl Puppet {
     ) -> Result<u64, PuppetError> {
         let report = ImageReport {
             runner: self.register.lock().await.runner.clone(),
+            base: None,
             log_offset,
             log: log.to_owned(),
             outcome,

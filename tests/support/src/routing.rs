@@ -83,6 +83,7 @@ impl Messages {
         let rules = Rules {
             words: self.rules.words.clone(),
             channels: self.rules.channels.clone(),
+            ..Rules::default()
         };
         let mut score = Score::default();
         for message in &self.messages {

@@ -108,6 +108,7 @@ impl Screen {
             Fact::PullRequestOpened { number, url, .. } => {
                 self.line(&format!("pull request #{number} opened: {url}"));
             }
+            Fact::Update { text, .. } => self.line(&format!("update: {text}")),
             Fact::Notice { message } => self.line(&format!("notice: {message}")),
             _ => {}
         }

@@ -3,6 +3,8 @@
 //! A stack has a directory of its own and free ports, so several run side by side. Everything it
 //! started ends with it, sandboxes included.
 
+mod database;
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -188,7 +190,7 @@ impl Stack {
                 })?;
                 Ok(Forge::start(options).await?)
             },
-            prepare_database(&root, &worker_state),
+            database::prepare(&root, &worker_state),
         )?;
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
@@ -485,88 +487,4 @@ pub(crate) fn environment(variable: &'static str) -> Result<String, StackError> 
 pub(crate) fn free_port() -> Result<u16, StackError> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(StackError::Port)?;
     Ok(listener.local_addr().map_err(StackError::Port)?.port())
-}
-
-/// Puts a migrated D1 into `directory`: made once for each state of the migrations, then copied.
-async fn prepare_database(root: &Path, directory: &Path) -> Result<(), StackError> {
-    let migrations = root.join("migrations");
-    let template = root
-        .join("target/stack-database")
-        .join(fingerprint(&migrations)?);
-    if !template.exists() {
-        let making = template.with_extension(format!("making-{}", std::process::id()));
-        let output = Command::new(environment("WRANGLER_BIN")?)
-            .current_dir(root)
-            .args([
-                "d1",
-                "migrations",
-                "apply",
-                "hosted-agents",
-                "--local",
-                "--persist-to",
-            ])
-            .arg(&making)
-            .env("CI", "1")
-            .env("WRANGLER_SEND_METRICS", "false")
-            .output()
-            .await
-            .map_err(|source| StackError::Directory {
-                path: making.clone(),
-                source,
-            })?;
-        if !output.status.success() {
-            let output = [output.stdout, output.stderr].concat();
-            let output = String::from_utf8_lossy(&output).into_owned();
-            return Err(StackError::Migrations { output });
-        }
-        // Another stack may have been first; theirs is as good.
-        let _ = std::fs::rename(&making, &template);
-    }
-    copy_directory(&template, directory).map_err(|source| StackError::Directory {
-        path: directory.to_owned(),
-        source,
-    })
-}
-
-/// Names a state of the migrations by the files' names, lengths and times.
-fn fingerprint(migrations: &Path) -> Result<String, StackError> {
-    let failed = |source| StackError::Directory {
-        path: migrations.to_owned(),
-        source,
-    };
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(migrations).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let metadata = entry.metadata().map_err(failed)?;
-        let changed = metadata
-            .modified()
-            .ok()
-            .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
-            .map_or(0, |time| time.as_secs());
-        names.push(format!(
-            "{:?}{}{changed}",
-            entry.file_name(),
-            metadata.len()
-        ));
-    }
-    names.sort();
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in names.concat().bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    Ok(format!("{hash:016x}"))
-}
-
-fn copy_directory(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_directory(&entry.path(), &target)?;
-        } else {
-            std::fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }

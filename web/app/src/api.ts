@@ -23,7 +23,6 @@ import type {
   ForkSession,
   ImageId,
   ImageList,
-  ImageLog,
   Integrations,
   Me,
   ModelList,
@@ -33,6 +32,7 @@ import type {
   Repository,
   RepositoryDetail,
   RepositoryList,
+  RenameSession,
   RequestImage,
   RequestedImage,
   SecretList,
@@ -83,8 +83,6 @@ export const api = {
   images: (repository: Repository) => call<ImageList>("GET", `${repositoryApi(repository)}/images`),
   requestImage: (repository: Repository, body: RequestImage) =>
     call<RequestedImage>("POST", `${repositoryApi(repository)}/images`, body),
-  imageLog: (repository: Repository, image: ImageId, offset: number) =>
-    call<ImageLog>("GET", `${imageLogPath(repository, image)}?offset=${offset}`),
   environments: (repository: Repository) => call<EnvironmentList>("GET", `${repositoryApi(repository)}/environments`),
   createEnvironment: (repository: Repository, body: CreateEnvironment) =>
     call<void>("POST", `${repositoryApi(repository)}/environments`, body),
@@ -114,6 +112,7 @@ export const api = {
   artifacts: (id: SessionId) => call<ArtifactList>("GET", `${sessionApi(id)}/artifacts`),
   prompt: (id: SessionId, body: CreatePrompt) => call<CreatedPrompt>("POST", `${sessionApi(id)}/prompts`, body),
   createSession: (body: CreateSession) => call<CreatedSession>("POST", "/api/sessions", body),
+  renameSession: (id: SessionId, body: RenameSession) => call<void>("PATCH", sessionApi(id), body),
   archiveSession: (id: SessionId) => call<void>("DELETE", sessionApi(id), {}),
   editPrompt: (id: SessionId, prompt: PromptId, body: EditPrompt) =>
     call<void>("PATCH", `${sessionApi(id)}/prompts/${prompt}`, body),

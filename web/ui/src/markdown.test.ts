@@ -21,15 +21,16 @@ function stream(text: string, sizes: () => number): string {
   let shown = "";
   let at = 0;
   while (at < text.length) {
+    const from = at;
     at = Math.min(text.length, at + sizes());
-    const { settled, whole } = splitter.split(text.slice(0, at), at === text.length);
+    const { settled, whole } = splitter.add(text.slice(from, at), at === text.length);
     shown = whole ? settled : shown + settled;
   }
   return shown;
 }
 
 function whole(text: string): string {
-  return new BlockSplitter().split(text, true).settled;
+  return new BlockSplitter().add(text, true).settled;
 }
 
 for (const [name, text] of Object.entries(DOCUMENTS)) {
@@ -52,9 +53,9 @@ test("text cut at random places renders as it does at once", () => {
 
 test("blocks that cannot change any more are settled before the text ends", () => {
   const splitter = new BlockSplitter();
-  expect(splitter.split("One.\n\nTwo", false)).toMatchObject({ settled: "<p>One.</p>\n", tail: "<p>Two</p>\n" });
-  expect(splitter.split("One.\n\nTwo grows.\n\n", false).settled).toBe("");
-  expect(splitter.split("One.\n\nTwo grows.\n\nT", false).settled).toBe("<p>Two grows.</p>\n");
+  expect(splitter.add("One.\n\nTwo", false)).toMatchObject({ settled: "<p>One.</p>\n", tail: "<p>Two</p>\n" });
+  expect(splitter.add(" grows.\n\n", false).settled).toBe("");
+  expect(splitter.add("T", false).settled).toBe("<p>Two grows.</p>\n");
 });
 
 test("raw HTML is shown as text", () => {

@@ -1,39 +1,51 @@
 /**
- * Markdown of a text that is still growing, at a cost that does not grow with it.
+ * Markup of a text that is still growing, at a cost that does not grow with it.
  *
  * Blocks that later text cannot change any more are settled: rendered once and left alone. Only
- * the tail behind them is lexed, sanitised and replaced. What comes out is the same as rendering
- * the whole text at once.
+ * the tail behind them is lexed again. What comes out is the same as rendering the whole text at
+ * once. No DOM: `markdown-view.ts` puts the markup on the page.
  *
  * The text is untrusted. Raw HTML in it is shown as text, images become links (fetching one would
- * tell its host who reads what), and DOMPurify lets only a short list of tags through on top.
+ * tell its host who reads what), and `sanitiser.ts` lets only a short list of tags through on top.
  */
-import DOMPurify, { type Config } from "dompurify";
 import { Lexer, Marked, type Token, type Tokens, type TokensList } from "marked";
 
-/** Finds out which blocks are settled. No DOM: `MarkdownView` puts the markup on the page. */
+/** Finds out which blocks are settled. */
 export class BlockSplitter {
-  #settled = 0;
+  #source = "";
+  /** What has not settled. */
+  #rest = "";
+  /** Half a line end, perhaps. */
+  #held = "";
   #links: Links = {};
 
   /**
-   * Markup of the blocks that settled with this text, and of the tail that has not. `whole`: the
-   * markup replaces all that came before.
+   * Markup of the blocks that settled with what came, and of the tail that has not. `whole`: the
+   * markup replaces all that was given before.
    */
-  split(text: string, final: boolean): { settled: string; tail: string; whole: boolean } {
-    const source = normalise(text);
-    let { tokens, links } = lex(source.slice(this.#settled), this.#links);
+  add(more: string, final: boolean): { settled: string; tail: string; whole: boolean } {
+    const text = this.#held + more;
+    this.#held = !final && text.endsWith("\r") ? "\r" : "";
+    const lines = normalise(this.#held ? text.slice(0, -1) : text);
+    this.#source += lines;
+    this.#rest += lines;
+    let { tokens, links } = lex(this.#rest, this.#links);
     // A reference may stand before its definition: then only the whole text tells.
-    const whole = final && this.#settled > 0 && Object.keys(links).length > 0;
-    if (whole) ({ tokens, links } = lex(source, {}));
+    const whole = final && this.#source.length > this.#rest.length && Object.keys(links).length > 0;
+    if (whole) {
+      this.#rest = this.#source;
+      ({ tokens, links } = lex(this.#source, {}));
+    }
     const count = final ? tokens.length : settledCount(tokens);
     const settled = tokens.slice(0, count);
+    let length = 0;
     for (const token of settled) {
-      this.#settled += token.raw.length;
+      length += token.raw.length;
       // One in the tail may still be half an address, and the first definition of a name counts.
       const link = token.type === "def" ? links[(token as Tokens.Def).tag] : undefined;
       if (link) this.#links = { ...this.#links, [(token as Tokens.Def).tag]: link };
     }
+    this.#rest = this.#rest.slice(length);
     return { settled: toHtml(settled, links), tail: toHtml(tokens.slice(count), links), whole };
   }
 }
@@ -111,114 +123,4 @@ function escape(text: string): string {
 /** Leaves entities alone, which markdown lets people write. */
 function escapeText(text: string): string {
   return text.replace(/[<>"']|&(?!(?:#\d{1,7}|#[Xx][\da-fA-F]{1,6}|\w+);)/g, escape);
-}
-
-const PLAIN_ATTRIBUTES = ["start", "align", "tabindex"];
-
-const ALLOWED: Config = {
-  ALLOWED_TAGS: [
-    ..."p br strong em del code pre blockquote ul ol li hr a div".split(" "),
-    ..."h3 h4 h5 h6 table thead tbody tr th td".split(" "),
-  ],
-  ALLOWED_ATTR: ["href", "title", "class", ...PLAIN_ATTRIBUTES],
-  // These hold no address, so the rule for addresses is not theirs.
-  ADD_URI_SAFE_ATTR: PLAIN_ATTRIBUTES,
-  ALLOW_DATA_ATTR: false,
-  ALLOW_ARIA_ATTR: false,
-  // A relative link would lead into this app and not into the repository.
-  ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
-  RETURN_DOM_FRAGMENT: true,
-};
-
-/** Of highlighted code: nothing but its colours. */
-const COLOURS: Config = { ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"], ALLOW_DATA_ATTR: false, RETURN_DOM_FRAGMENT: true };
-
-/** The only classes that a text can have: its styles must not be the page's. */
-const OWN_CLASS = /^(?:language-[a-z+]+|hljs-[a-z_ -]+)$/;
-
-type Sanitise = (markup: string) => DocumentFragment;
-
-/** One for each list, since changing lists costs more than most texts do. */
-function createSanitiser(allowed: Config): Sanitise {
-  const sanitiser = DOMPurify(window);
-  sanitiser.setConfig(allowed);
-  sanitiser.addHook("afterSanitizeAttributes", (node) => {
-    if (!OWN_CLASS.test(node.getAttribute("class") ?? "")) node.removeAttribute("class");
-    if (node.tagName !== "A") return;
-    node.setAttribute("target", "_blank");
-    node.setAttribute("rel", "noopener noreferrer nofollow");
-  });
-  // As nodes: as markup it would be written out and parsed once more.
-  return (markup) => sanitiser.sanitize(markup) as unknown as DocumentFragment;
-}
-
-let ofText: Sanitise | undefined;
-let ofColours: Sanitise | undefined;
-
-const sanitise: Sanitise = (markup) => (ofText ??= createSanitiser(ALLOWED))(markup);
-const sanitiseColours: Sanitise = (markup) => (ofColours ??= createSanitiser(COLOURS))(markup);
-
-/** Blocks in one group: few enough to lay out anew, many enough to make groups few. */
-const GROUP_SIZE = 12;
-
-/** Keeps one element showing one growing text. */
-export class MarkdownView {
-  readonly #root: HTMLElement;
-  readonly #splitter = new BlockSplitter();
-  readonly #tail = document.createElement("div");
-  /** Where settled blocks go. */
-  #group: HTMLElement | undefined;
-
-  constructor(root: HTMLElement) {
-    this.#root = root;
-    root.replaceChildren(this.#tail);
-  }
-
-  render(text: string, final: boolean): void {
-    const { settled, tail, whole } = this.#splitter.split(text, final);
-    if (whole) {
-      this.#group = undefined;
-      this.#root.replaceChildren(this.#tail);
-    }
-    if (settled !== "") this.#settle(settled);
-    this.#tail.replaceChildren(sanitise(tail));
-  }
-
-  /** In groups: laying out the tail walks over its siblings, and over nothing inside them. */
-  #settle(markup: string): void {
-    for (const block of [...sanitise(markup).children]) {
-      if (!this.#group || this.#group.childElementCount >= GROUP_SIZE) {
-        // Full: while it is far from what is looked at, it is not even laid out.
-        if (this.#group) this.#group.className = "settled";
-        this.#group = document.createElement("div");
-        this.#tail.before(this.#group);
-      }
-      this.#group.append(block);
-      colour(block);
-    }
-  }
-}
-
-/** Longer code stays plain: nobody waits for colours. */
-const MAX_COLOURED = 24 * 1024;
-
-/** Colours the code of a block that has closed, when there is time. */
-function colour(block: Element): void {
-  for (const code of block.querySelectorAll('code[class^="language-"]')) {
-    const text = code.textContent ?? "";
-    if (text.length > MAX_COLOURED) continue;
-    whenIdle(async () => {
-      const { highlight } = await import("./highlight.ts");
-      const markup = await highlight(text, code.className.slice("language-".length));
-      if (markup === undefined || !code.isConnected) return;
-      code.replaceChildren(sanitiseColours(markup));
-    });
-  }
-}
-
-function whenIdle(work: () => Promise<void>): void {
-  // Without colours it reads as well: nothing is said when they cannot be loaded.
-  const start = () => void work().catch(() => undefined);
-  if ("requestIdleCallback" in window) window.requestIdleCallback(start, { timeout: 1_000 });
-  else setTimeout(start, 50);
 }

@@ -89,7 +89,7 @@ by: string, } | { "type": "checks_finished", number: number, commit: string,
 /**
  * Names of those that failed.
  */
-failed: Array<string>, } | { "type": "artifact_added", artifact: Artifact, prompt?: PromptId, } | { "type": "changes_kept", prompt: PromptId, files: number, additions: number, deletions: number, } | { "type": "notice", message: string, });
+failed: Array<string>, } | { "type": "artifact_added", artifact: Artifact, prompt?: PromptId, } | { "type": "changes_kept", prompt: PromptId, files: number, additions: number, deletions: number, } | { "type": "update", prompt: PromptId, text: string, } | { "type": "notice", message: string, });
 
 export type Fact = { "type": "session_created", repository: Repository, branch: string, by: Person, 
 /**
@@ -115,7 +115,7 @@ by: string, } | { "type": "checks_finished", number: number, commit: string,
 /**
  * Names of those that failed.
  */
-failed: Array<string>, } | { "type": "artifact_added", artifact: Artifact, prompt?: PromptId, } | { "type": "changes_kept", prompt: PromptId, files: number, additions: number, deletions: number, } | { "type": "notice", message: string, };
+failed: Array<string>, } | { "type": "artifact_added", artifact: Artifact, prompt?: PromptId, } | { "type": "changes_kept", prompt: PromptId, files: number, additions: number, deletions: number, } | { "type": "update", prompt: PromptId, text: string, } | { "type": "notice", message: string, };
 
 /**
  * A repository as people name it.

@@ -262,6 +262,11 @@ test("what the agent shares belongs to the turn of its prompt", () => {
   expect(timeline.items().map(({ kind }) => kind)).toEqual(["turn", "row"]);
 });
 
+test("an update of the agent's belongs to the turn of its prompt", () => {
+  const timeline = folded(...STREAMING, { type: "update", prompt: "pmt_1", text: "The cause is found." });
+  expect(turn(timeline).items().at(-1)).toMatchObject({ kind: "row", row: { text: "The cause is found." } });
+});
+
 test("a sandbox that was released before it was ready leaves nothing warming", () => {
   const timeline = folded(
     { type: "sandbox_starting", sandbox: "sbx_1", epoch: 1 },

@@ -7,6 +7,7 @@
  */
 import { createSignal, type Accessor } from "solid-js";
 
+import { GrowingText } from "./growing-text.ts";
 import type {
   Artifact,
   Event,
@@ -36,6 +37,7 @@ export type OpenedPullRequest = Omit<PullRequest, "branch"> & {
 /** Rows that say what happened around the agent's own words. */
 export type Row = EventOf<
   | "notice"
+  | "update"
   | "limit_reached"
   | "pushed"
   | "pull_request_opened"
@@ -81,6 +83,8 @@ export interface Part {
   readonly title: Accessor<string>;
   /** The words of a text, the output of a tool. */
   readonly text: Accessor<string>;
+  /** The same, for whoever follows it while it grows. */
+  readonly source: GrowingText;
   readonly state: Accessor<PartState>;
 }
 
@@ -128,7 +132,6 @@ type List<T> = ReturnType<typeof list<T>>;
 
 interface OpenPart {
   view: Part;
-  setText(text: string): void;
   setTitle(title: string): void;
   setState(state: PartState): void;
 }
@@ -337,6 +340,9 @@ export class Timeline {
         this.#artifacts.push(event.artifact);
         this.#add({ kind: "row", row: event }, event.prompt ?? this.running()?.prompt.id);
         break;
+      case "update":
+        this.#add({ kind: "row", row: event }, event.prompt);
+        break;
       case "limit_reached":
       case "notice":
         this.#add({ kind: "row", row: event }, this.running()?.prompt.id);
@@ -360,11 +366,11 @@ export class Timeline {
     const part = this.#parts.get(id);
     if (!part) return false;
     if (part.view.state().phase === "finished") return true;
-    const here = part.view.text();
-    if (offset > here.length) return false;
+    const { source } = part.view;
+    if (offset > source.length) return false;
     this.#activity[1]();
-    if (offset === here.length) part.setText(here + text);
-    else if (!here.startsWith(text, offset)) part.setText(here.slice(0, offset) + text);
+    if (offset === source.length) source.append(text);
+    else if (!source.text().startsWith(text, offset)) source.replace(source.text().slice(0, offset) + text);
     return true;
   }
 
@@ -491,7 +497,7 @@ export class Timeline {
   }
 
   #startPart(event: EventOf<"part_started">): void {
-    const [text, setText] = createSignal("");
+    const source = new GrowingText();
     const [title, setTitle] = createSignal(event.body.kind === "tool" ? event.body.title : "");
     const [state, setState] = createSignal<PartState>({ phase: "growing" });
     const view: Part = {
@@ -501,18 +507,19 @@ export class Timeline {
       input: event.body.kind === "tool" ? event.body.input : "",
       startedAt: event.at,
       title,
-      text,
+      text: () => source.text(),
+      source,
       state,
     };
-    this.#parts.set(event.part, { view, setText, setTitle, setState });
+    this.#parts.set(event.part, { view, setTitle, setState });
     this.#turns.get(event.prompt)?.items.push({ kind: "part", part: view });
   }
 
   #finishPart(event: EventOf<"part_finished">): boolean {
     const part = this.#parts.get(event.part);
     if (!part) return true;
-    if (event.text !== undefined) part.setText(event.text);
-    else if (part.view.text().length !== event.length) return false;
+    if (event.text !== undefined) part.view.source.replace(event.text);
+    else if (part.view.source.length !== event.length) return false;
     if (event.outcome.result === "completed" && event.outcome.title) part.setTitle(event.outcome.title);
     part.setState({ phase: "finished", at: event.at, ...event.outcome });
     return true;

@@ -38,6 +38,13 @@ pub enum ChangesScope {
     Prompt,
 }
 
+/// `POST /changes` of a runner: what the prompt that runs there has changed so far; signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookAtChanges {
+    pub sandbox: SandboxId,
+    pub scope: ChangesScope,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

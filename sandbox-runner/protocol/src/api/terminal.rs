@@ -3,16 +3,21 @@
 //! Bytes of the terminal are binary messages both ways, what is said about it is JSON in text
 //! messages. A viewer's bytes count only while they have control.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::event::Person;
-use crate::id::{Epoch, SandboxId};
+use crate::id::{Epoch, SandboxId, UserId};
 
 /// The subprotocol of a terminal's socket; the ticket is offered beside it, as for a session's.
 pub const TERMINAL_SUBPROTOCOL: &str = "v1.terminal";
 
 /// Most bytes of one message of a viewer.
 pub const MAX_TERMINAL_INPUT: usize = 64 * 1024;
+
+/// How long a viewer is let in for; then the page asks for another ticket.
+pub const TERMINAL_VISIT: Duration = Duration::from_secs(3600);
 
 /// Largest window.
 pub const MAX_COLUMNS: u16 = 500;
@@ -35,6 +40,12 @@ pub struct TerminalTicket {
 pub struct TerminalUsed {
     pub sandbox: SandboxId,
     pub epoch: Epoch,
+}
+
+/// `POST /terminal/{sandbox}/expel` of a runner: this viewer may not look on any more; signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalExpulsion {
+    pub user: UserId,
 }
 
 /// A text message of a viewer.

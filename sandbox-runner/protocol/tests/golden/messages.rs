@@ -37,10 +37,11 @@ use protocol::ledger::*;
 use crate::example::{Example, variants};
 
 variants! {
+    FilePlace { Sandbox, Snapshot }
     Command { Start, Prompt, Stop, Sleep, End, BuildImage }
     Provider { Anthropic, Openai }
     Report {
-        Step, Ready, PartStarted, Delta, PartFinished, Pushed, PullRequestWished, PromptFinished, Notice, Contacts,
+        Step, Ready, PartStarted, Delta, PartFinished, Pushed, PullRequestWished, Update, PromptFinished, Notice, Contacts,
         Snapshotted, Slept, LimitReached, Lost
     }
     ContactKind { Model, Git, Https, Http, Name }
@@ -50,7 +51,7 @@ variants! {
     Fact {
         SessionCreated, SessionTitled, SessionArchived, PromptQueued, PromptEdited,
         PromptCancelled, PromptsReordered, QueuePaused, QueueResumed, PromptStarted, PromptResumed, PromptFinished, SandboxStarting, SandboxReady, SandboxLost,
-        SandboxSlept, SandboxReleased, Snapshotted, LimitReached, Step, PartStarted, PartFinished, Pushed, PullRequestOpened, PullRequestChanged, PullRequestReviewed, ChecksFinished, ArtifactAdded, ChangesKept, Notice
+        SandboxSlept, SandboxReleased, Snapshotted, LimitReached, Step, PartStarted, PartFinished, Pushed, PullRequestOpened, PullRequestChanged, PullRequestReviewed, ChecksFinished, ArtifactAdded, ChangesKept, Update, Notice
     }
     Source { Web, Api, Github, Slack, Extension, Editor }
     PullRequestState { Draft, Open, Merged, Closed }

@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{lgetxattr, llistxattr};
+use rustix::buffer::spare_capacity;
+use rustix::fs::{fgetxattr, flistxattr, lgetxattr, llistxattr};
 use rustix::io::Errno;
 
 const PATH: &str = "path";
@@ -73,10 +75,28 @@ impl Attributes {
 
 /// The attributes of a file or directory that are part of a layer.
 pub(crate) fn extended(path: &Path) -> io::Result<BTreeMap<String, Vec<u8>>> {
+    read_extended(
+        |names| llistxattr(path, spare_capacity(names)),
+        |name, value| lgetxattr(path, name, spare_capacity(value)),
+    )
+}
+
+/// The same of one that is open.
+pub(crate) fn extended_of(file: impl AsFd) -> io::Result<BTreeMap<String, Vec<u8>>> {
+    read_extended(
+        |names| flistxattr(&file, spare_capacity(names)),
+        |name, value| fgetxattr(&file, name, spare_capacity(value)),
+    )
+}
+
+fn read_extended(
+    mut list: impl FnMut(&mut Vec<u8>) -> Result<usize, Errno>,
+    mut get: impl FnMut(&OsStr, &mut Vec<u8>) -> Result<usize, Errno>,
+) -> io::Result<BTreeMap<String, Vec<u8>>> {
     let mut names = Vec::with_capacity(1024);
     let mut attributes = BTreeMap::new();
     loop {
-        match llistxattr(path, rustix::buffer::spare_capacity(&mut names)) {
+        match list(&mut names) {
             Ok(_) => break,
             Err(Errno::RANGE) => names.reserve(64 * 1024),
             Err(Errno::NOTSUP) => return Ok(attributes),
@@ -88,11 +108,7 @@ pub(crate) fn extended(path: &Path) -> io::Result<BTreeMap<String, Vec<u8>>> {
             continue;
         };
         let mut value = Vec::with_capacity(64 * 1024);
-        lgetxattr(
-            path,
-            OsStr::from_bytes(name),
-            rustix::buffer::spare_capacity(&mut value),
-        )?;
+        get(OsStr::from_bytes(name), &mut value)?;
         attributes.insert(text.to_owned(), value);
     }
     Ok(attributes)

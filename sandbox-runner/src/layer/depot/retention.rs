@@ -1,4 +1,4 @@
-//! What is removed from the depot by its age. Archives of layers stay: any manifest may need them.
+//! What is removed from the depot by its age.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -280,3 +280,112 @@ async fn what_is_old_is_removed_but_for_layers() {
     let there = store(&bench.root.path().join("other"));
     depot.import(&there, &manifest).await.unwrap();
 }
+
+/// As if all times of waiting were over.
+fn at_once() -> collection::Terms {
+    collection::Terms {
+        grace: Duration::ZERO,
+        notice: Duration::ZERO,
+        margin: Duration::ZERO,
+        pause: Duration::ZERO,
+    }
+}
+
+#[tokio::test]
+async fn archives_that_no_manifest_refers_to_are_marked_then_removed() {
+    let bench = Bench::new();
+    let depot = bench.depot();
+    let (kept, unused) = (bench.layer(1), bench.layer(2));
+    let manifest = depot.export(&bench.store, &[kept]).await.unwrap();
+    depot.publish("snp_1", &manifest).await.unwrap();
+    depot
+        .export(&bench.store, std::slice::from_ref(&unused))
+        .await
+        .unwrap();
+    let young = depot.collect().await.unwrap();
+    assert_eq!(young, Collected::default());
+
+    let marked = Collected {
+        marked: 1,
+        removed: 0,
+    };
+    assert_eq!(depot.collect_by(at_once()).await.unwrap(), marked);
+    assert_eq!(objects(&bench).len(), 2);
+    let removed = Collected {
+        marked: 0,
+        removed: 1,
+    };
+    assert_eq!(depot.collect_by(at_once()).await.unwrap(), removed);
+    assert_eq!(objects(&bench).len(), 1);
+    let there = store(&bench.root.path().join("other"));
+    depot.import(&there, &manifest).await.unwrap();
+
+    // Another process of the runner remembers the archive, and finds that it is gone.
+    let depot = bench.depot();
+    let manifest = depot
+        .export(&bench.store, std::slice::from_ref(&unused))
+        .await
+        .unwrap();
+    assert_eq!(objects(&bench).len(), 2);
+    depot.publish("snp_2", &manifest).await.unwrap();
+    assert_eq!(
+        depot.collect_by(at_once()).await.unwrap(),
+        Collected::default()
+    );
+    depot.import(&there, &manifest).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_archive_that_is_wanted_again_in_time_stays() {
+    let bench = Bench::new();
+    let chain = [bench.layer(1)];
+    bench.depot().export(&bench.store, &chain).await.unwrap();
+    let terms = at_once();
+    bench.depot().collect_by(terms).await.unwrap();
+    // The notice has a day to go.
+    let manifest = bench.depot().export(&bench.store, &chain).await.unwrap();
+    let unmarked = Collected {
+        marked: 1,
+        removed: 0,
+    };
+    assert_eq!(bench.depot().collect_by(terms).await.unwrap(), unmarked);
+    bench.depot().publish("snp_1", &manifest).await.unwrap();
+    assert_eq!(
+        bench.depot().collect_by(terms).await.unwrap(),
+        Collected::default()
+    );
+    assert_eq!(objects(&bench).len(), 1);
+}
+
+#[tokio::test]
+async fn an_archive_that_may_be_removed_at_any_moment_is_not_relied_on() {
+    let bench = Bench::new();
+    let chain = [bench.layer(1)];
+    let manifest = bench.depot().export(&bench.store, &chain).await.unwrap();
+    bench.depot().collect_by(at_once()).await.unwrap();
+    let reserved = bench
+        .depot()
+        .reserve_by(&manifest.layers[0].digest, at_once())
+        .await;
+    assert!(
+        matches!(reserved, Err(DepotError::Leaving(_))),
+        "{reserved:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_manifest_that_cannot_be_read_keeps_every_archive() {
+    let bench = Bench::new();
+    bench
+        .depot()
+        .export(&bench.store, &[bench.layer(1)])
+        .await
+        .unwrap();
+    let damaged = bench.root.path().join("depot/snapshots/snp_1.json");
+    fs::create_dir_all(damaged.parent().unwrap()).unwrap();
+    fs::write(damaged, "{").unwrap();
+    for _ in 0..3 {
+        bench.depot().collect_by(at_once()).await.unwrap_err();
+    }
+    assert_eq!(objects(&bench).len(), 1);
+}

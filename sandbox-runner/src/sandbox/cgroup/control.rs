@@ -67,11 +67,14 @@ impl Control {
         }
     }
 
+    /// Whoever else removes the group meanwhile has done the same.
     pub fn kill(&self, limit: Duration) -> Result<(), CgroupError> {
+        let killed = self.end(limit);
+        if self.path().exists() { killed } else { Ok(()) }
+    }
+
+    fn end(&self, limit: Duration) -> Result<(), CgroupError> {
         let path = self.path();
-        if !path.exists() {
-            return Ok(());
-        }
         let ended = match self {
             Self::Unified(directory) if file::write_if_present(&path.join("cgroup.kill"), 1)? => {
                 directory.wait("populated", "0", limit)?

@@ -4,6 +4,7 @@
 //! out if it is on another file system. It may be as deep as it likes: of the way down, only some
 //! directories stay open, and the others are opened again from those. What vanishes is not counted.
 
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -22,7 +23,12 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 
 /// Ends early when there is more than the limits.
 pub(super) fn measure(roots: &[impl AsRef<Path>], limits: Usage) -> Usage {
+    walk(roots, limits, None)
+}
+
+fn walk(roots: &[impl AsRef<Path>], limits: Usage, linked: Option<HashSet<u64>>) -> Usage {
     let mut walk = Walk {
+        linked,
         usage: Usage::default(),
         limits,
         device: 0,
@@ -41,10 +47,21 @@ pub(super) fn measure(roots: &[impl AsRef<Path>], limits: Usage) -> Usage {
     walk.usage
 }
 
+/// Counts each file once, however many names it has here and elsewhere.
+pub(super) fn weigh(roots: &[impl AsRef<Path>]) -> Usage {
+    let unlimited = Usage {
+        bytes: u64::MAX,
+        files: u64::MAX,
+    };
+    walk(roots, unlimited, Some(HashSet::new()))
+}
+
 struct Walk {
     usage: Usage,
     limits: Usage,
     device: u64,
+    /// The files of several names that were met, where some of the names may be elsewhere.
+    linked: Option<HashSet<u64>>,
     /// From the root to where the walk is.
     way: Vec<Level>,
 }
@@ -112,6 +129,10 @@ impl Walk {
             if kind == FileType::Directory {
                 self.usage.bytes += size;
                 left.push(name.to_owned());
+            } else if let Some(linked) = &mut self.linked {
+                if about.st_nlink <= 1 || linked.insert(about.st_ino) {
+                    self.usage.bytes += size;
+                }
             } else {
                 // All names of a file are in the sandbox, so its parts add up to it.
                 self.usage.bytes += size / u64::from(about.st_nlink.max(1) as u32).max(1);
@@ -167,6 +188,18 @@ mod tests {
         // Rounded down for each name.
         let expected = (1 << 20) - 10..=(1 << 20) + 8192;
         assert!(expected.contains(&usage.bytes), "{usage:?}");
+    }
+
+    #[test]
+    fn what_a_layer_holds_is_all_its_own_whoever_else_has_it() {
+        let (root, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(root.path().join("0"), vec![1; 1 << 20]).unwrap();
+        fs::hard_link(root.path().join("0"), root.path().join("1")).unwrap();
+        fs::hard_link(root.path().join("0"), other.path().join("0")).unwrap();
+        for directory in [root.path(), other.path()] {
+            let bytes = weigh(&[directory]).bytes;
+            assert!((1 << 20..(1 << 20) + 8192).contains(&bytes), "{bytes}");
+        }
     }
 
     #[test]

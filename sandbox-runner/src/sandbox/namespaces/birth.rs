@@ -1,10 +1,11 @@
 //! From a copy of the zygote to PID 1 of a sandbox.
 //!
-//! The process begins with every right over its own namespaces and none outside. It builds what the
-//! sandbox sees, opens the ports, gives its rights up and serves. Inside there is one user, 1000;
+//! The process begins with every right over its own namespaces and none outside. It builds what all
+//! sandboxes see, opens the ports, and waits to be told which sandbox it is, at once or much later.
+//! Then it adds that sandbox's files, gives its rights up and serves. Inside there is one user, 1000;
 //! whatever belongs to another on the host, root included, belongs to nobody here. It writes
-//! nothing that could outlive it before the runner has it on record: it waits for one packet, and
-//! ends if the runner or the zygote does before.
+//! nothing that could outlive it before the runner has it on record, which it has when it says which
+//! sandbox this is; the process ends if the runner does before.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,6 +15,7 @@ use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
 
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Gid, Uid, set_dumpable_behavior, setsid, umask};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::system::sethostname;
@@ -22,7 +24,7 @@ use rustix::thread::{
     unshare_unsafe,
 };
 
-use super::message::{self, Go, Report, Start};
+use super::message::{self, Ground, Report, Start};
 use super::network::OpenPorts;
 use super::view::{self, ViewError};
 use crate::init::{self, Held, OwnNamespaces};
@@ -35,7 +37,7 @@ const HOST_NAME: &[u8] = b"sandbox";
 pub(super) enum BirthError {
     #[error("the zygote ended")]
     Orphaned,
-    #[error("the runner went away before it had recorded the start")]
+    #[error("the runner went away before it had said which sandbox this is")]
     Abandoned(#[source] Option<io::Error>),
     #[error("failed to {step}")]
     Step {
@@ -58,12 +60,10 @@ fn step<T>(step: &'static str, result: Result<T, impl Into<io::Error>>) -> Resul
 
 /// What the zygote gives to the new process.
 pub(super) struct Inheritance {
-    pub(super) start: Start,
+    pub(super) ground: Ground,
     pub(super) profile: Profile,
     pub(super) entrance: Entrance,
     pub(super) runner: OwnedFd,
-    /// Where the runner will ask for programs; bound outside.
-    pub(super) control: UnixListener,
     /// The state directory's tree; none if this process may take it by itself.
     pub(super) state: Option<OwnedFd>,
     /// Holds a byte once the users are mapped.
@@ -73,19 +73,18 @@ pub(super) struct Inheritance {
 /// Returns only when the start failed.
 pub(super) fn be_born(inherited: Inheritance) -> ExitCode {
     let Inheritance {
-        start,
+        ground,
         profile,
         entrance,
         runner,
-        control,
         state,
         mapped,
     } = inherited;
     let entered = step("enter the control group", entrance.enter());
     drop(entrance);
-    let born = entered.and_then(|()| become_init(&start, &profile, &runner, state, mapped));
+    let born = entered.and_then(|()| become_init(&ground, &profile, &runner, state, mapped));
     match born {
-        Ok(held) => {
+        Ok((control, held)) => {
             drop(runner);
             init::serve(&control, held)
         }
@@ -103,12 +102,12 @@ pub(super) fn be_born(inherited: Inheritance) -> ExitCode {
 }
 
 fn become_init(
-    start: &Start,
+    ground: &Ground,
     profile: &Profile,
     runner: &OwnedFd,
     state: Option<OwnedFd>,
     mapped: OwnedFd,
-) -> Result<Held, BirthError> {
+) -> Result<(UnixListener, Held), BirthError> {
     let null = step("leave the runner's output", detach())?;
     step("begin a session", setsid())?;
     umask(Mode::WGRP | Mode::WOTH);
@@ -118,32 +117,42 @@ fn become_init(
         _ => return Err(BirthError::Orphaned),
     }
     drop(mapped);
-    become_user(start.user)?;
+    become_user(ground.user)?;
 
     let state = match state {
         Some(state) => state,
-        None => step("take the state directory", view::take_state(&start.state))?,
+        None => step("take the state directory", view::take_state(&ground.state))?,
     };
-    view::build(start, &state)?;
+    view::lay(ground, &state)?;
     drop(state);
     step("name the host", sethostname(HOST_NAME))?;
     let ports = step("open the ports", OpenPorts::open())?;
     let namespaces = step("open the namespaces", OwnNamespaces::open())?;
-    match message::receive::<Go>(runner) {
-        Ok(Some(_)) => {}
-        Ok(None) => return Err(BirthError::Abandoned(None)),
-        Err(error) => return Err(BirthError::Abandoned(Some(error))),
-    }
+    step("hide the control groups of the host", leave_groups())?;
+
+    let (start, control) = name(runner)?;
     // The zygote's lock: until here, the next runner would not know of this process.
     step("let go of the zygote's lock", dup2_stdout(&null))?;
     drop(null);
+    view::complete(&start)?;
     set_environment(&start.env);
-    confine(start, profile)?;
+    confine(&start, profile)?;
     step(
         "report",
         message::send(runner, &Report::Ready, &ports.descriptors()),
     )?;
-    Ok(Held { ports, namespaces })
+    Ok((control, Held { ports, namespaces }))
+}
+
+/// Which sandbox this is to be, with the socket on which the runner will ask for programs.
+fn name(runner: &OwnedFd) -> Result<(Start, UnixListener), BirthError> {
+    let named = message::receive::<Start>(runner);
+    let (start, descriptors) = named
+        .map_err(|error| BirthError::Abandoned(Some(error)))?
+        .ok_or(BirthError::Abandoned(None))?;
+    let control = descriptors.into_iter().next();
+    let control = control.ok_or_else(|| io::Error::other("it did not come along"));
+    Ok((start, step("take the socket", control)?.into()))
 }
 
 /// The runner's descriptors end in a process that may be restarted. The output is the zygote's lock,
@@ -178,11 +187,15 @@ fn set_environment(environment: &BTreeMap<String, String>) {
     }
 }
 
-fn confine(start: &Start, profile: &Profile) -> Result<(), BirthError> {
+fn leave_groups() -> Result<(), Errno> {
     #[expect(unsafe_code, reason = "unsafe for what it could do to descriptors")]
     // SAFETY: descriptors stay shared; this is the only thread anyway.
-    let unshared = unsafe { unshare_unsafe(UnshareFlags::NEWCGROUP) };
-    step("hide the control groups of the host", unshared)?;
+    unsafe {
+        unshare_unsafe(UnshareFlags::NEWCGROUP)
+    }
+}
+
+fn confine(start: &Start, profile: &Profile) -> Result<(), BirthError> {
     // A program of the sandbox could otherwise take PID 1 over with a debugger.
     step(
         "hide from debuggers",

@@ -26,6 +26,7 @@ impl Namespaces {
         grace: Duration,
     ) -> Result<SandboxRecord, SandboxError> {
         self.disk.leave(id);
+        self.replicas.forget(id);
         let mut record = self.record(id)?;
         let identity = match &record.state {
             SandboxState::Running(identity) => identity,
@@ -75,7 +76,9 @@ impl Namespaces {
             group.kill()?;
             group.remove()
         })
-        .await
+        .await?;
+        self.groups.forget(id.as_str());
+        Ok(())
     }
 
     /// Does nothing where there are no groups.

@@ -127,8 +127,12 @@ impl Channel {
         Ok(Self(register(socket)?))
     }
 
-    pub(super) async fn send(&self, message: &impl Serialize) -> io::Result<()> {
-        let send = || message::send(&self.0, message, &[]);
+    pub(super) async fn send(
+        &self,
+        message: &impl Serialize,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
+        let send = || message::send(&self.0, message, descriptors);
         self.0.async_io(Interest::WRITABLE, send).await
     }
 

@@ -2,8 +2,8 @@
 //! carry descriptors.
 //!
 //! An [`Order`] goes to the zygote with one end of a channel of its own. [`Report`]s come back on
-//! that channel, first from the zygote, then from the new process, and the runner's [`Go`] goes
-//! there; so nobody has to tell the answers of several orders apart.
+//! that channel, first from the zygote, then from the new process, and what the process is to be
+//! goes there; so nobody has to tell the answers of several orders apart.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -31,7 +31,7 @@ const MAX_DESCRIPTORS: usize = 16;
 pub(super) enum Order {
     /// Carries the entrance of the control group after the channel: its directory if it has one,
     /// and the files to write to.
-    Start(Start),
+    Prepare(Ground),
     /// Carries the sandbox's namespaces of users and of mounts after the channel.
     Swap(Swap),
 }
@@ -44,26 +44,33 @@ pub(super) struct Swap {
     pub(super) home: Home,
 }
 
-/// What a sandbox is made of. Paths are relative to the state directory.
+/// What is the same in all sandboxes of a runner but for the user. Paths are relative to the state
+/// directory.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Ground {
+    pub(super) state: PathBuf,
+    /// Each is seen as `/opt/<name>`.
+    pub(super) tools: Vec<(String, PathBuf)>,
+    /// The user and group on the host, if the runner is root.
+    pub(super) user: Option<u32>,
+    /// Whether the first descriptor is that of a directory to start the process in.
+    pub(super) unified: bool,
+}
+
+/// What makes a process that has its ground a certain sandbox; it is on record when this is sent.
+/// Carries the socket that the sandbox is asked through. Paths are relative to the state directory.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Start {
-    pub(super) state: PathBuf,
     /// The sandbox's own directory.
     pub(super) sandbox: PathBuf,
     pub(super) home: Home,
     /// What lies over `/usr`, lowest first.
     pub(super) systems: Vec<PathBuf>,
-    /// Each is seen as `/opt/<name>`.
-    pub(super) tools: Vec<(String, PathBuf)>,
     pub(super) env: BTreeMap<String, String>,
-    /// The user and group on the host, if the runner is root.
-    pub(super) user: Option<u32>,
     pub(super) workshop: bool,
     pub(super) limits: Limits,
     /// Whether a control group counts the processes.
     pub(super) counted: bool,
-    /// Whether the first descriptor is that of a directory to start the process in.
-    pub(super) unified: bool,
 }
 
 /// The overlay that is the home directory.
@@ -99,10 +106,6 @@ pub(super) enum Verdict {
     Keep,
     Undo,
 }
-
-/// The runner has recorded what was reported.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Go;
 
 /// Both ends close when a program is executed and wait when they are read.
 pub(super) fn channel() -> io::Result<(OwnedFd, OwnedFd)> {

@@ -5,6 +5,9 @@
 //! own state, so the stop is as short for gigabytes as for nothing. After it, at leisure, the old
 //! upper directory is written out and becomes a layer.
 //!
+//! An overlay that somebody stands in, or has a file of open, cannot be replaced: then the upper
+//! directory is copied instead ([`super::copying`]).
+//!
 //! A crash leaves one of two states. Up to [`Snapshot::Begun`], the fresh upper directory is empty,
 //! since nothing ran, and is dropped; what is mounted then is not known, so the processes end, and
 //! all that they wrote is in the old one. From [`Snapshot::Swapped`] on, the rest is done again,
@@ -13,11 +16,12 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use protocol::SandboxId;
 use rustix::fs::syncfs;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::launcher::Channel;
 use super::message::{Home, Order, Report, Swap, Verdict};
@@ -30,9 +34,26 @@ use crate::sandbox::record::{SandboxRecord, SandboxState, Snapshot};
 use crate::sandbox::state::SandboxDirectory;
 use crate::sandbox::{HOME, SandboxBackend as _, SandboxError};
 
+/// How long a program of the agent's, like one of git's, may still hold the home after a turn.
+const PASSING: Duration = Duration::from_millis(200);
+
 impl Namespaces {
     /// The caller has the sandbox's turn.
     pub(super) async fn take_snapshot(&self, id: &SandboxId) -> Result<LayerId, SandboxError> {
+        match self.exchange(id).await {
+            Err(SandboxError::Busy { .. }) => {}
+            exchanged => return exchanged,
+        }
+        // Most of those who hold something are about to let it go.
+        sleep(PASSING).await;
+        match self.exchange(id).await {
+            Err(SandboxError::Busy { holder, .. }) => self.copy_upper(id, holder).await,
+            exchanged => exchanged,
+        }
+    }
+
+    /// Puts a fresh upper directory above the one that becomes a layer.
+    async fn exchange(&self, id: &SandboxId) -> Result<LayerId, SandboxError> {
         let mut record = self.record(id)?;
         self.finish_snapshot(&mut record).await?;
         if !matches!(record.state, SandboxState::Running(_)) {
@@ -58,7 +79,7 @@ impl Namespaces {
         self.resume(id).await?;
         let channel = swapped?;
         // Whoever keeps the old overlay lets go of it, unless it has ended.
-        let _ = channel.send(&Verdict::Keep).await;
+        let _ = channel.send(&Verdict::Keep, &[]).await;
         self.finish_snapshot(&mut record).await?;
         Ok(layer)
     }
@@ -120,7 +141,7 @@ impl Namespaces {
         if let Err(error) = self.write_record(record) {
             record.layers = before;
             channel
-                .send(&Verdict::Undo)
+                .send(&Verdict::Undo, &[])
                 .await
                 .map_err(SandboxError::Zygote)?;
             return match report(&channel).await? {
@@ -136,8 +157,10 @@ impl Namespaces {
         &self,
         record: &mut SandboxRecord,
     ) -> Result<(), SandboxError> {
-        if record.snapshot != Some(Snapshot::Swapped) {
-            return Ok(());
+        match record.snapshot {
+            Some(Snapshot::Swapped) => {}
+            Some(Snapshot::Copying) => return self.finish_copy(record),
+            Some(Snapshot::Begun) | None => return Ok(()),
         }
         let meta = LayerMeta {
             id: LayerId::of(&record.id, record.ordinal),
@@ -179,7 +202,7 @@ impl Namespaces {
 
     /// What a snapshot needs, in place of what an earlier attempt left. Writes out what can be now,
     /// so that less is left for the layer's sake.
-    async fn make_fresh(&self, id: &SandboxId) -> Result<(), SandboxError> {
+    pub(super) async fn make_fresh(&self, id: &SandboxId) -> Result<(), SandboxError> {
         let (directory, owner) = (self.state.sandbox(id), self.owner());
         let (trash, path) = (self.trash.clone(), directory.path().to_owned());
         let runtime = tokio::runtime::Handle::current();
@@ -196,7 +219,10 @@ impl Namespaces {
         made.map_err(|source| SandboxError::Prepare { path, source })
     }
 
-    async fn copy_agent(&self, directory: &SandboxDirectory) -> Result<(), SandboxError> {
+    pub(super) async fn copy_agent(
+        &self,
+        directory: &SandboxDirectory,
+    ) -> Result<(), SandboxError> {
         let (from, to, owner) = (directory.agent(), directory.copied_agent(), self.owner());
         let path = to.clone();
         let copied = spawn_blocking(move || tree::copy(&from, &to, owner));
@@ -204,7 +230,7 @@ impl Namespaces {
         copied.map_err(|source| SandboxError::Prepare { path, source })
     }
 
-    async fn pause(&self, id: &SandboxId) -> Result<(), SandboxError> {
+    pub(super) async fn pause(&self, id: &SandboxId) -> Result<(), SandboxError> {
         if self.groups.open(id.as_str())?.is_some() {
             return self.with_group(id, Cgroup::freeze).await;
         }

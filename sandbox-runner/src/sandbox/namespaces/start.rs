@@ -1,20 +1,19 @@
 //! From a specification to a sandbox that can be reached.
 
+use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::{Signal, pidfd_send_signal};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::end::ended;
-use super::launcher::Channel;
-use super::message::{Go, Home, Order, Report, Start};
+use super::message::{Home, Report, Start};
+use super::spare::Spare;
 use super::{Namespaces, below, tree};
 use crate::layer::{LayerError, LayerId};
-use crate::sandbox::identity::ProcessIdentity;
 use crate::sandbox::record::{SandboxRecord, SandboxState};
 use crate::sandbox::state::SandboxDirectory;
 use crate::sandbox::{HOME, Ports, Sandbox, SandboxError, SandboxSpec};
@@ -34,27 +33,35 @@ impl Namespaces {
                 LayerError::Unknown(layer) => SandboxError::UnknownLayer(layer),
                 other => other.into(),
             })?;
-        let slot = self.slots.take();
         let directory = self.state.sandbox(&spec.id);
         let mut record = SandboxRecord {
             id: spec.id.clone(),
             layers: spec.layers.clone(),
-            slot: slot.number(),
+            slot: 0,
+            group: None,
             ordinal: 0,
             snapshot: None,
             workshop: spec.workshop,
             limits: spec.limits,
             state: SandboxState::Starting,
         };
-        self.prepare(&directory, &record).await?;
-        match self.launch(spec, &mut record).await {
+        let (spare, prepared) = tokio::join!(
+            self.spares.take(&spec.limits),
+            self.prepare(&directory, &record)
+        );
+        prepared?;
+        let launched = match spare {
+            Ok(spare) => self.launch(spec, &mut record, spare).await,
+            Err(error) => Err(error),
+        };
+        self.spares.replace();
+        match launched {
             Ok(sandbox) => {
-                slot.keep();
                 self.disk.enter(&spec.id, directory.path(), &spec.limits);
                 Ok(sandbox)
             }
             Err(error) => {
-                self.remove_group(&spec.id).await?;
+                self.groups.forget(spec.id.as_str());
                 self.discard(&directory)?;
                 Err(error)
             }
@@ -92,39 +99,61 @@ impl Namespaces {
         }
     }
 
+    /// Makes a process the sandbox.
     async fn launch(
         &self,
         spec: &SandboxSpec,
         record: &mut SandboxRecord,
+        spare: Spare,
     ) -> Result<Sandbox, SandboxError> {
-        let group = self.groups.create(spec.id.as_str(), &spec.limits)?;
-        let entrance = group.map(|group| group.entrance()).transpose()?;
-        let (directory, tasks) = entrance.map_or((None, Vec::new()), |entrance| {
-            (entrance.directory, entrance.tasks)
-        });
-        let mut plan = self.plan(spec, record);
-        plan.unified = directory.is_some();
-        let entrance: Vec<_> = directory.into_iter().chain(tasks).collect();
-        let order = Order::Start(plan);
-        let channel = self
-            .launcher
-            .order(&order, &entrance)
-            .await
-            .map_err(SandboxError::Zygote)?;
-        let mut born = None;
-        let launched = timeout(START, self.follow(&channel, record, &mut born)).await;
-        let launched = launched.unwrap_or_else(|_| Err(failed("it was not ready in time")));
-        match launched {
-            Ok(ports) => Ok(Sandbox {
-                id: spec.id.clone(),
-                ports,
-            }),
+        record.slot = spare.slot();
+        record.group = spare.group().map(str::to_owned);
+        record.state = SandboxState::Running(spare.identity().clone());
+        if let Some(group) = &record.group {
+            self.groups.rename(group, spec.id.as_str());
+        }
+        self.write_record(record)?;
+        let named = timeout(START, self.name(spec, record, &spare)).await;
+        let named = named.unwrap_or_else(|_| Err(failed("it was not ready in time")));
+        match named {
+            Ok(ports) => {
+                spare.give();
+                Ok(Sandbox {
+                    id: spec.id.clone(),
+                    ports,
+                })
+            }
             Err(error) => {
-                if let Some(process) = born {
-                    let _ = pidfd_send_signal(&process, Signal::KILL);
-                    let _ = ended(process).await;
-                }
+                // Until it has ended, which it may take a while for.
+                let _ = spawn_blocking(move || drop(spare)).await;
                 Err(error)
+            }
+        }
+    }
+
+    /// Tells a process which sandbox it is, and waits until it can be reached.
+    async fn name(
+        &self,
+        spec: &SandboxSpec,
+        record: &SandboxRecord,
+        spare: &Spare,
+    ) -> Result<Ports, SandboxError> {
+        let path = self.state.sandbox(&spec.id).path().to_owned();
+        let control = listen(&path).map_err(|source| SandboxError::Prepare { path, source })?;
+        let channel = spare.channel();
+        let plan = self.plan(spec, record);
+        // If it cannot be told, it has ended, and said before why.
+        let told = channel.send(&plan, &[control.as_fd()]).await;
+        drop(control);
+        match channel.receive().await.map_err(SandboxError::Zygote)? {
+            Some((Report::Ready, descriptors)) => {
+                Ports::new(descriptors).map_err(SandboxError::Ports)
+            }
+            Some((Report::Failed { reason }, _)) => Err(failed(&reason)),
+            Some((other, _)) => Err(failed(&format!("it reported {other:?}"))),
+            None => {
+                told.map_err(SandboxError::Zygote)?;
+                Err(failed("it ended without a reason"))
             }
         }
     }
@@ -152,17 +181,13 @@ impl Namespaces {
             .map(|path| path.join("usr"))
             .filter(|path| path.is_dir());
         Start {
-            state: root.to_owned(),
             home: self.home(&record.layers, &sandbox),
             sandbox,
             systems: systems.map(|path| below(root, &path)).collect(),
-            tools: self.tools.clone(),
             env,
-            user: self.users.map(|first| first + record.slot),
             workshop: spec.workshop,
             limits: spec.limits,
             counted: self.groups.enforced().processes,
-            unified: false,
         }
     }
 
@@ -179,37 +204,16 @@ impl Namespaces {
             work: sandbox.join("work"),
         }
     }
-
-    /// Records the new process while it is still preparing itself, and lets it go on.
-    async fn follow(
-        &self,
-        channel: &Channel,
-        record: &mut SandboxRecord,
-        born: &mut Option<OwnedFd>,
-    ) -> Result<Ports, SandboxError> {
-        loop {
-            let report = channel.receive().await.map_err(SandboxError::Zygote)?;
-            match report {
-                Some((Report::Born { pid }, descriptors)) => {
-                    *born = descriptors.into_iter().next();
-                    let watch = |source| SandboxError::Watch { pid, source };
-                    let identity = ProcessIdentity::of(pid).map_err(watch)?;
-                    record.state = SandboxState::Running(identity);
-                    self.write_record(record)?;
-                    channel.send(&Go).await.map_err(SandboxError::Zygote)?;
-                }
-                Some((Report::Ready, descriptors)) => {
-                    return Ports::new(descriptors).map_err(SandboxError::Ports);
-                }
-                Some((Report::Failed { reason }, _)) => return Err(failed(&reason)),
-                Some((other, _)) => return Err(failed(&format!("it reported {other:?}"))),
-                None => return Err(failed("it ended without a reason")),
-            }
-        }
-    }
 }
 
-fn failed(output: &str) -> SandboxError {
+/// Listens for the runner in a directory that only the runner can write and the sandbox does not
+/// see. Short, since socket addresses are.
+fn listen(directory: &Path) -> io::Result<UnixListener> {
+    let directory = File::open(directory)?;
+    UnixListener::bind(format!("/proc/self/fd/{}/init.sock", directory.as_raw_fd()))
+}
+
+pub(super) fn failed(output: &str) -> SandboxError {
     SandboxError::Start {
         output: output.to_owned(),
     }

@@ -4,8 +4,9 @@
 //! home is an overlay on the layers, `/proc` and `/dev` are the sandbox's own. Nothing but the home,
 //! the agent's own directory, `/tmp`, `/run` and `/dev/shm` can be written.
 //!
-//! It is built by the sandbox's own first process, whose rights over its mounts end with it. Owners
-//! on disk are those that the state directory's tree shows; see [`super::birth`].
+//! It is built by the sandbox's own first process, whose rights over its mounts end with it: first
+//! what is the same for all, then what makes it a certain sandbox. Owners on disk are those that the
+//! state directory's tree shows; see [`super::birth`].
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -17,7 +18,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount_chang
 use rustix::process::{chdir, pivot_root};
 
 use super::etc::SHARED;
-use super::message::{Home, Start};
+use super::message::{Ground, Home, Start};
 use super::mount::{file_system, overlay, put, seal, share, share_device, show, take, tmpfs};
 use crate::sandbox::{AGENT, HOME};
 
@@ -91,8 +92,9 @@ fn step<T>(
     })
 }
 
-/// Makes the view this process's root. `state` is the state directory's tree.
-pub(super) fn build(start: &Start, state: &OwnedFd) -> Result<(), ViewError> {
+/// Makes what all sandboxes see this process's root. `state` is the state directory's tree, which
+/// can be seen until the view is complete.
+pub(super) fn lay(ground: &Ground, state: &OwnedFd) -> Result<(), ViewError> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     step("keep mounts private", mount_change("/", private))?;
     step("mount the root", tmpfs(SCAFFOLD, ROOT))?;
@@ -100,17 +102,28 @@ pub(super) fn build(start: &Start, state: &OwnedFd) -> Result<(), ViewError> {
     step("make directories", directories())?;
     step("show the state directory", put(state, STAGE))?;
 
-    step("show /usr", system(&start.systems))?;
+    step("show /usr", show("/usr", "usr"))?;
     step("show /etc", etc())?;
     step("mount /proc", proc())?;
     step("mount /dev", dev())?;
     step("mount /tmp", tmpfs("tmp", TMP))?;
     step("mount /run", tmpfs("run", RUN))?;
-    for (name, path) in &start.tools {
+    for (name, path) in &ground.tools {
         let place = Path::new("opt").join(name);
         let shown = directory(&place).and_then(|()| show(staged(path), &place));
         step(format!("show /opt/{name}"), shown)?;
     }
+    step("change the root", pivot_root(".", "."))?;
+    step(
+        "let go of the host's root",
+        unmount(".", UnmountFlags::DETACH),
+    )?;
+    step("enter the root", chdir("/"))
+}
+
+/// Adds what a sandbox has of its own, and leaves nothing but what it may see.
+pub(super) fn complete(start: &Start) -> Result<(), ViewError> {
+    step("show packages", system(&start.systems))?;
     let own = staged(&start.sandbox);
     step(
         "show the agent's directory",
@@ -128,12 +141,6 @@ pub(super) fn build(start: &Start, state: &OwnedFd) -> Result<(), ViewError> {
         unmount(STAGE, UnmountFlags::DETACH),
     )?;
     step("remove a mount point", fs::remove_dir(STAGE))?;
-    step("change the root", pivot_root(".", "."))?;
-    step(
-        "let go of the host's root",
-        unmount(".", UnmountFlags::DETACH),
-    )?;
-    step("enter the root", chdir("/"))?;
     step("seal the root", seal("/".as_ref()))
 }
 
@@ -164,9 +171,9 @@ fn directories() -> io::Result<()> {
 
 fn system(layers: &[PathBuf]) -> io::Result<()> {
     if layers.is_empty() {
-        return show("/usr", "usr");
+        return Ok(());
     }
-    let mut lower = vec![PathBuf::from("/usr")];
+    let mut lower = vec![PathBuf::from("usr")];
     lower.extend(layers.iter().map(staged));
     put(overlay(&lower, None)?, "usr")
 }

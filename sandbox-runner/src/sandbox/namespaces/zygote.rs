@@ -8,7 +8,6 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,7 +21,7 @@ use rustix::thread::{CapabilitiesSecureBits, set_capabilities_secure_bits, set_t
 
 use super::birth::{Inheritance, be_born};
 use super::clone::{Copy, SANDBOX, copy};
-use super::message::{self, Order, Report, Start, Swap};
+use super::message::{self, Ground, Order, Report, Swap};
 use super::mount::{map_owners, take_alone};
 use super::swap::{Entry, swap};
 use crate::sandbox::cgroup::Entrance;
@@ -121,8 +120,8 @@ impl Zygote {
             return Role::Zygote;
         };
         let obeyed = match order {
-            Order::Start(start) => self
-                .start(start, &channel, descriptors)
+            Order::Prepare(ground) => self
+                .prepare(ground, &channel, descriptors)
                 .map(|copied| copied.map(Copied::Newborn)),
             Order::Swap(swap) => self
                 .enter(swap, descriptors)
@@ -172,21 +171,20 @@ impl Zygote {
     }
 
     /// Returns something in the copy only.
-    fn start(
+    fn prepare(
         &mut self,
-        start: Start,
+        ground: Ground,
         channel: &OwnedFd,
         mut groups: impl Iterator<Item = OwnedFd>,
     ) -> io::Result<Option<Newborn>> {
         let entrance = Entrance {
-            directory: if start.unified { groups.next() } else { None },
+            directory: if ground.unified { groups.next() } else { None },
             tasks: groups.collect(),
         };
-        let control = listen(&start.state.join(&start.sandbox)).map_err(during("listen"))?;
-        let user = start.user;
+        let user = ground.user;
         // Only who is root on the host may show files as another's, and nobody else needs to: the
         // tree of another runner's own files is taken by the sandbox itself.
-        let state = user.map(|_| take_alone(&start.state)).transpose();
+        let state = user.map(|_| take_alone(&ground.state)).transpose();
         let state = state.map_err(during("take the state directory"))?;
         let (mapped, map) = pipe_with(PipeFlags::CLOEXEC)?;
         let group = entrance.directory.as_ref().map(OwnedFd::as_fd);
@@ -195,9 +193,8 @@ impl Zygote {
             Copy::Parent { pid, process } => (pid, process),
             Copy::Child => {
                 return Ok(Some(Newborn {
-                    start,
+                    ground,
                     entrance,
-                    control,
                     state,
                     mapped,
                 }));
@@ -259,9 +256,8 @@ fn copy_for(user: Option<u32>, group: Option<BorrowedFd<'_>>) -> io::Result<Copy
 }
 
 struct Newborn {
-    start: Start,
+    ground: Ground,
     entrance: Entrance,
-    control: UnixListener,
     state: Option<OwnedFd>,
     mapped: OwnedFd,
 }
@@ -269,11 +265,10 @@ struct Newborn {
 impl Newborn {
     fn with(self, profile: Profile, runner: OwnedFd) -> Inheritance {
         Inheritance {
-            start: self.start,
+            ground: self.ground,
             profile,
             entrance: self.entrance,
             runner,
-            control: self.control,
             state: self.state,
             mapped: self.mapped,
         }
@@ -282,13 +277,6 @@ impl Newborn {
 
 fn during(step: &'static str) -> impl Fn(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("failed to {step}: {error}"))
-}
-
-/// Listens for the runner in a directory that only the runner can write and the sandbox does not
-/// see. Short, since socket addresses are.
-fn listen(directory: &Path) -> io::Result<UnixListener> {
-    let directory = File::open(directory)?;
-    UnixListener::bind(format!("/proc/self/fd/{}/init.sock", directory.as_raw_fd()))
 }
 
 /// One user and one group, which are ours unless we are root.

@@ -47,6 +47,7 @@ impl Actor {
                 let input = tokio::select! {
                     wait = gate.waited() => Input::Step(write_wait(wait)),
                     Wish { branch, wish } = gate.wished() => Input::PullRequestWished { branch, wish },
+                    text = gate.updated() => Input::Update { text },
                 };
                 if told.send(input).await.is_err() {
                     return Outcome::Nothing;

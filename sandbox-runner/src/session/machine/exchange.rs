@@ -44,6 +44,10 @@ pub(in crate::session) enum Input {
         branch: Option<String>,
         wish: PullRequestWish,
     },
+    /// The agent says how it goes.
+    Update {
+        text: String,
+    },
     Agent(AgentEvent),
     Delivered(PromptId),
     /// The agent did not take a prompt; `fatal` when it never will.

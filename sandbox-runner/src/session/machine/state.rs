@@ -48,6 +48,27 @@ pub(in crate::session) struct State {
     pub(super) contacts: Vec<Contact>,
 }
 
+/// The turn that runs, and what its changes are compared with.
+pub(in crate::session) struct UnderWay {
+    /// The newest of its prompts.
+    pub(in crate::session) prompt: PromptId,
+    pub(in crate::session) base: String,
+    pub(in crate::session) found: Option<String>,
+}
+
+impl State {
+    pub(in crate::session) fn under_way(self) -> Option<UnderWay> {
+        let running = self.running?;
+        let prompt = running.turn?.prompts.pop()?.prompt;
+        let base = self.standing.map(|standing| standing.base);
+        Some(UnderWay {
+            prompt,
+            base: base.unwrap_or(running.ground.commit),
+            found: self.found,
+        })
+    }
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Running {
     pub(super) ground: Ground,

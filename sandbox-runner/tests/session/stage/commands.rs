@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use protocol::api::{FilePlace, ReadFile};
 use protocol::callback::{PoolTarget, Register, WarmSandbox};
 use protocol::command::{
     BuildImage, Command, GitIdentity, Model as ModelName, Provider, SendPrompt, Start,
@@ -13,6 +14,7 @@ use protocol::event::{Mode, Repository};
 use protocol::image::Base;
 use protocol::signature::{Keys, Signed};
 use protocol::{Epoch, ImageId, PartId, PromptId, SandboxId, SessionId};
+use serde::Serialize;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -72,6 +74,29 @@ impl Stage {
         connect_async(request).await.unwrap().0
     }
 
+    /// Asks what the Worker asks at once: the status and what was answered.
+    pub(crate) async fn ask(&self, path: &str, message: &impl Serialize) -> (u16, String) {
+        let body = serde_json::to_vec(message).unwrap();
+        let signed = Signed {
+            method: "POST",
+            path,
+            body: &body,
+        };
+        let keys = Keys::parse(KEY).unwrap();
+        let signature = keys.sign_request("msg_ask", now(), signed);
+        let mut request = self.client.post(format!("http://{}{path}", self.address));
+        for (name, value) in signature.headers() {
+            request = request.header(name, value);
+        }
+        let response = request.body(body).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    pub(crate) async fn file(&self, place: FilePlace, path: &str) -> (u16, String) {
+        let path = path.to_owned();
+        self.ask("/files", &ReadFile { place, path }).await
+    }
+
     pub(crate) async fn accept(&self, command: &Command) {
         assert_eq!(self.send(command).await, StatusCode::ACCEPTED);
     }
@@ -116,6 +141,7 @@ impl Stage {
             warm: None,
             snapshot: None,
             egress: None,
+            specification: None,
             spent_microdollars: 0,
             session,
         }
@@ -133,6 +159,7 @@ impl Stage {
                 environment: None,
             },
             specification: None,
+            egress: None,
             force: false,
         }
     }

@@ -1,11 +1,13 @@
 //! What the Worker has been told of an image, kept as it keeps it.
 
 use protocol::callback::{ImageReport, MAX_LOG_CHUNK};
-use protocol::image::ImageOutcome;
+use protocol::image::{Base, ImageOutcome};
 
 #[derive(Clone, Default)]
 pub(crate) struct Heard {
     pub(crate) log: String,
+    /// Of an image that was not ordered.
+    pub(crate) base: Option<Base>,
     pub(crate) outcomes: Vec<ImageOutcome>,
     /// How often the log began anew.
     pub(crate) beginnings: u32,
@@ -27,6 +29,7 @@ impl Heard {
         } else if let Some(new) = report.log.get((held - report.log_offset) as usize..) {
             self.log.push_str(new);
         }
+        self.base = report.base;
         self.outcomes.extend(report.outcome);
         Ok(self.log.len() as u64)
     }

@@ -51,6 +51,17 @@ impl Stage {
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
         git(&self.forge.bare_repository(OWNER, REPOSITORY), arguments)
     }
+
+    /// The files of work in progress, which is one line that says what it is and then a bundle.
+    pub(crate) fn files_in_progress(&self, parcel: &[u8]) -> Vec<String> {
+        let start = parcel.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        let bundle = self.directory.path().join("looked-at.bundle");
+        std::fs::write(&bundle, &parcel[start..]).unwrap();
+        let heads = self.git(&["bundle", "unbundle", bundle.to_str().unwrap()]);
+        let commit = heads.split_whitespace().next().unwrap();
+        let files = self.git(&["ls-tree", "--name-only", commit]);
+        files.lines().map(str::to_owned).collect()
+    }
 }
 
 fn git(directory: &Path, arguments: &[&str]) -> String {

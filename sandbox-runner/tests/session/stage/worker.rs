@@ -157,6 +157,11 @@ impl Worker {
         self.with(|told| assert_eq!(told.faults, Vec::<String>::new()));
     }
 
+    /// The newest registration.
+    pub(crate) fn registered(&self) -> Register {
+        self.with(|told| told.registered.last().cloned()).unwrap()
+    }
+
     pub(crate) async fn until_registered(&self, fits: impl Fn(&Register) -> bool) {
         let mut changes = self.told.changes.subscribe();
         let waited = async {

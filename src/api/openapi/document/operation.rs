@@ -162,6 +162,8 @@ impl Operation {
     fn parameters(&self) -> Vec<Value> {
         let in_path = self.path.split('/').filter_map(|segment| {
             let name = segment.strip_prefix('{')?.strip_suffix('}')?;
+            // All the rest of the path.
+            let name = name.trim_start_matches('*');
             let schema = json!({ "type": "string", "pattern": pattern_of(name) });
             Some(json!({ "name": name, "in": "path", "required": true, "schema": schema }))
         });
@@ -277,15 +279,17 @@ pub(super) fn status_of(code: &str) -> u16 {
         | "queue_changed"
         | "not_finished"
         | "no_snapshot"
+        | "not_a_file"
         | "replayed" => 409,
         "void" | "link_expired" => 410,
         "length_required" => 411,
-        "prompt_too_long" | "body_too_large" | "artifact_too_large" | "artifacts_full" => 413,
+        "prompt_too_long" | "body_too_large" | "artifact_too_large" | "artifacts_full"
+        | "file_too_large" => 413,
         "not_json" => 415,
         "rate_limited" | "queue_full" => 429,
         "internal" => 500,
         "github_unavailable" | "slack_unavailable" => 502,
-        "busy" => 503,
+        "busy" | "no_runner" => 503,
         _ => 400,
     }
 }
@@ -302,6 +306,7 @@ fn pattern_of(name: &str) -> &'static str {
         "number" => "^[1-9][0-9]{0,8}$",
         "token" => "^tok_[0-9a-z]{1,64}$",
         "environment" => "^[a-z][a-z0-9-]{0,39}$",
+        "path" => "^[^/]+(/[^/]+)*$",
         "secret" => "^[A-Z][A-Z0-9_]{0,63}$",
         _ => "^[^/]+$",
     }

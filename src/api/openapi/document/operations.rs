@@ -358,6 +358,11 @@ fn views(schemas: &mut Schemas) -> Vec<Operation> {
         "/api/sessions/{session}/diff",
         "What its files differ by, as they were at the end of a prompt, the newest without one",
     );
+    let file = client(
+        "get",
+        "/api/sessions/{session}/files/{*path}",
+        "A file of its workspace, as it is in its sandbox now or in its newest snapshot",
+    );
     let ticket = client(
         "post",
         "/api/sessions/{session}/terminal",
@@ -371,8 +376,16 @@ fn views(schemas: &mut Schemas) -> Vec<Operation> {
     vec![
         diff.query("prompt", json!({ "type": "string" }))
             .query("scope", json!({ "enum": ["session", "prompt"] }))
+            .query("live", json!({ "type": "boolean" }))
             .answers(200, schemas.of::<Changes>())
             .refuses(&["no_changes"]),
+        file.gives_file(200).refuses(&[
+            "bad_path",
+            "no_snapshot",
+            "not_a_file",
+            "file_too_large",
+            "no_runner",
+        ]),
         ticket
             .answers(201, schemas.of::<TerminalTicket>())
             .refuses(&["no_sandbox_url"]),

@@ -121,8 +121,9 @@ impl Bed {
             self.backend.destroy(&record.id).await?;
         }
         self.quiet().await?;
-        remove_groups(&self.state)?;
+        // With the sandbox that it keeps ready.
         drop(self.backend);
+        remove_groups(&self.state)?;
         std::fs::remove_dir_all(&self.state).map_err(io("remove the sandboxes' state"))
     }
 }

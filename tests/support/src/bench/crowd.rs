@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use super::bed::{Bed, spec};
 use super::bubblewrap::Bubblewrap;
-use super::{Bar, BenchError, LIMIT, Measure, io, median, milliseconds, rounds};
+use super::{Bar, BenchError, LIMIT, Measure, io, milliseconds, rounds, spread};
 use crate::process::Process;
 
 const AT_ONCE: usize = 100;
@@ -35,9 +35,9 @@ pub async fn measure_concurrent() -> Result<[Measure; 2], BenchError> {
     Ok([
         Measure {
             name: "concurrent_100",
-            value: milliseconds(median(&mut ours)),
+            value: milliseconds(spread("concurrent_100", &mut ours)),
             unit: "ms",
-            baseline: (!theirs.is_empty()).then(|| milliseconds(median(&mut theirs))),
+            baseline: (!theirs.is_empty()).then(|| milliseconds(spread("bubblewrap", &mut theirs))),
             bar: Bar::Value(1000.0),
             runs,
         },
@@ -100,7 +100,7 @@ pub async fn measure_adoption() -> Result<Measure, BenchError> {
     let mut times = measured?;
     Ok(Measure {
         name: "adopt_50",
-        value: milliseconds(median(&mut times)),
+        value: milliseconds(spread("adopt_50", &mut times)),
         unit: "ms",
         baseline: None,
         bar: Bar::Value(1000.0),

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use sandbox_runner::sandbox::SandboxBackend as _;
 
 use super::bed::{Bed, spec};
-use super::{Bar, BenchError, Measure, median, milliseconds, rounds};
+use super::{Bar, BenchError, Measure, milliseconds, rounds, spread};
 
 /// Writing a gigabyte anew and removing it takes far longer than what is measured.
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 30;
 /// Of each snapshot.
 const RESTORES: usize = 3;
 
@@ -32,17 +32,20 @@ pub async fn measure() -> Result<[Measure; 2], BenchError> {
     Ok([
         Measure {
             name: "snapshot_1gb",
-            value: milliseconds(median(&mut large.snapshot)),
+            value: milliseconds(spread("snapshot_1gb", &mut large.snapshot)),
             unit: "ms",
-            baseline: Some(milliseconds(median(&mut small.snapshot))),
+            baseline: Some(milliseconds(spread(
+                "snapshot of 1 MB",
+                &mut small.snapshot,
+            ))),
             bar: Bar::Value(50.0),
             runs: large.snapshot.len(),
         },
         Measure {
             name: "restore_1gb",
-            value: milliseconds(median(&mut large.restore)),
+            value: milliseconds(spread("restore_1gb", &mut large.restore)),
             unit: "ms",
-            baseline: Some(milliseconds(median(&mut small.restore))),
+            baseline: Some(milliseconds(spread("restore of 1 MB", &mut small.restore))),
             bar: Bar::Value(25.0),
             runs: large.restore.len(),
         },

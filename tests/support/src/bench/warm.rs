@@ -34,7 +34,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::alone::{Alone, author};
 use super::bed::{Bed, new_id, spec};
-use super::{Bar, BenchError, LIMIT, Measure, io, median, milliseconds, rounds, unexpected};
+use super::{Bar, BenchError, LIMIT, Measure, io, milliseconds, rounds, spread, unexpected};
 use crate::forge::{Forge, ForgeOptions, ORGANIZATION};
 use crate::model::{Model, ModelOptions};
 use crate::puppet::now;
@@ -73,9 +73,9 @@ pub async fn measure_claim() -> Result<Measure, BenchError> {
     let runs = claimed.len();
     Ok(Measure {
         name: "pool_claim",
-        value: milliseconds(median(&mut claimed)),
+        value: milliseconds(spread("pool_claim", &mut claimed)),
         unit: "ms",
-        baseline: Some(milliseconds(median(&mut alone))),
+        baseline: Some(milliseconds(spread("the agent alone", &mut alone))),
         bar: Bar::Value(30.0),
         runs,
     })
@@ -90,9 +90,9 @@ pub async fn measure_cold() -> Result<Measure, BenchError> {
     let [mut ours, mut theirs] = measured?;
     Ok(Measure {
         name: "cold_start",
-        value: milliseconds(median(&mut ours)),
+        value: milliseconds(spread("cold_start", &mut ours)),
         unit: "ms",
-        baseline: Some(milliseconds(median(&mut theirs))),
+        baseline: Some(milliseconds(spread("the agent alone", &mut theirs))),
         bar: Bar::Added(200.0),
         runs: ours.len(),
     })

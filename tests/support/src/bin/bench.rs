@@ -85,7 +85,7 @@ async fn launcher(wanted: &impl Fn(&str) -> bool, results: &mut Results) -> Resu
     }
     if wanted("launcher_start") {
         println!("launcher_start: the same on three layers");
-        results.push(sandbox_start::measure_launcher().await?);
+        results.extend(sandbox_start::measure_launcher().await?);
     }
     if wanted("concurrent_100") {
         println!("concurrent_100: a hundred sandboxes at once, and a hundred times bubblewrap");
@@ -102,7 +102,7 @@ async fn launcher(wanted: &impl Fn(&str) -> bool, results: &mut Results) -> Resu
     if wanted("snapshot_1gb") || wanted("restore_1gb") {
         println!(
             "snapshot_1gb, restore_1gb: 100,000 files, which take seconds to write anew for each \
-             snapshot, so there are ten of them; the baseline is one megabyte"
+             snapshot; the baseline is one megabyte"
         );
         results.extend(snapshot::measure().await?);
     }

@@ -8,11 +8,13 @@ import { api, messageOf } from "../api.ts";
 import { setAppearance } from "../appearance.ts";
 import { rank } from "../fuzzy.ts";
 import { signOut } from "../me.ts";
+import { openSession } from "../lobby.ts";
 import { notify } from "../notices.ts";
 import { navigate, newSessionPath, sessionPath, settingsPath } from "../router.ts";
-import { ordered, sessionTitle } from "../sessions.ts";
+import { knownSession, ordered, sessionTitle } from "../sessions.ts";
 import { keySigns, type ShortcutName } from "../shortcuts.ts";
 import { Dialog } from "./Dialog.tsx";
+import { startRenaming } from "./SessionTitle.tsx";
 
 interface Command {
   readonly kind: "Sessions" | "Actions" | "Repositories";
@@ -69,7 +71,11 @@ export default function Palette(props: { close: () => void; openShortcuts: () =>
     return [...new Map([...fits, ...more].map((session) => [session.id, session])).values()].map(command);
   };
 
+  const here = openSession();
   const actions: readonly Command[] = [
+    ...(here !== undefined && knownSession(here)?.state !== "archived"
+      ? [{ kind: "Actions", icon: "pencil", label: "Rename this session", run: () => startRenaming(here) } as const]
+      : []),
     { kind: "Actions", icon: "plus", label: "New session", keys: "newSession", run: () => navigate("/new") },
     { kind: "Actions", icon: "list", label: "All sessions", keys: "list", run: () => navigate("/") },
     { kind: "Actions", icon: "chart", label: "Statistics", run: () => navigate("/statistics") },
@@ -115,9 +121,13 @@ export default function Palette(props: { close: () => void; openShortcuts: () =>
       Actions: rank(words, actions, label),
       Repositories: rank(words, places(), label),
     };
+    // What has the very words is meant, rather than what has their letters somewhere.
+    const means = (kind: Command["kind"]) =>
+      all[kind].some((command) => label(command).toLowerCase().includes(words.toLowerCase()));
+    const kinds = [...KINDS].sort((one, other) => Number(means(other)) - Number(means(one)));
     const most = words === "" ? SHOWN_AT_FIRST : SHOWN;
     let from = 0;
-    return KINDS.flatMap((kind) => {
+    return kinds.flatMap((kind) => {
       const commands = all[kind].slice(0, most);
       const group = { kind, from, commands };
       from += commands.length;

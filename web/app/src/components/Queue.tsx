@@ -1,5 +1,5 @@
 /** Prompts that wait: what the agent will read next, and what is still on its way to the server. */
-import { For, Show, createEffect, createSignal, on, type JSX } from "solid-js";
+import { For, Show, createEffect, createMemo, createSignal, on, type JSX } from "solid-js";
 
 import type { SessionClient } from "#ui/client.ts";
 import { promptProblem, type Outgoing } from "#ui/outbox.ts";
@@ -10,10 +10,43 @@ import { Icon, Spinner } from "#ui/view/Icon.tsx";
 
 import { api, messageOf } from "../api.ts";
 import { notify } from "../notices.ts";
+import { createDrag, type Drag } from "./queue-drag.ts";
 
 export function Queue(props: { id: SessionId; client: SessionClient }): JSX.Element {
   const timeline = () => props.client.store.timeline();
-  const waiting = () => timeline().queue();
+  /** An order that the server has not told yet. */
+  const [wanted, setWanted] = createSignal<readonly PromptId[] | undefined>();
+  const waiting = createMemo(() => {
+    const queue = timeline().queue();
+    const order = wanted();
+    if (!order) return queue;
+    return [...queue].sort((one, other) => order.indexOf(one.prompt.id) - order.indexOf(other.prompt.id));
+  });
+  const reorder = async (order: readonly PromptId[]) => {
+    setWanted(order);
+    try {
+      await api.reorderQueue(props.id, { order: [...order] });
+    } catch (error) {
+      setWanted(undefined);
+      notify(messageOf(error));
+    }
+  };
+  let list!: HTMLOListElement;
+  const drag = createDrag(
+    () => [...list.querySelectorAll<HTMLElement>(":scope > .queued:not(.outgoing)")],
+    (from, to) => {
+      const order = waiting().map(({ prompt }) => prompt.id);
+      order.splice(to, 0, ...order.splice(from, 1));
+      void reorder(order);
+    },
+  );
+  // Whatever has changed, what is held would not be let go where it looks.
+  createEffect(
+    on(() => timeline().queue(), () => {
+      setWanted(undefined);
+      drag.cancel();
+    }, { defer: true }),
+  );
   const outgoing = () => props.client.store.outbox.items();
   return (
     <>
@@ -22,7 +55,7 @@ export function Queue(props: { id: SessionId; client: SessionClient }): JSX.Elem
       </Show>
       <Show when={waiting().length + outgoing().length > 0}>
         <section class="queue" aria-label="Queue">
-          <ol>
+          <ol ref={list} classList={{ dragging: drag.dragging() }}>
             <For each={waiting()}>
               {(item, index) => (
                 <WaitingPrompt
@@ -30,6 +63,8 @@ export function Queue(props: { id: SessionId; client: SessionClient }): JSX.Elem
                   waiting={item}
                   place={index()}
                   order={waiting().map(({ prompt }) => prompt.id)}
+                  drag={drag}
+                  reorder={reorder}
                   running={timeline().running() !== undefined}
                 />
               )}
@@ -83,6 +118,8 @@ function WaitingPrompt(props: {
   place: number;
   /** Of all that wait. */
   order: readonly PromptId[];
+  drag: Drag;
+  reorder: (order: readonly PromptId[]) => Promise<void>;
   running: boolean;
 }): JSX.Element {
   const [draft, setDraft] = createSignal<string | undefined>();
@@ -117,7 +154,7 @@ function WaitingPrompt(props: {
     const order = props.order.filter((id) => id !== prompt().id);
     order.splice(props.place + by, 0, prompt().id);
     moving = by < 0 ? "up" : "down";
-    void attempt(() => api.reorderQueue(props.id, { order }));
+    void attempt(() => props.reorder(order));
   };
   createEffect(
     on([() => props.place, busy], () => {
@@ -134,9 +171,25 @@ function WaitingPrompt(props: {
     else return;
     event.preventDefault();
   };
+  const look = () => props.drag.look(props.place);
   const attached = () => prompt().attachments?.length ?? 0;
   return (
-    <li class="queued" onKeyDown={keyDown}>
+    <li
+      class="queued"
+      classList={{ held: look().held }}
+      style={{ transform: look().by === 0 ? undefined : `translateY(${look().by}px)` }}
+      onKeyDown={keyDown}
+    >
+      <Show when={props.order.length > 1 && draft() === undefined}>
+        <span
+          class="queued-grip"
+          title="Drag to reorder"
+          aria-hidden="true"
+          onPointerDown={(event) => props.drag.start(event, props.place)}
+        >
+          <Icon name="grip" />
+        </span>
+      </Show>
       <Avatar person={prompt().author} size="small" />
       <Show
         when={draft() !== undefined}

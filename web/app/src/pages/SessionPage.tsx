@@ -13,9 +13,11 @@ import { followPrompts } from "../first-prompt.ts";
 import { Composer } from "../components/Composer.tsx";
 import { LinkState } from "../components/LinkState.tsx";
 import { Menu } from "../components/Menu.tsx";
+import { openOverlay } from "../components/Overlays.tsx";
 import { Presence, Typing } from "../components/Presence.tsx";
 import { Queue } from "../components/Queue.tsx";
 import { SessionList } from "../components/SessionList.tsx";
+import { SessionTitle, createNaming, startRenaming } from "../components/SessionTitle.tsx";
 import { StateBadge } from "../components/SessionState.tsx";
 import { NewSessionLink, TopBar } from "../components/TopBar.tsx";
 import { Inspector, type PanelName } from "../inspector/Inspector.tsx";
@@ -38,7 +40,8 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
   const { store } = client;
   const timeline = store.timeline;
   const summary = () => store.summary() ?? knownSession(id);
-  const name = () => timeline().title() ?? (summary() ? sessionTitle(summary() ?? { title: "" }) : "");
+  const naming = createNaming(id, () => timeline().title() ?? (summary() ? sessionTitle(summary() ?? { title: "" }) : ""));
+  const { name } = naming;
   const [opened, setOpened] = createSignal(false);
   createEffect(() => store.synced() && setOpened(true));
   const state = () => (opened() ? timeline().state() : summary()?.state);
@@ -93,7 +96,7 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
             <Icon name="back" />
           </a>
           <div class="session-name">
-            <h1 title={name()}>{name()}</h1>
+            <SessionTitle id={id} naming={naming} fixed={state() === "archived" || refused() !== undefined} />
             <p class="session-meta">
               <Show when={state()}>{(is) => <StateBadge state={is()} />}</Show>
               <Show when={summary()}>
@@ -124,6 +127,12 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
             <Icon name="panel" />
           </button>
           <Menu label="More" button={<Icon name="more" />}>
+            <button class="menu-item" onClick={() => openOverlay("palette")}>
+              Search and commands
+            </button>
+            <button class="menu-item" disabled={state() === "archived"} onClick={() => startRenaming(id)}>
+              Rename session
+            </button>
             <button
               class="menu-item"
               disabled={state() === "archived"}

@@ -1,13 +1,13 @@
-import { For, Match, Show, Switch, createSignal, onCleanup, type JSX } from "solid-js";
+import { Show, createSignal, onCleanup, type JSX } from "solid-js";
 
 import type { Environment, Repository } from "#ui/protocol.ts";
 import { Icon } from "#ui/view/Icon.tsx";
 
 import { api, messageOf } from "../api.ts";
-import { Problem } from "../components/Problem.tsx";
 import { createLoaded } from "../loaded.ts";
 import { notify } from "../notices.ts";
-import { Confirmed, Field, Form, Section } from "./Form.tsx";
+import { Confirmed, Form, LineField, Section } from "./Form.tsx";
+import { LoadedRows } from "./LoadedRows.tsx";
 import { specificationOf, written } from "./specification.ts";
 import { SpecificationFields } from "./SpecificationFields.tsx";
 
@@ -42,45 +42,30 @@ export function Environments(props: { repository: Repository; mayWrite: boolean 
         </Show>
       }
     >
-      <Show when={list.problem()}>{(message) => <Problem message={message()} retry={() => void list.reload()} />}</Show>
-      <Switch>
-        <Match when={list.value()?.length === 0}>
-          <p class="quiet nothing-found">There are no environments beside the default.</p>
-        </Match>
-        <Match when={list.value()}>
-          {(all) => (
-            <ul class="rows">
-              <For each={all()}>
-                {(environment) => (
-                  <li class="row-entry">
-                    <span class={`image-dot ${environment.status}`} aria-hidden="true" />
-                    <div class="row-main">
-                      <strong>{environment.name}</strong>
-                      <span class="quiet">
-                        {STATUS[environment.status]}
-                        {environment.message && `: ${environment.message}`} ·{" "}
-                        {environment.members.length > 0 ? environment.members.join(", ") : "for everybody"} · by{" "}
-                        {environment.created_by}
-                      </span>
-                    </div>
-                    <Show when={props.mayWrite}>
-                      <div class="row-side">
-                        <button class="button" aria-label={`Edit ${environment.name}`} onClick={() => setEditing(environment)}>
-                          Edit
-                        </button>
-                        <Confirmed label={`Remove ${environment.name}`} words="Remove" run={() => remove(environment.name)} />
-                      </div>
-                    </Show>
-                  </li>
-                )}
-              </For>
-            </ul>
-          )}
-        </Match>
-        <Match when={list.problem() === undefined}>
-          <div class="skeleton" />
-        </Match>
-      </Switch>
+      <LoadedRows list={list} empty="There are no environments beside the default.">
+        {(environment) => (
+          <>
+            <span class={`image-dot ${environment.status}`} aria-hidden="true" />
+            <div class="row-main">
+              <strong>{environment.name}</strong>
+              <span class="quiet">
+                {STATUS[environment.status]}
+                {environment.message && `: ${environment.message}`} ·{" "}
+                {environment.members.length > 0 ? environment.members.join(", ") : "for everybody"} · by{" "}
+                {environment.created_by}
+              </span>
+            </div>
+            <Show when={props.mayWrite}>
+              <div class="row-side">
+                <button class="button" aria-label={`Edit ${environment.name}`} onClick={() => setEditing(environment)}>
+                  Edit
+                </button>
+                <Confirmed label={`Remove ${environment.name}`} words="Remove" run={() => remove(environment.name)} />
+              </div>
+            </Show>
+          </>
+        )}
+      </LoadedRows>
       <Show when={editing()} keyed>
         {(environment) => (
           <Editor
@@ -131,37 +116,21 @@ function Editor(props: {
         </button>
       }
     >
-      <Field
+      <LineField
         label="Name"
-        control={(ids) => (
-          <input
-            {...ids}
-            type="text"
-            autocomplete="off"
-            autocapitalize="none"
-            spellcheck={false}
-            placeholder="integration"
-            disabled={props.environment !== undefined}
-            value={name()}
-            onInput={(event) => setName(event.currentTarget.value.trim())}
-          />
-        )}
+        prose
+        placeholder="integration"
+        disabled={props.environment !== undefined}
+        value={name()}
+        onInput={(value) => setName(value.trim())}
       />
       <SpecificationFields text={text()} onChange={setText} />
-      <Field
+      <LineField
         label="Who may use it"
         hint="Logins, with spaces between. Empty for everybody who reaches the repository."
-        control={(ids) => (
-          <input
-            {...ids}
-            type="text"
-            autocomplete="off"
-            autocapitalize="none"
-            spellcheck={false}
-            value={members()}
-            onInput={(event) => setMembers(event.currentTarget.value)}
-          />
-        )}
+        prose
+        value={members()}
+        onInput={setMembers}
       />
     </Form>
   );

@@ -42,6 +42,59 @@ export function Field(props: {
   );
 }
 
+interface WrittenField {
+  readonly label: string;
+  readonly hint?: JSX.Element;
+  readonly placeholder?: string;
+  readonly value: string;
+  readonly onInput: (value: string) => void;
+}
+
+/** One line of a name, an address or the like: no language, so nothing corrects it. */
+export function LineField(props: WrittenField & { prose?: boolean; disabled?: boolean }): JSX.Element {
+  return (
+    <Field
+      label={props.label}
+      hint={props.hint}
+      control={(ids) => (
+        <input
+          {...ids}
+          class={props.prose ? undefined : "mono"}
+          type="text"
+          autocomplete="off"
+          autocapitalize="none"
+          spellcheck={false}
+          placeholder={props.placeholder}
+          disabled={props.disabled}
+          value={props.value}
+          onInput={(event) => props.onInput(event.currentTarget.value)}
+        />
+      )}
+    />
+  );
+}
+
+/** The same over several lines. */
+export function LinesField(props: WrittenField & { rows: number }): JSX.Element {
+  return (
+    <Field
+      label={props.label}
+      hint={props.hint}
+      control={(ids) => (
+        <textarea
+          {...ids}
+          class="mono"
+          rows={props.rows}
+          spellcheck={false}
+          placeholder={props.placeholder}
+          value={props.value}
+          onInput={(event) => props.onInput(event.currentTarget.value)}
+        />
+      )}
+    />
+  );
+}
+
 /** `save` throws what is to be said. */
 export function Form(
   props: ParentProps<{ label: string; action: string; save: () => Promise<void>; beside?: JSX.Element }>,

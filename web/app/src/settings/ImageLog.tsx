@@ -1,14 +1,14 @@
-/** The log of an image's build, followed while it grows. */
+/** The log of an image's build as it is written: a stream, which goes on from where it was. */
 import { Show, createEffect, createSignal, on, onCleanup, type JSX } from "solid-js";
 
-import type { ImageId, Repository } from "#ui/protocol.ts";
+import type { ImageId, ImageLog as Piece, Repository } from "#ui/protocol.ts";
 import { Icon, Spinner } from "#ui/view/Icon.tsx";
 import { plainOutput } from "#ui/view/tool.ts";
 
-import { api, messageOf } from "../api.ts";
+import { imageLogPath } from "../api.ts";
 
-const AGAIN_MS = 1_000;
-const AFTER_FAILURE_MS = 5_000;
+/** The browser comes back by itself to a stream that broke, and not to one that was refused. */
+const AFTER_REFUSAL_MS = 5_000;
 /** The end of a log is what is looked for; a page of megabytes would stand still. */
 const KEPT_UNITS = 400_000;
 /** Near enough to the end to stay there. */
@@ -20,29 +20,38 @@ export function ImageLog(props: { repository: Repository; image: ImageId }): JSX
   const [problem, setProblem] = createSignal<string | undefined>();
   let box!: HTMLPreElement;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let ended = false;
+  let stream: EventSource | undefined;
   let offset = 0;
+  /** Streams end after some minutes; only one that does not come back is worth words. */
+  let failures = 0;
 
-  const follow = async () => {
-    try {
-      const piece = await api.imageLog(props.repository, props.image, offset);
-      if (ended) return;
+  const follow = () => {
+    const source = new EventSource(`${imageLogPath(props.repository, props.image)}?offset=${offset}`);
+    stream = source;
+    source.onopen = () => {
+      failures = 0;
+      setProblem(undefined);
+    };
+    source.onmessage = ({ data }) => {
+      const piece = JSON.parse(String(data)) as Piece;
       const anew = piece.next_offset < offset;
       offset = piece.next_offset;
-      setProblem(undefined);
-      setComplete(piece.complete);
       if (anew || piece.text) setText((before) => ((anew ? "" : before) + piece.text).slice(-KEPT_UNITS));
-      if (!piece.complete) timer = setTimeout(() => void follow(), AGAIN_MS);
-    } catch (error) {
-      if (ended) return;
-      setProblem(messageOf(error));
-      timer = setTimeout(() => void follow(), AFTER_FAILURE_MS);
-    }
+      if (!piece.complete) return;
+      setComplete(true);
+      source.close();
+    };
+    source.onerror = () => {
+      failures += 1;
+      if (failures > 1) setProblem("The log cannot be reached. It goes on by itself once it can.");
+      if (source.readyState !== EventSource.CLOSED) return;
+      timer = setTimeout(follow, AFTER_REFUSAL_MS);
+    };
   };
-  void follow();
+  follow();
   onCleanup(() => {
-    ended = true;
     clearTimeout(timer);
+    stream?.close();
   });
 
   // Measured before the text grows, moved after.
@@ -72,7 +81,7 @@ export function ImageLog(props: { repository: Repository; image: ImageId }): JSX
           <Spinner /> Following the log
         </p>
       </Show>
-      <Show when={problem()}>
+      <Show when={!complete() && problem()}>
         {(message) => (
           <p class="small bad" role="alert">
             <Icon name="warning" /> {message()}

@@ -5,7 +5,7 @@ import type { Repository, Settings } from "#ui/protocol.ts";
 
 import { api } from "../api.ts";
 import { notify } from "../notices.ts";
-import { Field, Form, Section } from "./Form.tsx";
+import { Form, LinesField, Section } from "./Form.tsx";
 import { linesOf, specificationOf, written } from "./specification.ts";
 import { SpecificationFields } from "./SpecificationFields.tsx";
 
@@ -35,20 +35,13 @@ export function Policy(props: { repository: Repository; settings: Settings; mayW
         <fieldset class="fieldset" disabled={!props.mayWrite}>
           <legend class="unseen">Set-up and network</legend>
           <SpecificationFields text={text()} onChange={setText} />
-          <Field
+          <LinesField
             label="Hosts that sandboxes may reach"
             hint="One a line: example.com, or *.example.com for all above it. Everything else is denied, and recorded."
-            control={(ids) => (
-              <textarea
-                {...ids}
-                class="mono"
-                rows={3}
-                spellcheck={false}
-                placeholder="api.example.com"
-                value={hosts()}
-                onInput={(event) => setHosts(event.currentTarget.value)}
-              />
-            )}
+            rows={3}
+            placeholder="api.example.com"
+            value={hosts()}
+            onInput={setHosts}
           />
           <label class="check">
             <input type="checkbox" checked={defaults()} onChange={(event) => setDefaults(event.currentTarget.checked)} />

@@ -1,15 +1,15 @@
 /** Secrets of a repository. They are written and replaced here, and never read. */
-import { For, Match, Show, Switch, createSignal, type JSX } from "solid-js";
+import { Show, createSignal, type JSX } from "solid-js";
 
 import type { Repository, SecretScope } from "#ui/protocol.ts";
 import { ago } from "#ui/view/duration.ts";
 import { Icon } from "#ui/view/Icon.tsx";
 
 import { api, messageOf } from "../api.ts";
-import { Problem } from "../components/Problem.tsx";
 import { createLoaded } from "../loaded.ts";
 import { notify } from "../notices.ts";
-import { Confirmed, Field, Form, Section } from "./Form.tsx";
+import { Confirmed, Field, Form, LineField, Section } from "./Form.tsx";
+import { LoadedRows } from "./LoadedRows.tsx";
 
 export function Secrets(props: { repository: Repository; mayWrite: boolean }): JSX.Element {
   const list = createLoaded(async () => (await api.secrets(props.repository)).secrets);
@@ -34,39 +34,24 @@ export function Secrets(props: { repository: Repository; mayWrite: boolean }): J
         </Show>
       }
     >
-      <Show when={list.problem()}>{(message) => <Problem message={message()} retry={() => void list.reload()} />}</Show>
-      <Switch>
-        <Match when={list.value()?.length === 0}>
-          <p class="quiet nothing-found">There are no secrets.</p>
-        </Match>
-        <Match when={list.value()}>
-          {(all) => (
-            <ul class="rows">
-              <For each={all()}>
-                {(secret) => (
-                  <li class="row-entry">
-                    <Icon name="lock" />
-                    <div class="row-main">
-                      <strong>
-                        <code>{secret.name}</code>
-                      </strong>
-                      <span class="quiet">
-                        {scopeWords(secret.scope)} · set by {secret.set_by.login} {ago(secret.set_at, Date.now())}
-                      </span>
-                    </div>
-                    <Show when={props.mayWrite}>
-                      <Confirmed label={`Remove ${secret.name}`} words="Remove" run={() => remove(secret.name)} />
-                    </Show>
-                  </li>
-                )}
-              </For>
-            </ul>
-          )}
-        </Match>
-        <Match when={list.problem() === undefined}>
-          <div class="skeleton" />
-        </Match>
-      </Switch>
+      <LoadedRows list={list} empty="There are no secrets.">
+        {(secret) => (
+          <>
+            <Icon name="lock" />
+            <div class="row-main">
+              <strong>
+                <code>{secret.name}</code>
+              </strong>
+              <span class="quiet">
+                {scopeWords(secret.scope)} · set by {secret.set_by.login} {ago(secret.set_at, Date.now())}
+              </span>
+            </div>
+            <Show when={props.mayWrite}>
+              <Confirmed label={`Remove ${secret.name}`} words="Remove" run={() => remove(secret.name)} />
+            </Show>
+          </>
+        )}
+      </LoadedRows>
       <Show when={adding()}>
         <Editor
           repository={props.repository}
@@ -116,21 +101,11 @@ function Editor(props: { repository: Repository; close: () => void; saved: () =>
       }
     >
       <div class="field-pair">
-        <Field
+        <LineField
           label="Name"
-          control={(ids) => (
-            <input
-              {...ids}
-              class="mono"
-              type="text"
-              autocomplete="off"
-              autocapitalize="none"
-              spellcheck={false}
-              placeholder="NPM_TOKEN"
-              value={name()}
-              onInput={(event) => setName(event.currentTarget.value.trim())}
-            />
-          )}
+          placeholder="NPM_TOKEN"
+          value={name()}
+          onInput={(value) => setName(value.trim())}
         />
         <Field
           label="Value"
@@ -162,53 +137,16 @@ function Editor(props: { repository: Repository; close: () => void; saved: () =>
         </label>
       </fieldset>
       <Show when={kind() === "header"}>
-        <Field
+        <LineField
           label="Hosts"
           hint="They have to be among the hosts that sandboxes may reach."
-          control={(ids) => (
-            <input
-              {...ids}
-              class="mono"
-              type="text"
-              autocomplete="off"
-              autocapitalize="none"
-              spellcheck={false}
-              placeholder="npm.example.com"
-              value={hosts()}
-              onInput={(event) => setHosts(event.currentTarget.value)}
-            />
-          )}
+          placeholder="npm.example.com"
+          value={hosts()}
+          onInput={setHosts}
         />
         <div class="field-pair">
-          <Field
-            label="Header"
-            control={(ids) => (
-              <input
-                {...ids}
-                class="mono"
-                type="text"
-                autocomplete="off"
-                autocapitalize="none"
-                spellcheck={false}
-                value={header()}
-                onInput={(event) => setHeader(event.currentTarget.value)}
-              />
-            )}
-          />
-          <Field
-            label="Before the value"
-            control={(ids) => (
-              <input
-                {...ids}
-                class="mono"
-                type="text"
-                autocomplete="off"
-                spellcheck={false}
-                value={prefix()}
-                onInput={(event) => setPrefix(event.currentTarget.value)}
-              />
-            )}
-          />
+          <LineField label="Header" value={header()} onInput={setHeader} />
+          <LineField label="Before the value" value={prefix()} onInput={setPrefix} />
         </div>
       </Show>
     </Form>

@@ -1,14 +1,14 @@
-import { For, Match, Show, Switch, createSignal, type JSX } from "solid-js";
+import { For, Show, createSignal, type JSX } from "solid-js";
 
 import type { ApiToken, CreatedApiToken, TokenScope } from "#ui/protocol.ts";
 import { ago } from "#ui/view/duration.ts";
 import { Icon } from "#ui/view/Icon.tsx";
 
 import { api, messageOf } from "../api.ts";
-import { Problem } from "../components/Problem.tsx";
 import { createLoaded } from "../loaded.ts";
 import { notify } from "../notices.ts";
 import { Confirmed, Field, Form, Section } from "./Form.tsx";
+import { LoadedRows } from "./LoadedRows.tsx";
 
 const SCOPES: readonly { scope: TokenScope; label: string; hint: string }[] = [
   { scope: "read", label: "Read", hint: "sessions, logs, files, statistics" },
@@ -34,38 +34,21 @@ export function Tokens(): JSX.Element {
     <>
       <Section title="API tokens" note="For programs that act as you: they may do what you may, within their scopes.">
         <Show when={created()}>{(one) => <Secret created={one()} />}</Show>
-        <Show when={tokens.problem()}>
-          {(message) => <Problem message={message()} retry={() => void tokens.reload()} />}
-        </Show>
-        <Switch>
-          <Match when={tokens.value()?.length === 0}>
-            <p class="quiet nothing-found">There are no tokens yet.</p>
-          </Match>
-          <Match when={tokens.value()}>
-            {(all) => (
-              <ul class="rows">
-                <For each={all()}>
-                  {(token) => (
-                    <li class="row-entry">
-                      <Icon name="key" />
-                      <div class="row-main">
-                        <strong>{token.name}</strong>
-                        <span class="quiet">
-                          {token.scopes.join(", ")} · until {new Date(token.expires_at).toLocaleDateString(undefined, { dateStyle: "medium" })} ·{" "}
-                          {token.last_used_at === undefined ? "never used" : `last used ${ago(token.last_used_at, Date.now())}`}
-                        </span>
-                      </div>
-                      <Confirmed label={`Revoke ${token.name}`} words="Revoke" run={() => revoke(token)} />
-                    </li>
-                  )}
-                </For>
-              </ul>
-            )}
-          </Match>
-          <Match when={tokens.problem() === undefined}>
-            <div class="skeleton" />
-          </Match>
-        </Switch>
+        <LoadedRows list={tokens} empty="There are no tokens yet.">
+          {(token) => (
+            <>
+              <Icon name="key" />
+              <div class="row-main">
+                <strong>{token.name}</strong>
+                <span class="quiet">
+                  {token.scopes.join(", ")} · until {new Date(token.expires_at).toLocaleDateString(undefined, { dateStyle: "medium" })} ·{" "}
+                  {token.last_used_at === undefined ? "never used" : `last used ${ago(token.last_used_at, Date.now())}`}
+                </span>
+              </div>
+              <Confirmed label={`Revoke ${token.name}`} words="Revoke" run={() => revoke(token)} />
+            </>
+          )}
+        </LoadedRows>
       </Section>
       <NewToken
         onCreated={(one) => {

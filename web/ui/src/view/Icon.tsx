@@ -48,6 +48,7 @@ const PATHS = {
   diff: "M8 3v5M5.5 5.5h5M5.5 12.5h5",
   time: "M8 13.5a5.5 5.5 0 1 0 0-11 5.5 5.5 0 0 0 0 11ZM8 5v3.2l2 1.3",
   keyboard: "M2 4.5h12v7H2zM4.5 7h.01M7 7h.01M9.5 7h.01M12 7h.01M5 9.5h6",
+  grip: "M6 4h.01M6 8h.01M6 12h.01M10 4h.01M10 8h.01M10 12h.01",
   copy: "M5.5 5.5h7v7h-7zM3.5 10.5v-7h7",
 } as const;
 

@@ -1,34 +1,36 @@
 /** One text, rendered at most once per animation frame while it grows. */
 import { createEffect, onCleanup, onMount, type JSX } from "solid-js";
 
-import { MarkdownView } from "../markdown.ts";
+import type { GrowingText } from "../growing-text.ts";
+import { MarkdownView } from "../markdown-view.ts";
 
-export function Markdown(props: { text: string; final: boolean }): JSX.Element {
+export function Markdown(props: { source: GrowingText; final: boolean }): JSX.Element {
   let root!: HTMLDivElement;
   onMount(() => {
-    let view = new MarkdownView(root);
-    let rendered: string | undefined;
-    let closed = false;
+    let view: MarkdownView | undefined;
+    let rendered = { length: 0, revision: 0, final: false };
     let frame: number | undefined;
 
-    const render = (text: string, final: boolean) => {
+    const render = (source: GrowingText, final: boolean) => {
       frame = undefined;
+      const { length, revision } = source;
       // Settled blocks are for texts that only grow; one that changed is rendered anew.
-      if (rendered !== undefined && (closed || !text.startsWith(rendered))) {
+      if (!view || rendered.final || revision !== rendered.revision) {
         view = new MarkdownView(root);
+        rendered = { length: 0, revision, final };
       }
-      view.render(text, final);
-      rendered = text;
-      closed = final;
+      view.add(source.since(rendered.length), final);
+      rendered = { length, revision, final };
     };
 
     createEffect(() => {
-      const { text, final } = props;
-      if (text === rendered && final === closed) return;
+      const { source, final } = props;
+      const { length, revision } = source;
+      if (view && length === rendered.length && revision === rendered.revision && final === rendered.final) return;
       if (frame !== undefined) cancelAnimationFrame(frame);
       // What is there already must not appear a frame later, or the page would jump.
-      if (rendered === undefined) render(text, final);
-      else frame = requestAnimationFrame(() => render(text, final));
+      if (!view) render(source, final);
+      else frame = requestAnimationFrame(() => render(source, final));
     });
     onCleanup(() => frame !== undefined && cancelAnimationFrame(frame));
   });

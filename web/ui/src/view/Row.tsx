@@ -23,6 +23,14 @@ export function SystemRow(props: { row: Row }): JSX.Element {
           </p>
         )}
       </Match>
+      <Match when={as("update")}>
+        {(row) => (
+          <p class="row update">
+            <Icon name="chat" />
+            <span>{row().text}</span>
+          </p>
+        )}
+      </Match>
       <Match when={as("session_archived")}>
         {(row) => (
           <p class="row">

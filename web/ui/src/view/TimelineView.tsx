@@ -72,7 +72,7 @@ export function TimelineView(props: { timeline: Timeline; past?: PastProps; empt
 /** A folded turn: its prompt, a line, its answer. */
 function estimate(turn: Turn): number {
   const answer = turn.items().findLast((item) => item.kind === "part" && item.part.kind === "text");
-  const letters = answer?.kind === "part" ? answer.part.text().length : 0;
+  const letters = answer?.kind === "part" ? answer.part.source.length : 0;
   return 190 + Math.ceil(letters / 90) * 24;
 }
 

@@ -144,14 +144,14 @@ function PartView(props: { part: Part }): JSX.Element {
           </summary>
           <Show when={open()}>
             <div class="tool-body">
-              <Markdown text={props.part.text()} final={!growing()} />
+              <Markdown source={props.part.source} final={!growing()} />
             </div>
           </Show>
         </details>
       </Match>
-      <Match when={props.part.text() !== ""}>
+      <Match when={props.part.source.length > 0}>
         <div class="answer" classList={{ growing: growing() }} aria-live={growing() ? "off" : undefined}>
-          <Markdown text={props.part.text()} final={!growing()} />
+          <Markdown source={props.part.source} final={!growing()} />
         </div>
       </Match>
     </Switch>

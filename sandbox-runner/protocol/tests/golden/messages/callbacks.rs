@@ -46,6 +46,10 @@ pub fn callbacks() -> Vec<Example> {
             base: Some(format!("agent/{}", session())),
         },
         finished.clone(),
+        Report::Update {
+            prompt: prompt_id(),
+            text: "The condition is inverted; a test for it comes first.".to_owned(),
+        },
         Report::Notice {
             message: "set-up failed: see the image's log".to_owned(),
         },
@@ -136,6 +140,7 @@ pub fn callbacks() -> Vec<Example> {
             PassedOver,
             ImageReport {
                 runner: RunnerId::from_random([6; 16]),
+                base: Some(base()),
                 log_offset: 120,
                 log: "   Compiling api\n".to_owned(),
                 outcome: Some(ImageOutcome::Ready(built_image())),

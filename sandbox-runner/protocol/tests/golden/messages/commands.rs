@@ -33,12 +33,14 @@ pub fn commands() -> Vec<Example> {
         warm: None,
         snapshot: Some(snapshot()),
         egress: Some(policy()),
+        specification: Some(specification()),
         spent_microdollars: 1_250_000,
     };
     let build = BuildImage {
         image: image(),
         base: base(),
         specification: Some(specification()),
+        egress: Some(policy()),
         force: false,
         callback_url: format!("https://agents.example/runner/images/{}", image()),
     };
@@ -60,6 +62,7 @@ pub fn commands() -> Vec<Example> {
             PassedOver,
             Start {
                 egress: None,
+                specification: None,
                 spent_microdollars: 0,
                 ..start.clone()
             },

@@ -128,6 +128,10 @@ pub fn events() -> Vec<Example> {
             additions: 12,
             deletions: 3,
         },
+        Fact::Update {
+            prompt: prompt_id(),
+            text: "The condition is inverted; a test for it comes first.".to_owned(),
+        },
         Fact::Notice {
             message: "the pull request could not be opened".to_owned(),
         },

@@ -85,6 +85,38 @@ pub fn views() -> Vec<Example> {
             },
         ),
         message(
+            "terminal_expulsion",
+            PassedOver,
+            TerminalExpulsion {
+                user: protocol::UserId(1),
+            },
+        ),
+        message(
+            "look_at_changes",
+            PassedOver,
+            LookAtChanges {
+                sandbox: sandbox(),
+                scope: ChangesScope::Prompt,
+            },
+        ),
+        message(
+            "read_file",
+            PassedOver,
+            ReadFile {
+                place: FilePlace::Sandbox { sandbox: sandbox() },
+                path: "src/lib.rs".to_owned(),
+            },
+        ),
+        list(
+            "file_place",
+            vec![
+                FilePlace::Sandbox { sandbox: sandbox() },
+                FilePlace::Snapshot {
+                    snapshot: snapshot(),
+                },
+            ],
+        ),
+        message(
             "terminal_used",
             PassedOver,
             TerminalUsed {

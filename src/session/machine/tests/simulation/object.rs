@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::super::super::*;
+use super::super::*;
 use super::dice::Dice;
 
 /// One entry of the log, with its final text in it.

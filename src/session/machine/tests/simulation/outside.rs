@@ -2,8 +2,8 @@
 
 use protocol::event::PullRequestState;
 
-use super::super::super::*;
 use super::super::person;
+use super::super::*;
 use super::object::Failure;
 use super::reading::Reading;
 use super::reviewers::News;

@@ -1,7 +1,7 @@
 //! What people do, and what the object makes of it.
 
-use super::super::super::*;
 use super::super::person;
+use super::super::*;
 use super::{Message, Simulation};
 use protocol::event::{Mode, Source};
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::super::super::*;
+use super::super::*;
 use super::object::Entry;
 use protocol::event::Outcome;
 

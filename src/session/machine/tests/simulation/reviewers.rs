@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use protocol::api::ChecksVerdict;
 use protocol::event::ReviewVerdict;
 
-use super::super::super::*;
+use super::super::*;
 use super::{Message, Simulation};
 use crate::session::machine::pull_requests::PullRequestNews;
 

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::super::super::*;
+use super::super::*;
 use super::dice::Dice;
 use super::object::{Failure, length};
 use protocol::callback::{PromptResult, Report};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::super::*;
+use super::super::*;
 use super::object::{Object, Told, length};
 
 #[derive(Default)]

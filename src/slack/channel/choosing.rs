@@ -1,0 +1,167 @@
+//! For which repository a thread is, where people say it: what they may choose from, the question,
+//! and their answer.
+
+use std::rc::Rc;
+
+use protocol::event::Repository;
+
+use super::hearing::Done;
+use super::speakers::Speaker;
+use super::store::Utterance;
+use super::{Core, Item};
+use crate::database::{self, Database};
+use crate::error::Error;
+use crate::github::Github;
+use crate::platform::clock;
+use crate::session::request::Request as Ask;
+use crate::slack::blocks::{Said, button, search_menu};
+use crate::slack::classification::{self, Candidate};
+use crate::slack::message::{cut, escape, plain};
+use crate::slack::thread;
+
+/// Longest text of a message that is kept as an example.
+const MAX_EXAMPLE: usize = 200;
+
+impl Core {
+    /// Somebody said which repository it is.
+    pub(super) async fn chose(
+        self: &Rc<Self>,
+        item: &Item,
+        root: &str,
+        repository: &Repository,
+    ) -> Result<Done, Error> {
+        let Some(speaker) = self.speaker(item).await? else {
+            return Ok(Done::WaitsFor(item.user().to_owned()));
+        };
+        let Some(thread) = self.store()?.thread(root)? else {
+            return Ok(Done::Finished);
+        };
+        let is_settled = thread.session.is_some() && !thread.is_doubted;
+        if is_settled && thread.waiting.is_empty() {
+            return Ok(Done::Finished);
+        }
+        if self.reach(&speaker, repository).await?.is_none() {
+            let text = format!("You do not reach {repository} on GitHub.");
+            self.whisper(item, "unreached", Said::line(&escape(&text)))?;
+            return Ok(Done::Finished);
+        }
+        if thread.is_doubted && thread.repository.as_ref() == Some(repository) {
+            self.store()?
+                .change(root, |thread| thread.is_doubted = false)?;
+        } else if thread.is_doubted {
+            if let Some(session) = &thread.session {
+                let by = speaker.person.clone();
+                self.ask(session, &Ask::Archive { by }).await?;
+                // So that it is said how that ended.
+                self.follow(root).await?;
+            }
+            self.store()?.change(root, thread::Thread::begin_anew)?;
+        }
+        let name = escape(&speaker.person.login);
+        let text = format!("*{}* it is, says {name}.", escape(&repository.to_string()));
+        let said = Said::line(&text);
+        let thread = self.store()?.thread(root)?.unwrap_or_default();
+        if let Some(first) = thread.waiting.first() {
+            let bot = self.bot()?;
+            let example = cut(&plain(&first.text, &bot.user), MAX_EXAMPLE);
+            let known = self.store()?.examples(repository)?;
+            if !known.contains(&example) {
+                self.store()?.learn(repository, &example)?;
+            }
+        }
+        self.say(root, "question", &Utterance::Message { said })?;
+        let reason = format!("{} said so", speaker.person.login);
+        let done = self
+            .start(item, root, &speaker, repository, &reason)
+            .await?;
+        Ok(done.unwrap_or(Done::Finished))
+    }
+
+    /// Somebody said that it is another repository: which one is asked.
+    pub(super) async fn doubted(self: &Rc<Self>, item: &Item, root: &str) -> Result<Done, Error> {
+        let Some(speaker) = self.speaker(item).await? else {
+            return Ok(Done::WaitsFor(item.user().to_owned()));
+        };
+        let Some(thread) = self.store()?.thread(root)? else {
+            return Ok(Done::Finished);
+        };
+        let candidates = self.candidates(&speaker).await?;
+        let others = candidates.into_iter().map(|candidate| candidate.repository);
+        let likely: Vec<Repository> = others
+            .filter(|repository| thread.repository.as_ref() != Some(repository))
+            .take(classification::MAX_OFFERED)
+            .collect();
+        self.store()?
+            .change(root, |thread| thread.is_doubted = true)?;
+        let said = question_about(
+            "Then which one is it? What runs now ends when you say it.",
+            &likely,
+        );
+        self.say(root, "question", &Utterance::Message { said })?;
+        Ok(Done::Finished)
+    }
+
+    /// What the speaker may choose from, with what this channel has taught.
+    pub(super) async fn candidates(&self, speaker: &Speaker) -> Result<Vec<Candidate>, Error> {
+        let mut candidates = Vec::new();
+        if speaker.is_linked {
+            let github = Github::new(&self.env)?;
+            let user = speaker.person.id;
+            let found = github
+                .as_user(user, async |token: &str| github.described(token).await)
+                .await?;
+            let summaries: Vec<_> = found.iter().map(|found| found.summary.clone()).collect();
+            let database = Database::new(&self.env)?;
+            database::users::remember_access(&database, user, &summaries, clock::now()).await?;
+            for found in found {
+                candidates.push(Candidate {
+                    examples: self.store()?.examples(&found.summary.repository)?,
+                    repository: found.summary.repository,
+                    description: found.description,
+                });
+            }
+        } else {
+            for repository in self.settings()?.open_repositories {
+                candidates.push(Candidate {
+                    examples: self.store()?.examples(&repository)?,
+                    repository,
+                    description: String::new(),
+                });
+            }
+        }
+        Ok(candidates)
+    }
+
+    /// Without its sign; empty if there is none, or it cannot be had.
+    pub(super) async fn channel_name(&self) -> String {
+        if let Ok(Some(known)) = self.store().and_then(|store| Ok(store.note("channel")?)) {
+            return known;
+        }
+        let Ok(settings) = self.settings() else {
+            return String::new();
+        };
+        let name = settings.client().channel_name(&self.channel).await;
+        let name = name.unwrap_or_default();
+        if let Ok(store) = self.store() {
+            // Asked again if it could not be written down.
+            let _ = store.set_note("channel", &name);
+        }
+        name
+    }
+}
+
+/// Asks for which repository something is.
+pub(super) fn question_about(reason: &str, likely: &[Repository]) -> Said {
+    let reason = escape(reason);
+    let text = format!("Which repository is this about? {reason}");
+    let mut elements: Vec<_> = likely
+        .iter()
+        .enumerate()
+        .map(|(at, repository)| {
+            let name = repository.to_string();
+            button(&format!("choose:{at}"), &name, &name)
+        })
+        .collect();
+    elements.push(search_menu("choose_any", "Search all repositories"));
+    Said::line(text.trim()).actions(elements)
+}

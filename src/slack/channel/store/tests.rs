@@ -1,0 +1,161 @@
+//! The statements against real SQLite.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use protocol::{Millis, PromptId};
+
+use super::{Stage, Store, Utterance};
+use crate::platform::sql::native::NativeSql;
+use crate::slack::blocks::Said;
+use crate::slack::channel::Item;
+use crate::slack::event::Heard;
+use crate::slack::progress::Progress;
+
+fn store() -> Store<NativeSql> {
+    Store::open(NativeSql::in_memory()).unwrap()
+}
+
+fn heard(root: &str, ts: &str) -> Item {
+    Item::Heard(Heard {
+        ts: ts.to_owned(),
+        root: root.to_owned(),
+        user: "U1".to_owned(),
+        text: "x".to_owned(),
+        files: Vec::new(),
+        is_addressed: true,
+    })
+}
+
+fn message(text: &str) -> Utterance {
+    let said = Said::line(text);
+    Utterance::Message { said }
+}
+
+#[test]
+fn what_is_heard_four_times_is_acted_on_once() {
+    let store = store();
+    for _ in 0..4 {
+        store.take("1.1", &heard("1.1", "1.1"), Millis(0)).unwrap();
+    }
+    let taken = store.next_heard(Millis(0)).unwrap().unwrap();
+    store.finish(taken.number).unwrap();
+    store.take("1.1", &heard("1.1", "1.1"), Millis(0)).unwrap();
+    assert_eq!(store.next_heard(Millis(0)).unwrap(), None);
+}
+
+#[test]
+fn a_thread_waits_for_what_came_before_and_others_do_not() {
+    let store = store();
+    for (root, ts) in [("1.1", "1.1"), ("1.1", "1.2"), ("2.1", "2.1")] {
+        store.take(ts, &heard(root, ts), Millis(0)).unwrap();
+    }
+    let first = store.next_heard(Millis(0)).unwrap().unwrap();
+    store.retry(first.number, Millis(100)).unwrap();
+    let next = store.next_heard(Millis(0)).unwrap().unwrap();
+    assert_eq!(next.item.root(), "2.1");
+    store.finish(next.number).unwrap();
+    assert_eq!(store.next_heard(Millis(0)).unwrap(), None);
+    assert_eq!(
+        store.next_heard(Millis(100)).unwrap().unwrap().number,
+        first.number
+    );
+}
+
+#[test]
+fn what_waits_for_somebody_is_taken_up_when_they_are_linked() {
+    let store = store();
+    store.take("1.1", &heard("1.1", "1.1"), Millis(0)).unwrap();
+    let taken = store.next_heard(Millis(0)).unwrap().unwrap();
+    store.wait(taken.number, "U1").unwrap();
+    assert_eq!(store.next_heard(Millis(9)).unwrap(), None);
+    store.wake("U2", Millis(9)).unwrap();
+    assert_eq!(store.next_heard(Millis(9)).unwrap(), None);
+    store.wake("U1", Millis(9)).unwrap();
+    assert_eq!(store.next_heard(Millis(9)).unwrap().unwrap(), taken);
+}
+
+#[test]
+fn only_the_newest_form_is_said_and_the_last_one_always_is() {
+    let store = store();
+    store
+        .say("1.1", "status", &message("one"), Millis(0))
+        .unwrap();
+    store
+        .say("1.1", "status", &message("two"), Millis(1))
+        .unwrap();
+    let due = store.next_said(Millis(1)).unwrap().unwrap();
+    assert_eq!((&due.utterance, &due.ts), (&message("two"), &None));
+    store.try_to_say(due.number).unwrap();
+    // While it is on its way, there is news.
+    store
+        .say("1.1", "status", &message("three"), Millis(2))
+        .unwrap();
+    store.said(&due, Some("5.1")).unwrap();
+    let due = store.next_said(Millis(2)).unwrap().unwrap();
+    assert_eq!(due.utterance, message("three"));
+    assert_eq!((due.ts.as_deref(), due.is_tried), (Some("5.1"), false));
+    store.said(&due, None).unwrap();
+    assert_eq!(store.next_said(Millis(9)).unwrap(), None);
+    // The same again is nothing new.
+    store
+        .say("1.1", "status", &message("three"), Millis(9))
+        .unwrap();
+    assert_eq!(store.next_said(Millis(9)).unwrap(), None);
+    assert_eq!(store.root_of("5.1").unwrap().as_deref(), Some("1.1"));
+}
+
+#[test]
+fn what_failed_is_said_later_in_its_newest_form() {
+    let store = store();
+    store
+        .say("1.1", "status", &message("one"), Millis(0))
+        .unwrap();
+    let due = store.next_said(Millis(0)).unwrap().unwrap();
+    store.say_later(due.number, Millis(50)).unwrap();
+    store
+        .say("1.1", "status", &message("two"), Millis(10))
+        .unwrap();
+    assert_eq!(store.next_said(Millis(49)).unwrap(), None);
+    let due = store.next_said(Millis(50)).unwrap().unwrap();
+    assert_eq!((due.utterance, due.attempts), (message("two"), 1));
+}
+
+#[test]
+fn a_message_is_its_prompt_however_it_came() {
+    let store = store();
+    let prompt = PromptId::parse("pmt_1").unwrap();
+    for (id, ts) in [("1.1", "1.1"), ("shortcut:2.1", "2.1")] {
+        store.take(id, &heard(ts, ts), Millis(0)).unwrap();
+        let taken = store.next_heard(Millis(0)).unwrap().unwrap();
+        store.note_prompt(ts, &prompt).unwrap();
+        store.finish(taken.number).unwrap();
+        assert_eq!(store.prompt_of(ts).unwrap().as_ref(), Some(&prompt));
+        assert!(store.is_prompt(ts).unwrap());
+    }
+    assert!(!store.is_prompt("3.1").unwrap());
+}
+
+#[test]
+fn how_far_something_is_outlives_its_newer_forms() {
+    let store = store();
+    store
+        .say("1.1", "status", &message("one"), Millis(0))
+        .unwrap();
+    let due = store.next_said(Millis(0)).unwrap().unwrap();
+    assert_eq!(due.stage, None);
+    let told = Progress {
+        title: "Working".to_owned(),
+        ..Progress::default()
+    };
+    let stage = Stage::Streaming { told };
+    store.reach(due.number, &stage, Some("5.1")).unwrap();
+    store.said(&due, Some("5.1")).unwrap();
+    store
+        .say("1.1", "status", &message("two"), Millis(1))
+        .unwrap();
+    let due = store.next_said(Millis(1)).unwrap().unwrap();
+    assert_eq!((due.stage, due.ts.as_deref()), (Some(stage), Some("5.1")));
+    store.reach(due.number, &Stage::Streamed, None).unwrap();
+    let due = store.next_said(Millis(1)).unwrap().unwrap();
+    assert_eq!(due.ts.as_deref(), Some("5.1"));
+}
