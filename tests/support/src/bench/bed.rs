@@ -94,7 +94,10 @@ impl Bed {
     /// Removes a layer that no sandbox uses.
     pub fn remove_layer(&self, layer: &LayerId) -> Result<(), BenchError> {
         let path = self.state.join("layers").join(layer.to_string());
-        std::fs::remove_dir_all(path).map_err(io("remove a layer"))
+        // Its weight may still be on its way to it, and finds it no more.
+        let away = self.state.join("removed");
+        std::fs::rename(path, &away).map_err(io("move a layer away"))?;
+        std::fs::remove_dir_all(away).map_err(io("remove a layer"))
     }
 
     /// Waits until nothing of what was destroyed is being deleted any more.
