@@ -131,6 +131,13 @@ fn every_event_is_read_as_another_reads_it() {
                     json!([theirs.user, theirs.channel, theirs.message_ts, others]),
                 )
             }
+            (
+                Event::AgentSessionStopped(ours),
+                SlackEventCallbackBody::AgentSessionStopped(theirs),
+            ) => (
+                json!([ours.channel, ours.thread_ts, ours.user]),
+                json!([theirs.channel, theirs.thread_ts, theirs.user]),
+            ),
             (Event::Other, SlackEventCallbackBody::Unknown(_)) => {
                 assert!(UNKNOWN_TO_IT.contains(&kind.as_str()), "{kind}");
                 continue;
