@@ -26,14 +26,14 @@ use std::rc::Rc;
 
 use protocol::PromptId;
 use protocol::callback::{Acknowledgement, Batch};
-use protocol::event::Prompt;
+use protocol::event::{Person, Prompt};
 use worker::{
     DurableObject, Env, Request as HttpRequest, Response, State, WebSocket,
     WebSocketIncomingMessage, WebSocketRequestResponsePair, durable_object,
 };
 
 use self::hub::Hub;
-use self::machine::{Context, Input};
+use self::machine::{Act, Context, Input};
 use self::request::{NewPrompt, REQUEST_PATH, Request, SOCKET_PATH};
 use self::store::{Admission, Lease, Store};
 use self::tail::Tail;
@@ -184,34 +184,10 @@ impl Core {
                 let id = self.prompt(prompt)?;
                 Ok(Response::from_json(&protocol::api::CreatedPrompt { id })?.with_status(201))
             }
-            Request::Edit { prompt, text, by } => {
-                let text = checked_prompt(&text)?;
-                self.apply(Input::Edit { prompt, text, by }, None)?;
-                Ok(Response::empty()?.with_status(204))
-            }
-            Request::Cancel { prompt, by } => {
-                self.apply(Input::Cancel { prompt, by }, None)?;
-                Ok(Response::empty()?.with_status(204))
-            }
-            Request::Stop { by } => {
-                self.apply(Input::Stop { by }, None)?;
-                Ok(Response::empty()?.with_status(202))
-            }
-            Request::Insert { prompt, by } => {
-                self.apply(Input::Insert { prompt, by }, None)?;
-                Ok(Response::empty()?.with_status(204))
-            }
-            Request::Reorder { order, by } => {
-                self.apply(Input::Reorder { order, by }, None)?;
-                Ok(Response::empty()?.with_status(204))
-            }
-            Request::ResumeQueue { by } => {
-                self.apply(Input::ResumeQueue { by }, None)?;
-                Ok(Response::empty()?.with_status(204))
-            }
-            Request::ClearQueue { by } => {
-                self.apply(Input::ClearQueue { by }, None)?;
-                Ok(Response::empty()?.with_status(204))
+            Request::Act { act, by } => {
+                let status = if matches!(act, Act::Stop) { 202 } else { 204 };
+                self.act(act, by)?;
+                Ok(Response::empty()?.with_status(status))
             }
             Request::Fork {
                 prompt,
@@ -233,10 +209,6 @@ impl Core {
             }
             Request::Rename { title } => {
                 self.apply(Input::Rename { title }, None)?;
-                Ok(Response::empty()?.with_status(204))
-            }
-            Request::Archive { by } => {
-                self.apply(Input::Archive { by }, None)?;
                 Ok(Response::empty()?.with_status(204))
             }
             Request::Summary => Ok(Response::from_json(&self.summary()?)?),
@@ -366,6 +338,17 @@ impl Core {
         let taken = bucket.take(limits::PROMPTS, clock::now());
         self.prompts.set(bucket);
         taken.map_err(Error::RateLimited)
+    }
+
+    fn act(self: &Rc<Self>, act: Act, by: Person) -> Result<(), Error> {
+        let act = match act {
+            Act::Edit { prompt, text } => Act::Edit {
+                text: checked_prompt(&text)?,
+                prompt,
+            },
+            act => act,
+        };
+        self.apply(act.by(by), None)
     }
 
     fn apply(self: &Rc<Self>, input: Input, done: Option<&Lease>) -> Result<(), Error> {

@@ -8,6 +8,7 @@ use super::extract::{Input, Path};
 use super::{Caller, ask_session};
 use crate::auth::policy::Action;
 use crate::error::Error;
+use crate::session::machine::Act;
 use crate::session::request::Request as Ask;
 
 /// `PUT /api/sessions/{session}/queue`
@@ -19,7 +20,7 @@ pub async fn reorder(
 ) -> Result<Response, Error> {
     let session = caller.session(&id, Action::Prompt).await?;
     let by = caller.person.clone();
-    ask_session(&caller.env, &session, &Ask::Reorder { order, by }).await
+    ask_session(&caller.env, &session, &Ask::act(Act::Reorder { order }, by)).await
 }
 
 /// `POST /api/sessions/{session}/queue/resume`
@@ -27,7 +28,7 @@ pub async fn reorder(
 pub async fn resume(caller: Caller, Path(id): Path<String>) -> Result<Response, Error> {
     let session = caller.session(&id, Action::Prompt).await?;
     let by = caller.person.clone();
-    ask_session(&caller.env, &session, &Ask::ResumeQueue { by }).await
+    ask_session(&caller.env, &session, &Ask::act(Act::ResumeQueue, by)).await
 }
 
 /// `POST /api/sessions/{session}/queue/clear`
@@ -35,7 +36,7 @@ pub async fn resume(caller: Caller, Path(id): Path<String>) -> Result<Response, 
 pub async fn clear(caller: Caller, Path(id): Path<String>) -> Result<Response, Error> {
     let session = caller.session(&id, Action::Prompt).await?;
     let by = caller.person.clone();
-    ask_session(&caller.env, &session, &Ask::ClearQueue { by }).await
+    ask_session(&caller.env, &session, &Ask::act(Act::ClearQueue, by)).await
 }
 
 /// `POST /api/sessions/{session}/prompts/{prompt}/insert`
@@ -47,5 +48,5 @@ pub async fn insert(
     let session = caller.session(&id, Action::Prompt).await?;
     let prompt = PromptId::parse(&prompt).map_err(|_| Error::NotFound("prompt"))?;
     let by = caller.person.clone();
-    ask_session(&caller.env, &session, &Ask::Insert { prompt, by }).await
+    ask_session(&caller.env, &session, &Ask::act(Act::Insert { prompt }, by)).await
 }

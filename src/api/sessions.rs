@@ -29,7 +29,7 @@ use crate::database::sessions::Reservation;
 use crate::error::Error;
 use crate::platform::{clock, random};
 use crate::session::checked_prompt;
-use crate::session::machine::Create;
+use crate::session::machine::{Act, Create};
 use crate::session::request::{NewPrompt, Request as Ask};
 use crate::tickets::Bearer;
 use crate::{config, database};
@@ -192,7 +192,7 @@ pub async fn show(caller: Caller, Path(id): Path<String>) -> Result<Response, Er
 pub async fn archive(caller: Caller, Path(id): Path<String>) -> Result<Response, Error> {
     let session = caller.session(&id, Action::Archive).await?;
     let by = caller.person.clone();
-    let answer = ask_session(&caller.env, &session, &Ask::Archive { by }).await?;
+    let answer = ask_session(&caller.env, &session, &Ask::act(Act::Archive, by)).await?;
     noted(&caller, answer, Deed::SessionArchived, &session).await
 }
 
@@ -247,7 +247,12 @@ pub async fn edit_prompt(
     let session = caller.session(&id, Action::Prompt).await?;
     let prompt = PromptId::parse(&prompt).map_err(|_| Error::NotFound("prompt"))?;
     let by = caller.person.clone();
-    ask_session(&caller.env, &session, &Ask::Edit { prompt, text, by }).await
+    ask_session(
+        &caller.env,
+        &session,
+        &Ask::act(Act::Edit { prompt, text }, by),
+    )
+    .await
 }
 
 /// `DELETE /api/sessions/{session}/prompts/{prompt}`
@@ -259,7 +264,7 @@ pub async fn cancel_prompt(
     let session = caller.session(&id, Action::Prompt).await?;
     let prompt = PromptId::parse(&prompt).map_err(|_| Error::NotFound("prompt"))?;
     let by = caller.person.clone();
-    ask_session(&caller.env, &session, &Ask::Cancel { prompt, by }).await
+    ask_session(&caller.env, &session, &Ask::act(Act::Cancel { prompt }, by)).await
 }
 
 /// `POST /api/sessions/{session}/stop`
@@ -267,7 +272,7 @@ pub async fn cancel_prompt(
 pub async fn stop(caller: Caller, Path(id): Path<String>) -> Result<Response, Error> {
     let session = caller.session(&id, Action::Stop).await?;
     let by = caller.person.clone();
-    let answer = ask_session(&caller.env, &session, &Ask::Stop { by }).await?;
+    let answer = ask_session(&caller.env, &session, &Ask::act(Act::Stop, by)).await?;
     noted(&caller, answer, Deed::PromptStopped, &session).await
 }
 

@@ -35,10 +35,11 @@ mod tests;
 mod transition;
 
 use protocol::Fact;
+use protocol::event::Person;
 
 pub use self::creation::{Create, create};
 pub use self::effect::{Deadline, Effect};
-pub use self::input::{Context, Input};
+pub use self::input::{Act, Context, Input};
 pub use self::state::{Kept, OpenPart, Running, Sandbox, State, Typing, Waiting};
 pub use self::transition::{BOOKKEEPING_DELAY_MS, Output, Refusal, Transition};
 
@@ -71,18 +72,9 @@ impl State {
                 self.forge.last_prompter = Some(author);
                 self.forge.repairs.clear();
             }
-            Input::Edit { prompt, text, by } => self.edit(prompt, text, by, &mut transition)?,
-            Input::Cancel { prompt, by } => self.cancel(prompt, by, &mut transition)?,
-            Input::Insert { prompt, by } => {
-                self.insert_waiting(&prompt, by, context, &mut transition)?;
-            }
-            Input::Reorder { order, by } => self.reorder(&order, by, &mut transition)?,
-            Input::ResumeQueue { by } => self.resume_queue(by, context, &mut transition),
-            Input::ClearQueue { by } => self.clear_queue(&by, &mut transition),
+            Input::Act { act, by } => self.act(act, by, context, &mut transition)?,
             Input::Forked { session, by } => self.forked(session, &by, &mut transition),
-            Input::Stop { by } => self.stop(by, context, &mut transition)?,
             Input::Rename { title } => self.rename(title, &mut transition)?,
-            Input::Archive { by } => self.archive(by, context, &mut transition),
             Input::Batch(batch) => self.batch(batch, context, &mut transition)?,
             Input::Placed {
                 epoch,
@@ -150,5 +142,25 @@ impl State {
             transition.soon(context, Effect::UpdateIndex);
         }
         Ok(transition)
+    }
+
+    fn act(
+        &mut self,
+        act: Act,
+        by: Person,
+        context: Context,
+        transition: &mut Transition,
+    ) -> Result<(), Refusal> {
+        match act {
+            Act::Edit { prompt, text } => self.edit(prompt, text, by, transition)?,
+            Act::Cancel { prompt } => self.cancel(prompt, by, transition)?,
+            Act::Insert { prompt } => self.insert_waiting(&prompt, by, context, transition)?,
+            Act::Reorder { order } => self.reorder(&order, by, transition)?,
+            Act::Stop => self.stop(by, context, transition)?,
+            Act::ResumeQueue => self.resume_queue(by, context, transition),
+            Act::ClearQueue => self.clear_queue(&by, transition),
+            Act::Archive => self.archive(by, context, transition),
+        }
+        Ok(())
     }
 }

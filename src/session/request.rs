@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::session::artifacts::ArtifactRequest;
 use crate::session::changes::ChangesRequest;
 use crate::session::forge::ForgeRequest;
-use crate::session::machine::Create;
 use crate::session::machine::following::Follower;
 use crate::session::machine::pull_requests::PullRequestNews;
+use crate::session::machine::{Act, Create};
 use crate::session::terminal::TerminalRequest;
 use crate::tickets::Bearer;
 
@@ -26,30 +26,8 @@ pub enum Request {
     },
     Warm,
     Prompt(NewPrompt),
-    Edit {
-        prompt: PromptId,
-        text: String,
-        by: Person,
-    },
-    Cancel {
-        prompt: PromptId,
-        by: Person,
-    },
-    Insert {
-        prompt: PromptId,
-        by: Person,
-    },
-    Reorder {
-        order: Vec<PromptId>,
-        by: Person,
-    },
-    Stop {
-        by: Person,
-    },
-    ResumeQueue {
-        by: Person,
-    },
-    ClearQueue {
+    Act {
+        act: Act,
         by: Person,
     },
     /// Answers with the `Create` of a session that goes on from the end of `prompt`.
@@ -65,9 +43,6 @@ pub enum Request {
     },
     Rename {
         title: String,
-    },
-    Archive {
-        by: Person,
     },
     Summary,
     Events {
@@ -119,6 +94,12 @@ pub enum Request {
     /// Which life of the object answers.
     #[cfg(feature = "fault-drill")]
     Life,
+}
+
+impl Request {
+    pub fn act(act: Act, by: Person) -> Self {
+        Self::Act { act, by }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

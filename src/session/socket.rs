@@ -9,10 +9,10 @@ use worker::{
 };
 
 use super::hub::{self, Allowance, Attachment};
-use super::machine::Input;
+use super::machine::{Act, Input};
 use super::request::NewPrompt;
 use super::store::MAX_PAGE;
-use super::{Core, checked_prompt, summary_of};
+use super::{Core, summary_of};
 use crate::error::Error;
 use crate::platform::clock;
 use crate::tickets::{Bearer, Offer};
@@ -101,16 +101,13 @@ impl Core {
                 })?;
                 Ok(())
             }
-            ClientFrame::EditPrompt { prompt, text } => {
-                let text = checked_prompt(&text)?;
-                self.apply(Input::Edit { prompt, text, by }, None)
-            }
-            ClientFrame::CancelPrompt { prompt } => self.apply(Input::Cancel { prompt, by }, None),
-            ClientFrame::InsertPrompt { prompt } => self.apply(Input::Insert { prompt, by }, None),
-            ClientFrame::ReorderPrompts { order } => self.apply(Input::Reorder { order, by }, None),
-            ClientFrame::ResumeQueue {} => self.apply(Input::ResumeQueue { by }, None),
-            ClientFrame::ClearQueue {} => self.apply(Input::ClearQueue { by }, None),
-            ClientFrame::Stop {} => self.apply(Input::Stop { by }, None),
+            ClientFrame::EditPrompt { prompt, text } => self.act(Act::Edit { prompt, text }, by),
+            ClientFrame::CancelPrompt { prompt } => self.act(Act::Cancel { prompt }, by),
+            ClientFrame::InsertPrompt { prompt } => self.act(Act::Insert { prompt }, by),
+            ClientFrame::ReorderPrompts { order } => self.act(Act::Reorder { order }, by),
+            ClientFrame::ResumeQueue {} => self.act(Act::ResumeQueue, by),
+            ClientFrame::ClearQueue {} => self.act(Act::ClearQueue, by),
+            ClientFrame::Stop {} => self.act(Act::Stop, by),
             ClientFrame::Typing {} => {
                 self.hub().broadcast_typing(by);
                 self.apply(Input::Typing, None)

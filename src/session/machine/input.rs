@@ -4,6 +4,7 @@ use protocol::api::PullRequest;
 use protocol::callback::{Batch, PullRequestWish};
 use protocol::event::{Artifact, Opener, Person, Prompt, Step};
 use protocol::{Epoch, Millis, PromptId, RunnerId, SessionId};
+use serde::{Deserialize, Serialize};
 
 use super::changes::KeptChanges;
 use super::effect::Deadline;
@@ -20,37 +21,45 @@ pub struct Context {
     pub idle_ms: i64,
 }
 
+/// What a person does to a session beyond prompting, by whichever way they ask for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    Edit {
+        prompt: PromptId,
+        text: String,
+    },
+    Cancel {
+        prompt: PromptId,
+    },
+    /// Gives a prompt that waits to the running one, or to the agent next.
+    Insert {
+        prompt: PromptId,
+    },
+    Reorder {
+        order: Vec<PromptId>,
+    },
+    /// Ends the running prompt; what waits stays until the queue is resumed or cleared.
+    Stop,
+    ResumeQueue,
+    ClearQueue,
+    Archive,
+}
+
+impl Act {
+    pub fn by(self, by: Person) -> Input {
+        Input::Act { act: self, by }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub enum Input {
     /// Somebody writes a prompt: a sandbox is made ready meanwhile.
     Typing,
     Prompt(Prompt),
-    Edit {
-        prompt: PromptId,
-        text: String,
-        by: Person,
-    },
-    Cancel {
-        prompt: PromptId,
-        by: Person,
-    },
-    /// Gives a prompt that waits to the running one, or to the agent next.
-    Insert {
-        prompt: PromptId,
-        by: Person,
-    },
-    Reorder {
-        order: Vec<PromptId>,
-        by: Person,
-    },
-    /// Ends the running prompt; what waits stays until the queue is resumed or cleared.
-    Stop {
-        by: Person,
-    },
-    ResumeQueue {
-        by: Person,
-    },
-    ClearQueue {
+    /// Somebody does something to the session or its queue.
+    Act {
+        act: Act,
         by: Person,
     },
     /// Another session goes on from a prompt of this one.
@@ -60,9 +69,6 @@ pub enum Input {
     },
     Rename {
         title: String,
-    },
-    Archive {
-        by: Person,
     },
     Batch(Batch),
     Placed {

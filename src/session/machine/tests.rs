@@ -378,7 +378,7 @@ fn everybody_who_prompted_since_the_last_commit_is_credited() {
 fn a_stopped_prompt_says_who_stopped_it() {
     let mut session = Session::ready();
     session.take(prompt(1, 1, Mode::Queue)).unwrap();
-    session.take(Input::Stop { by: person(2) }).unwrap();
+    session.take(Act::Stop.by(person(2))).unwrap();
     session.finish(1, PromptResult::Stopped).unwrap();
     assert_eq!(
         session.outcome_of(1),
@@ -390,7 +390,7 @@ fn a_stopped_prompt_says_who_stopped_it() {
 fn an_agent_that_does_not_stop_loses_its_sandbox() {
     let mut session = Session::ready();
     session.take(prompt(1, 1, Mode::Queue)).unwrap();
-    session.take(Input::Stop { by: person(1) }).unwrap();
+    session.take(Act::Stop.by(person(1))).unwrap();
     session
         .take(Input::Expired(Deadline::Stop {
             prompt: prompt_id(1),
@@ -509,7 +509,7 @@ fn the_queue_has_a_limit() {
 #[test]
 fn an_archived_session_takes_no_prompt() {
     let mut session = Session::ready();
-    session.take(Input::Archive { by: person(1) }).unwrap();
+    session.take(Act::Archive.by(person(1))).unwrap();
     assert_eq!(
         session.take(prompt(1, 1, Mode::Queue)),
         Err(Refusal::Archived)

@@ -13,6 +13,7 @@ use crate::database::{self, Database};
 use crate::error::Error;
 use crate::github::Github;
 use crate::platform::clock;
+use crate::session::machine::Act;
 use crate::session::request::Request as Ask;
 use crate::slack::blocks::{Said, button, search_menu};
 use crate::slack::classification::{self, Candidate};
@@ -51,7 +52,7 @@ impl Core {
         } else if thread.is_doubted {
             if let Some(session) = &thread.session {
                 let by = speaker.person.clone();
-                self.ask(session, &Ask::Archive { by }).await?;
+                self.ask(session, &Ask::act(Act::Archive, by)).await?;
                 // So that it is said how that ended.
                 self.follow(root).await?;
             }

@@ -11,6 +11,7 @@ use super::store::Utterance;
 use super::{Core, Item};
 use crate::database::{self, Database};
 use crate::error::Error;
+use crate::session::machine::Act;
 use crate::session::request::Request as Ask;
 use crate::slack::home::card;
 
@@ -25,7 +26,7 @@ impl Core {
         };
         if self.reach(&speaker, &repository).await?.is_some() {
             let by = speaker.person;
-            self.ask(&session, &Ask::Stop { by }).await?;
+            self.ask(&session, &Ask::act(Act::Stop, by)).await?;
         }
         Ok(Done::Finished)
     }
@@ -59,7 +60,8 @@ impl Core {
         if self.reach(&speaker, &repository).await?.is_some() {
             let by = speaker.person;
             // One that has started meanwhile is where it was to be.
-            self.ask(&session, &Ask::Insert { prompt, by }).await?;
+            self.ask(&session, &Ask::act(Act::Insert { prompt }, by))
+                .await?;
         }
         Ok(Done::Finished)
     }

@@ -55,7 +55,7 @@ fn a_sandbox_is_believed_when_it_has_ended_but_not_when_another_has_begun() {
     let other = SandboxId::from_random([9; 16]);
     assert_eq!(session.state.believes(&sandbox.id, sandbox.epoch), Ok(()));
     assert!(session.state.believes(&other, sandbox.epoch).is_err());
-    session.take(Input::Archive { by: person(1) }).unwrap();
+    session.take(Act::Archive.by(person(1))).unwrap();
     assert!(session.state.sandbox.is_none());
     assert_eq!(session.state.believes(&sandbox.id, sandbox.epoch), Ok(()));
     session.state.epoch = Epoch(sandbox.epoch.0 + 1);

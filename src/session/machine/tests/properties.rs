@@ -8,7 +8,7 @@ use super::*;
 
 /// What a hostile order of clients, runners and clocks may do.
 #[derive(Debug, Clone)]
-enum Act {
+enum Happening {
     Prompt(u8, i64, bool),
     Cancel(u8),
     Insert(u8),
@@ -37,36 +37,36 @@ enum Act {
     ExpireSilence,
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn act() -> impl Strategy<Value = Happening> {
     let number = 0..6u8;
     prop_oneof![
-        4 => (number.clone(), 1..4i64, any::<bool>()).prop_map(|(n, a, i)| Act::Prompt(n, a, i)),
-        1 => number.clone().prop_map(Act::Cancel),
-        2 => number.clone().prop_map(Act::Insert),
-        2 => any::<u64>().prop_map(Act::Reorder),
-        2 => Just(Act::Resume),
-        1 => Just(Act::Clear),
-        1 => number.clone().prop_map(Act::Forked),
-        2 => Just(Act::Stop),
-        3 => Just(Act::Typing),
-        2 => (1..700_000i64).prop_map(Act::Wait),
-        2 => (0..9u8).prop_map(Act::Snapshotted),
-        1 => (0..9u8).prop_map(Act::Slept),
-        4 => (0..8usize).prop_map(Act::Ring),
-        1 => Just(Act::ExpireRest),
-        1 => Just(Act::ExpireSleep),
-        3 => Just(Act::Placed),
-        1 => Just(Act::Unreachable),
-        4 => Just(Act::Ready),
-        4 => (1..8u64, number.clone()).prop_map(|(p, n)| Act::PartStarted(p, n)),
-        6 => (1..8u64, 0..4u64, "[a-z😀]{0,3}").prop_map(|(p, o, t)| Act::Delta(p, o, t)),
+        4 => (number.clone(), 1..4i64, any::<bool>()).prop_map(|(n, a, i)| Happening::Prompt(n, a, i)),
+        1 => number.clone().prop_map(Happening::Cancel),
+        2 => number.clone().prop_map(Happening::Insert),
+        2 => any::<u64>().prop_map(Happening::Reorder),
+        2 => Just(Happening::Resume),
+        1 => Just(Happening::Clear),
+        1 => number.clone().prop_map(Happening::Forked),
+        2 => Just(Happening::Stop),
+        3 => Just(Happening::Typing),
+        2 => (1..700_000i64).prop_map(Happening::Wait),
+        2 => (0..9u8).prop_map(Happening::Snapshotted),
+        1 => (0..9u8).prop_map(Happening::Slept),
+        4 => (0..8usize).prop_map(Happening::Ring),
+        1 => Just(Happening::ExpireRest),
+        1 => Just(Happening::ExpireSleep),
+        3 => Just(Happening::Placed),
+        1 => Just(Happening::Unreachable),
+        4 => Just(Happening::Ready),
+        4 => (1..8u64, number.clone()).prop_map(|(p, n)| Happening::PartStarted(p, n)),
+        6 => (1..8u64, 0..4u64, "[a-z😀]{0,3}").prop_map(|(p, o, t)| Happening::Delta(p, o, t)),
         3 => (1..8u64, number.clone(), proptest::option::of("[a-z]{0,4}"))
-            .prop_map(|(p, n, t)| Act::PartFinished(p, n, t)),
-        5 => (number.clone(), 0..3u8).prop_map(|(n, r)| Act::Finished(n, r)),
-        1 => Just(Act::Lost),
-        1 => Just(Act::ExpireStart),
-        1 => number.prop_map(Act::ExpireStop),
-        1 => Just(Act::ExpireSilence),
+            .prop_map(|(p, n, t)| Happening::PartFinished(p, n, t)),
+        5 => (number.clone(), 0..3u8).prop_map(|(n, r)| Happening::Finished(n, r)),
+        1 => Just(Happening::Lost),
+        1 => Just(Happening::ExpireStart),
+        1 => number.prop_map(Happening::ExpireStop),
+        1 => Just(Happening::ExpireSilence),
     ]
 }
 
@@ -77,11 +77,11 @@ fn kept(epoch: Epoch, number: u8) -> SnapshotId {
     SnapshotId::from_random(bytes)
 }
 
-fn perform(session: &mut Session, act: Act, used: &mut BTreeSet<u8>) {
+fn perform(session: &mut Session, act: Happening, used: &mut BTreeSet<u8>) {
     let epoch = session.state.epoch;
     // Refusals are part of what is tried; that they change nothing is checked in `take`.
     let _ = match act {
-        Act::Prompt(number, author, insert) => {
+        Happening::Prompt(number, author, insert) => {
             if !used.insert(number) {
                 return;
             }
@@ -91,15 +91,19 @@ fn perform(session: &mut Session, act: Act, used: &mut BTreeSet<u8>) {
                 if insert { Mode::Insert } else { Mode::Queue },
             ))
         }
-        Act::Cancel(number) => session.take(Input::Cancel {
-            prompt: prompt_id(number),
-            by: person(1),
-        }),
-        Act::Insert(number) => session.take(Input::Insert {
-            prompt: prompt_id(number),
-            by: person(2),
-        }),
-        Act::Reorder(salt) => {
+        Happening::Cancel(number) => session.take(
+            Act::Cancel {
+                prompt: prompt_id(number),
+            }
+            .by(person(1)),
+        ),
+        Happening::Insert(number) => session.take(
+            Act::Insert {
+                prompt: prompt_id(number),
+            }
+            .by(person(2)),
+        ),
+        Happening::Reorder(salt) => {
             let queue = session.state.queue.iter();
             let mut order: Vec<_> = queue.map(|waiting| waiting.prompt.clone()).collect();
             let turns = usize::try_from(salt % 7).unwrap().min(order.len());
@@ -107,31 +111,28 @@ fn perform(session: &mut Session, act: Act, used: &mut BTreeSet<u8>) {
             if salt % 5 == 0 {
                 order.pop();
             }
-            session.take(Input::Reorder {
-                order,
-                by: person(1),
-            })
+            session.take(Act::Reorder { order }.by(person(1)))
         }
-        Act::Resume => session.take(Input::ResumeQueue { by: person(1) }),
-        Act::Clear => session.take(Input::ClearQueue { by: person(2) }),
-        Act::Forked(number) => session.take(Input::Forked {
+        Happening::Resume => session.take(Act::ResumeQueue.by(person(1))),
+        Happening::Clear => session.take(Act::ClearQueue.by(person(2))),
+        Happening::Forked(number) => session.take(Input::Forked {
             session: SessionId::from_random([number; 16]),
             by: person(2),
         }),
-        Act::Stop => session.take(Input::Stop { by: person(3) }),
-        Act::Typing => session.take(Input::Typing),
-        Act::Wait(millis) => {
+        Happening::Stop => session.take(Act::Stop.by(person(3))),
+        Happening::Typing => session.take(Input::Typing),
+        Happening::Wait(millis) => {
             session.clock += millis;
             Ok(())
         }
-        Act::Snapshotted(number) => session.report(Report::Snapshotted {
+        Happening::Snapshotted(number) => session.report(Report::Snapshotted {
             snapshot: kept(epoch, number),
             prompt: None,
         }),
-        Act::Slept(number) => session.report(Report::Slept {
+        Happening::Slept(number) => session.report(Report::Slept {
             snapshot: kept(epoch, number),
         }),
-        Act::Ring(place) => {
+        Happening::Ring(place) => {
             let deadlines = session
                 .schedule
                 .values()
@@ -146,41 +147,41 @@ fn perform(session: &mut Session, act: Act, used: &mut BTreeSet<u8>) {
             session.schedule.remove(&deadline.key());
             session.take(Input::Expired(deadline))
         }
-        Act::ExpireRest => {
+        Happening::ExpireRest => {
             let _ = session.take(Input::Expired(Deadline::Abandoned { epoch }));
             session.take(Input::Expired(Deadline::Idle { epoch }))
         }
-        Act::ExpireSleep => session.take(Input::Expired(Deadline::Sleep { epoch })),
-        Act::Placed => {
+        Happening::ExpireSleep => session.take(Input::Expired(Deadline::Sleep { epoch })),
+        Happening::Placed => {
             session.placed();
             Ok(())
         }
-        Act::Unreachable => session.take(Input::Unreachable {
+        Happening::Unreachable => session.take(Input::Unreachable {
             epoch,
             reason: "away".to_owned(),
         }),
-        Act::Ready => session.report(Report::Ready {
+        Happening::Ready => session.report(Report::Ready {
             image: None,
             commit: "c".to_owned(),
         }),
-        Act::PartStarted(part, number) => session.report(Report::PartStarted {
+        Happening::PartStarted(part, number) => session.report(Report::PartStarted {
             part: PartId(part),
             prompt: prompt_id(number),
             body: PartBody::Text,
         }),
-        Act::Delta(part, offset, text) => session.report(Report::Delta {
+        Happening::Delta(part, offset, text) => session.report(Report::Delta {
             part: PartId(part),
             offset,
             text,
         }),
-        Act::PartFinished(part, number, text) => session.report(Report::PartFinished {
+        Happening::PartFinished(part, number, text) => session.report(Report::PartFinished {
             part: PartId(part),
             prompt: prompt_id(number),
             length: 0,
             text,
             outcome: PartOutcome::Completed { title: None },
         }),
-        Act::Finished(number, result) => session.finish(
+        Happening::Finished(number, result) => session.finish(
             number,
             match result {
                 0 => PromptResult::Completed,
@@ -190,14 +191,14 @@ fn perform(session: &mut Session, act: Act, used: &mut BTreeSet<u8>) {
                 },
             },
         ),
-        Act::Lost => session.report(Report::Lost {
+        Happening::Lost => session.report(Report::Lost {
             reason: "gone".to_owned(),
         }),
-        Act::ExpireStart => session.take(Input::Expired(Deadline::Start { epoch })),
-        Act::ExpireStop(number) => session.take(Input::Expired(Deadline::Stop {
+        Happening::ExpireStart => session.take(Input::Expired(Deadline::Start { epoch })),
+        Happening::ExpireStop(number) => session.take(Input::Expired(Deadline::Stop {
             prompt: prompt_id(number),
         })),
-        Act::ExpireSilence => session.take(Input::Expired(Deadline::Silence { epoch })),
+        Happening::ExpireSilence => session.take(Input::Expired(Deadline::Silence { epoch })),
     };
 }
 

@@ -12,22 +12,22 @@ fn busy(waiting: u8) -> Session {
 }
 
 fn stop(session: &mut Session) {
-    session.take(Input::Stop { by: person(2) }).unwrap();
+    session.take(Act::Stop.by(person(2))).unwrap();
     session.finish(1, PromptResult::Stopped).unwrap();
 }
 
 fn insert(number: u8) -> Input {
-    Input::Insert {
+    Act::Insert {
         prompt: prompt_id(number),
-        by: person(2),
     }
+    .by(person(2))
 }
 
 fn reorder(order: &[u8]) -> Input {
-    Input::Reorder {
+    Act::Reorder {
         order: order.iter().copied().map(prompt_id).collect(),
-        by: person(2),
     }
+    .by(person(2))
 }
 
 fn waiting(session: &Session) -> Vec<PromptId> {
@@ -45,7 +45,7 @@ fn a_stop_pauses_what_waits_until_it_is_resumed() {
     stop(&mut session);
     session.take(prompt(3, 2, Mode::Queue)).unwrap();
     assert_eq!(session.sends(), [&prompt_id(1)], "also what came later");
-    session.take(Input::ResumeQueue { by: person(2) }).unwrap();
+    session.take(Act::ResumeQueue.by(person(2))).unwrap();
     assert_eq!(session.sends(), [&prompt_id(1), &prompt_id(2)]);
     session.finish(2, PromptResult::Completed).unwrap();
     assert_eq!(session.sends().last(), Some(&&prompt_id(3)));
@@ -65,7 +65,7 @@ fn a_prompt_after_a_stop_with_nothing_waiting_starts_at_once() {
 fn a_cleared_queue_is_cancelled_and_not_paused_any_more() {
     let mut session = busy(2);
     stop(&mut session);
-    session.take(Input::ClearQueue { by: person(2) }).unwrap();
+    session.take(Act::ClearQueue.by(person(2))).unwrap();
     let cancelled = |fact: &Fact| matches!(fact, Fact::PromptCancelled { .. });
     assert_eq!(session.count(cancelled), 2);
     let last = session.facts.last().unwrap();
@@ -80,7 +80,7 @@ fn the_pause_ends_with_the_last_prompt_that_waits() {
     stop(&mut session);
     let prompt = prompt_id(2);
     let by = person(1);
-    session.take(Input::Cancel { prompt, by }).unwrap();
+    session.take(Act::Cancel { prompt }.by(by)).unwrap();
     assert!(!session.state.paused);
     let resumed = |fact: &Fact| matches!(fact, Fact::QueueResumed { .. });
     assert_eq!(session.count(resumed), 1);
@@ -90,7 +90,7 @@ fn the_pause_ends_with_the_last_prompt_that_waits() {
 fn resuming_what_is_not_paused_says_nothing() {
     let mut session = busy(1);
     let facts = session.facts.len();
-    session.take(Input::ResumeQueue { by: person(2) }).unwrap();
+    session.take(Act::ResumeQueue.by(person(2))).unwrap();
     assert_eq!(session.facts.len(), facts);
 }
 
@@ -156,7 +156,7 @@ fn a_prompt_that_overtook_the_one_it_joined_ends_by_itself() {
 #[test]
 fn an_inserted_prompt_is_next_when_nothing_can_be_joined() {
     let mut session = busy(3);
-    session.take(Input::Stop { by: person(1) }).unwrap();
+    session.take(Act::Stop.by(person(1))).unwrap();
     session.take(insert(4)).unwrap();
     assert_eq!(waiting(&session), ids(&[4, 2, 3]));
     let told = session.facts.last().unwrap();
@@ -166,7 +166,7 @@ fn an_inserted_prompt_is_next_when_nothing_can_be_joined() {
     );
     session.finish(1, PromptResult::Stopped).unwrap();
     assert_eq!(session.sends(), [&prompt_id(1)], "a pause is a pause");
-    session.take(Input::ResumeQueue { by: person(1) }).unwrap();
+    session.take(Act::ResumeQueue.by(person(1))).unwrap();
     assert_eq!(session.sends().last(), Some(&&prompt_id(4)));
 }
 
@@ -174,7 +174,7 @@ fn an_inserted_prompt_is_next_when_nothing_can_be_joined() {
 fn a_stop_is_for_all_that_run_together() {
     let mut session = busy(0);
     session.take(prompt(2, 2, Mode::Insert)).unwrap();
-    session.take(Input::Stop { by: person(2) }).unwrap();
+    session.take(Act::Stop.by(person(2))).unwrap();
     let stops = session.effects.iter().filter_map(|effect| match effect {
         Effect::StopPrompt { prompt, .. } => Some(prompt.clone()),
         _ => None,
@@ -194,7 +194,7 @@ fn a_stop_is_for_all_that_run_together() {
 fn a_session_that_is_archived_while_paused_is_left_with_nothing() {
     let mut session = busy(2);
     stop(&mut session);
-    session.take(Input::Archive { by: person(1) }).unwrap();
+    session.take(Act::Archive.by(person(1))).unwrap();
     assert!(!session.state.paused && session.state.queue.is_empty());
     assert!(
         session

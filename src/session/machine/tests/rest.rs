@@ -194,10 +194,12 @@ fn a_sandbox_whose_only_prompt_was_cancelled_sleeps_too() {
     session.take(prompt(1, 1, Mode::Queue)).unwrap();
     let by = person(1);
     session
-        .take(Input::Cancel {
-            prompt: prompt_id(1),
-            by,
-        })
+        .take(
+            Act::Cancel {
+                prompt: prompt_id(1),
+            }
+            .by(by),
+        )
         .unwrap();
     session.placed();
     let image = None;
@@ -241,13 +243,13 @@ fn a_sandbox_whose_queue_is_paused_sleeps_and_is_woken_when_it_is_resumed() {
     let mut session = Session::ready();
     session.take(prompt(1, 1, Mode::Queue)).unwrap();
     session.take(prompt(2, 1, Mode::Queue)).unwrap();
-    session.take(Input::Stop { by: person(1) }).unwrap();
+    session.take(Act::Stop.by(person(1))).unwrap();
     session.finish(1, PromptResult::Stopped).unwrap();
     session.ring(Deadline::Idle { epoch: FIRST }, IDLE_MS);
     let snapshot = snapshot(1);
     session.report(Report::Slept { snapshot }).unwrap();
     assert_eq!(session.state.sandbox, None);
-    session.take(Input::ResumeQueue { by: person(1) }).unwrap();
+    session.take(Act::ResumeQueue.by(person(1))).unwrap();
     session.another();
     assert_eq!(session.sends(), [&prompt_id(1), &prompt_id(2)]);
 }

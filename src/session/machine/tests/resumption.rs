@@ -135,7 +135,7 @@ fn a_prompt_that_loses_one_sandbox_after_the_other_fails() {
 fn a_prompt_that_is_being_stopped_ends_with_its_sandbox() {
     let mut session = running();
     session.take(prompt(2, 1, Mode::Queue)).unwrap();
-    session.take(Input::Stop { by: person(2) }).unwrap();
+    session.take(Act::Stop.by(person(2))).unwrap();
     session.lost();
     let stopped = Outcome::Stopped { by: person(2) };
     assert_eq!(session.outcome_of(1), Some(&stopped));
@@ -146,7 +146,7 @@ fn a_prompt_that_is_being_stopped_ends_with_its_sandbox() {
 fn a_prompt_without_a_sandbox_is_stopped_at_once() {
     let mut session = running();
     session.lost();
-    session.take(Input::Stop { by: person(2) }).unwrap();
+    session.take(Act::Stop.by(person(2))).unwrap();
     let stopped = Outcome::Stopped { by: person(2) };
     assert_eq!(session.outcome_of(1), Some(&stopped));
     let stop = Deadline::Stop {

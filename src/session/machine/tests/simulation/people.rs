@@ -66,17 +66,17 @@ impl Simulation {
             }
             Ask::Edit(prompt) => {
                 let text = "better".to_owned();
-                self.take(Input::Edit { prompt, text, by })
+                self.take(Act::Edit { prompt, text }.by(by))
             }
-            Ask::Cancel(prompt) => self.take(Input::Cancel { prompt, by }),
-            Ask::Insert(prompt) => self.take(Input::Insert { prompt, by }),
-            Ask::Reorder(order) => self.take(Input::Reorder { order, by }),
-            Ask::Stop => self.take(Input::Stop { by }),
-            Ask::Resume => self.take(Input::ResumeQueue { by }),
-            Ask::Clear => self.take(Input::ClearQueue { by }),
+            Ask::Cancel(prompt) => self.take(Act::Cancel { prompt }.by(by)),
+            Ask::Insert(prompt) => self.take(Act::Insert { prompt }.by(by)),
+            Ask::Reorder(order) => self.take(Act::Reorder { order }.by(by)),
+            Ask::Stop => self.take(Act::Stop.by(by)),
+            Ask::Resume => self.take(Act::ResumeQueue.by(by)),
+            Ask::Clear => self.take(Act::ClearQueue.by(by)),
             Ask::Typing => self.take(Input::Typing),
             Ask::Fork(prompt) => self.fork(prompt, by),
-            Ask::Archive => self.take(Input::Archive { by }),
+            Ask::Archive => self.take(Act::Archive.by(by)),
         };
     }
 
