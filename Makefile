@@ -22,7 +22,10 @@ worker: setup
 	@$(ENV); .ci/build-worker
 
 runner: setup
-	@$(ENV); cargo build -p sandbox-runner
+	@$(ENV)
+	# Beside what starts it, since alone it would have other features of what both depend on, and
+	# these would be compiled twice.
+	cargo build -p sandbox-runner -p support --bin sandbox-runner
 
 web: setup
 	@$(ENV); .ci/build-web
