@@ -21,11 +21,12 @@ use crate::image::{self, Images, System};
 use crate::layer::depot::{Depot, DepotError};
 use crate::pool::Pool;
 use crate::register::{Registration, credentials, keep_registered, secrets};
-use crate::sandbox::doctor::{self, DoctorError, Machine};
+use crate::sandbox::doctor::{self, DoctorError, Kernel, Machine, Unfit};
 use crate::sandbox::namespaces::{Namespaces, NamespacesConfig, SetupError, Tool};
 use crate::sandbox::{SandboxBackend as _, SandboxError};
 use crate::server::changes::{self, Glances};
 use crate::server::files::{self, Shelves};
+use crate::server::health;
 use crate::server::{Commands, Lookout, router, terminal_router};
 use crate::session::progress::{Drawer, KeepError};
 use crate::session::{Machinery, sessions};
@@ -90,6 +91,9 @@ const MOST_FILES: u64 = 65_536;
 /// Serves until a signal ends it. Sandboxes live on, and the next start takes them over.
 pub async fn serve(config: Config) -> Result<(), RunnerError> {
     allow_connections();
+    if let Some(reason) = Kernel::read().refusal() {
+        return refuse(&config, reason).await;
+    }
     let backend = Arc::new(backend(&config)?);
     let machine = doctor::check(&backend).await;
     let machine = machine.map_err(RunnerError::Doctor)?;
@@ -139,13 +143,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
     let terminals = Terminals::new(Arc::clone(&store), backend.clone(), worker.clone());
     let terminals = Arc::new(terminals);
     let (sessions, supervisor) = sessions();
-    let listener = TcpListener::bind(config.listen).await;
-    let listening = |source| RunnerError::Listen {
-        address: config.listen,
-        source,
-    };
-    let listener = listener.map_err(listening)?;
-    let address = listener.local_addr().map_err(listening)?;
+    let (listener, address) = listen(&config).await?;
     let url = config
         .url
         .clone()
@@ -208,6 +206,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         terminals,
     };
     let routes = router(commands)
+        .merge(health::fit(&machine))
         .merge(terminal_router(lookout))
         .merge(files::router(shelves))
         .merge(changes::router(glances));
@@ -233,8 +232,39 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
     Ok(())
 }
 
+/// Says why there are no sandboxes here, to whoever asks, until a signal ends it: on a platform that
+/// starts what has ended again and again, nobody would see.
+async fn refuse(config: &Config, reason: Unfit) -> Result<(), RunnerError> {
+    let (listener, address) = listen(config).await?;
+    let health = health::unfit(&reason);
+    let reason = RunnerError::Doctor(reason.into());
+    let error = &reason as &dyn std::error::Error;
+    tracing::error!(error, %address, "only /healthz is served");
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunnerError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunnerError::Signals)?;
+    tokio::select! {
+        served = axum::serve(listener, health) => served.map_err(RunnerError::Serve)?,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Err(reason)
+}
+
+async fn listen(config: &Config) -> Result<(TcpListener, std::net::SocketAddr), RunnerError> {
+    let failed = |source| RunnerError::Listen {
+        address: config.listen,
+        source,
+    };
+    let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
 /// Checks that this machine can hold sandboxes, and says what it is like.
 pub async fn doctor(config: &Config) -> Result<Machine, RunnerError> {
+    if let Some(reason) = Kernel::read().refusal() {
+        return Err(RunnerError::Doctor(reason.into()));
+    }
     let backend = backend(config)?;
     doctor::check(&backend).await.map_err(RunnerError::Doctor)
 }

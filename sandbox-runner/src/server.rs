@@ -7,6 +7,7 @@
 
 pub mod changes;
 pub mod files;
+pub mod health;
 
 use std::sync::Arc;
 
@@ -29,7 +30,6 @@ use protocol::command::{Accepted, Command};
 use protocol::event::Person;
 use protocol::signature::{Keys, Signature, SignatureError, Signed};
 use protocol::{Millis, SandboxId};
-use serde_json::json;
 
 use crate::clock;
 use crate::layer::lookup::LookupError;
@@ -57,7 +57,6 @@ pub struct Commands {
 
 pub fn router(commands: Commands) -> Router {
     Router::new()
-        .route("/healthz", get(health))
         .route("/metrics", get(metrics))
         .route("/commands", post(take_command))
         .layer(DefaultBodyLimit::max(MAX_COMMAND))
@@ -80,10 +79,6 @@ pub fn terminal_router(lookout: Lookout) -> Router {
         .route("/terminal/{sandbox}", get(terminal))
         .route("/terminal/{sandbox}/expel", post(expel))
         .with_state(lookout)
-}
-
-async fn health() -> impl IntoResponse {
-    Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
 }
 
 async fn metrics(State(commands): State<Commands>) -> Result<impl IntoResponse, Refusal> {
