@@ -6,11 +6,13 @@
 
 mod placement;
 mod pool;
+mod refresh;
 mod runners;
 #[cfg(test)]
 mod tests;
 
 pub use self::placement::{Placement, Wish};
+pub use self::refresh::refresh;
 
 use std::collections::BTreeMap;
 

@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use protocol::SandboxId;
 use protocol::callback::{PoolTarget, WarmSandbox};
-use protocol::egress::EgressPolicy;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -365,7 +364,7 @@ impl Pool {
         let policy = GatewayPolicy {
             repository: warm.base.repository.clone(),
             access: Access::Pool,
-            egress: EgressPolicy::default(),
+            egress: self.machinery.gateway.policy_of(&warm.base.repository),
             spent_microdollars: 0,
         };
         self.machinery.gateway.serve(policy, sandbox.ports)

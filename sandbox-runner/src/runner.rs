@@ -27,6 +27,7 @@ use crate::sandbox::{SandboxBackend as _, SandboxError};
 use crate::server::changes::{self, Glances};
 use crate::server::files::{self, Shelves};
 use crate::server::health;
+use crate::server::refresh::{self, Refreshing};
 use crate::server::{Commands, Lookout, router, terminal_router};
 use crate::session::progress::{Drawer, KeepError};
 use crate::session::{Machinery, sessions};
@@ -174,6 +175,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         sessions: sessions.clone(),
         images: Arc::clone(&machinery.images),
         pool: Arc::clone(&pool),
+        gateway: Arc::clone(&machinery.gateway),
         depot: courier.has_depot(),
     };
     let glances = Glances {
@@ -190,6 +192,11 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
     let carrying = tokio::spawn(courier.run());
     let collecting = tokio::spawn(collector.run());
     let delivering = tokio::spawn(async move { parcels.run().await });
+    let refreshing = Refreshing {
+        keys: config.keys.clone(),
+        gateway: Arc::clone(&machinery.gateway),
+        registrations: pool.announcements(),
+    };
     let registering = tokio::spawn(keep_registered(worker, registration));
     let terminal_store = Arc::clone(&store);
     let commands = Commands {
@@ -209,7 +216,8 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         .merge(health::fit(&machine))
         .merge(terminal_router(lookout))
         .merge(files::router(shelves))
-        .merge(changes::router(glances));
+        .merge(changes::router(glances))
+        .merge(refresh::router(refreshing));
 
     let mut terminate = signal(SignalKind::terminate()).map_err(RunnerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunnerError::Signals)?;

@@ -8,6 +8,7 @@
 pub mod changes;
 pub mod files;
 pub mod health;
+pub mod refresh;
 
 use std::sync::Arc;
 

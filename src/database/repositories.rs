@@ -1,7 +1,10 @@
 //! Settings of repositories.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use protocol::Millis;
 use protocol::api::Settings;
+use protocol::callback::RepositoryEgress;
 use protocol::event::Repository;
 use serde::Deserialize;
 
@@ -27,6 +30,35 @@ pub async fn settings(
         Some(row) => Ok(serde_json::from_str(&row.settings)?),
         None => Ok(Settings::default()),
     }
+}
+
+/// What sandboxes of these repositories may reach.
+pub async fn egress(
+    database: &Database,
+    repositories: BTreeSet<Repository>,
+) -> Result<Vec<RepositoryEgress>, DatabaseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        repository: Repository,
+        settings: String,
+    }
+    let rows: Vec<Row> = database
+        .all(
+            "SELECT repository, settings FROM repositories
+             WHERE repository IN (SELECT value FROM json_each(?))",
+            &[Text(&serde_json::to_string(&repositories)?)],
+        )
+        .await?;
+    let mut set = BTreeMap::new();
+    for row in rows {
+        let settings: Settings = serde_json::from_str(&row.settings)?;
+        set.insert(row.repository, settings.egress);
+    }
+    let told = repositories.into_iter().map(|repository| RepositoryEgress {
+        policy: set.remove(&repository).unwrap_or_default(),
+        repository,
+    });
+    Ok(told.collect())
 }
 
 pub async fn set(

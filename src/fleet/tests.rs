@@ -78,6 +78,7 @@ fn offer(number: u8, capacity: u32) -> Register {
         images: Vec::new(),
         warm: Vec::new(),
         depot: false,
+        repositories: Vec::new(),
     }
 }
 
@@ -459,6 +460,7 @@ fn a_build_goes_to_a_holder_of_its_base_with_room_then_to_the_least_busy() {
         images,
         warm: Vec::new(),
         depot: false,
+        repositories: Vec::new(),
     };
     let chosen = |images: Vec<HeldImage>, builds: &[(u8, u32)]| {
         let running = builds

@@ -9,11 +9,13 @@
     reason = "tests"
 )]
 
+mod bounds;
 mod changes;
 mod orders;
 mod stage;
 mod survival;
 mod terminal;
+mod waits;
 mod warm;
 
 use axum::http::StatusCode;

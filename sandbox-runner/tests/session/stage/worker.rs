@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use protocol::api::{ErrorBody, ErrorDetail, KeepChanges, TerminalUsed};
 use protocol::callback::{
     Acknowledgement, Batch, Credentials, CredentialsRequest, PoolTarget, Register, Registered,
-    Report, Secrets,
+    Report, RepositoryEgress, Secrets,
 };
 use protocol::signature::{Keys, Signature, Signed};
 use protocol::{ImageId, PromptId, SandboxId};
@@ -29,6 +29,7 @@ pub(crate) struct Told {
     pub(super) registered: Vec<Register>,
     /// What registrations are answered with.
     pub(super) pool: Vec<PoolTarget>,
+    pub(crate) egress: Vec<RepositoryEgress>,
     faults: Vec<String>,
     /// Callbacks are answered with an error while set.
     deaf: bool,
@@ -204,6 +205,7 @@ async fn answer(
             Json(Registered {
                 registered: true,
                 pool: told.pool.clone(),
+                egress: told.egress.clone(),
             })
             .into_response()
         }

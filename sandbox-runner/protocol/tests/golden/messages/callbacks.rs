@@ -122,6 +122,7 @@ pub fn callbacks() -> Vec<Example> {
                 images: vec![held_image()],
                 warm: vec![warm_sandbox()],
                 depot: true,
+                repositories: vec![repository()],
             },
         ),
         message("held_image", PassedOver, held_image()),
@@ -132,8 +133,10 @@ pub fn callbacks() -> Vec<Example> {
             Registered {
                 registered: true,
                 pool: vec![pool_target()],
+                egress: vec![repository_egress()],
             },
         ),
+        message("repository_egress", PassedOver, repository_egress()),
         message("pool_target", PassedOver, pool_target()),
         message(
             "image_report",
