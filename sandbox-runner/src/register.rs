@@ -45,6 +45,7 @@ impl Registration {
             warm: self.pool.listed(),
             depot: self.depot,
             repositories: self.gateway.repositories().into_iter().collect(),
+            pool_room: self.pool.memory_room(),
         }
     }
 

@@ -166,7 +166,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         committer: config.committer.clone(),
         turn_limit: config.turn_limit,
     });
-    let pool = Pool::new(Arc::clone(&machinery), config.capacity);
+    let pool = Pool::new(Arc::clone(&machinery), config.capacity, config.pool_memory);
     let supervising = tokio::spawn(supervisor.run(Arc::clone(&machinery), Arc::clone(&pool)));
     let registration = Registration {
         runner: runner.clone(),

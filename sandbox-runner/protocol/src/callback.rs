@@ -180,6 +180,9 @@ pub struct Register {
     /// Whose sandboxes it serves.
     #[serde(default)]
     pub repositories: Vec<Repository>,
+    /// Most sandboxes that its pool has memory for; as many as it has room for when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool_room: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -105,6 +105,7 @@ impl Puppet {
             warm: Vec::new(),
             depot: false,
             repositories: Vec::new(),
+            pool_room: None,
         };
         line.post("/runner/register", &register).await?;
         let register = Arc::new(tokio::sync::Mutex::new(register));

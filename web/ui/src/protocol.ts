@@ -950,6 +950,10 @@ export type PoolFigures = { days: number,
  */
 hits: number, 
 /**
+ * Of hits and misses; absent until there was one.
+ */
+hit_percent: number | null, 
+/**
  * Those that could not be. Sandboxes that went on from a snapshot are neither.
  */
 misses: Array<PoolMiss>, 
@@ -962,16 +966,28 @@ median_warm_ms: number | null, median_cold_ms: number | null,
  */
 seconds_saved: number | null, 
 /**
- * How long sandboxes waited in pools, all together: what they cost.
+ * How long sandboxes waited in pools, all together.
  */
-warm_sandbox_seconds: number, };
+warm_sandbox_seconds: number, 
+/**
+ * What that cost; absent where nobody said what a sandbox costs.
+ */
+cost_microdollars: number | null, 
+/**
+ * What it cost today, in UTC.
+ */
+cost_today_microdollars: number | null, 
+/**
+ * What it may cost in a day.
+ */
+budget_microdollars: number | null, };
 
 export type PoolMiss = { reason: MissReason, count: number, };
 
 /**
  * Why a sandbox was not taken from a pool.
  */
-export type MissReason = "pool_empty" | "older_image" | "other_model" | "no_image";
+export type MissReason = "pool_empty" | "budget_spent" | "older_image" | "other_model" | "no_image";
 
 /**
  * Every answer that is not a success.

@@ -106,7 +106,7 @@ struct Claims {
 
 async fn claims(yard: &Yard) -> Result<Claims, BenchError> {
     let alone = yard.alone("alone").await?;
-    let pool = Pool::new(Arc::clone(&yard.machinery), 4);
+    let pool = Pool::new(Arc::clone(&yard.machinery), 4, None);
     pool.aim(vec![PoolTarget {
         base: yard.base.clone(),
         model: model(),

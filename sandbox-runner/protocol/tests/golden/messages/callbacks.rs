@@ -123,6 +123,7 @@ pub fn callbacks() -> Vec<Example> {
                 warm: vec![warm_sandbox()],
                 depot: true,
                 repositories: vec![repository()],
+                pool_room: Some(4),
             },
         ),
         message("held_image", PassedOver, held_image()),
