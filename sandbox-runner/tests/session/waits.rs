@@ -16,7 +16,10 @@ async fn a_write_that_has_waited_is_a_step_of_its_session() {
     let wait = r#"{"ms":70,"tool":"edit","path":"src/lib.rs"}"#;
     let told = format!("curl -s -d '{wait}' http://127.0.0.1:3129/workspace/waits\n");
     let mut screen = stage.terminal(&start).await;
-    screen.send(Message::binary(told.into_bytes())).await.unwrap();
+    screen
+        .send(Message::binary(told.into_bytes()))
+        .await
+        .unwrap();
     let find = |report: &Report| match report {
         Report::Step { step } => (step.name == StepName::WriteWait).then(|| step.clone()),
         _ => None,
@@ -24,5 +27,8 @@ async fn a_write_that_has_waited_is_a_step_of_its_session() {
     let step = stage
         .until(&start, "wait", |reports| reports.iter().find_map(find))
         .await;
-    assert_eq!((step.ms, step.detail.as_deref()), (70, Some("edit src/lib.rs")));
+    assert_eq!(
+        (step.ms, step.detail.as_deref()),
+        (70, Some("edit src/lib.rs"))
+    );
 }

@@ -75,7 +75,7 @@ fn missing(root: bool, landlock: bool, enforced: Enforced) -> Vec<Missing> {
         (
             enforced.memory,
             "a limit of a sandbox's memory",
-            "none: the machine's own memory is the limit, and the pool keeps a tenth of it free",
+            "nothing: the machine's own memory is the limit, of which the pool leaves a tenth free",
         ),
         (
             enforced.processes,
@@ -85,7 +85,7 @@ fn missing(root: bool, landlock: bool, enforced: Enforced) -> Vec<Missing> {
         (
             enforced.cpu,
             "a limit of a sandbox's processor time",
-            "none: the scheduler divides processors between processes",
+            "nothing: the scheduler divides processors between processes",
         ),
     ];
     let lacking = all.into_iter().filter(|(is_there, _, _)| !is_there);
@@ -110,7 +110,7 @@ impl fmt::Display for Machine {
         }
         writeln!(formatter, "state directory: on {}", self.file_system)?;
         for Missing { what, instead } in &self.missing {
-            writeln!(formatter, "missing: {what}; instead {instead}")?;
+            writeln!(formatter, "missing: {what}; instead: {instead}")?;
         }
         Ok(())
     }
