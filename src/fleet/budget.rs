@@ -55,6 +55,7 @@ fn dollars(text: &str) -> Option<Option<u64>> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -8,7 +8,7 @@ import { api, messageOf } from "../api.ts";
 import { Bars, type Row } from "../charts/Bars.tsx";
 import { DayBars } from "../charts/DayBars.tsx";
 import { Figure } from "../charts/Figure.tsx";
-import { MISSES, average, count, dayName, dollars, percent, time, trendOf, trendWords } from "../charts/figures.ts";
+import { MISSES, average, count, dayName, dollars, percent, poolCost, time, trendOf, trendWords } from "../charts/figures.ts";
 import { Picker } from "../components/Picker.tsx";
 import { Problem } from "../components/Problem.tsx";
 import { TopBar } from "../components/TopBar.tsx";
@@ -274,7 +274,8 @@ function Pool(props: { pool: PoolFigures }): JSX.Element {
           Last {props.pool.days} days: ready in {time(props.pool.median_warm_ms)} from the pool, in{" "}
           {time(props.pool.median_cold_ms)} without.
           {props.pool.seconds_saved !== null && ` Saved ${time(props.pool.seconds_saved * 1_000)} of waiting`}
-          {props.pool.seconds_saved !== null && ` for ${time(props.pool.warm_sandbox_seconds * 1_000)} of sandboxes that waited.`}
+          {props.pool.seconds_saved !== null && ` for ${time(props.pool.warm_sandbox_seconds * 1_000)} of sandboxes that waited.`}{" "}
+          {poolCost(props.pool)}
         </p>
       }
       table={{
