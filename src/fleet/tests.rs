@@ -516,7 +516,7 @@ fn no_more_wait_than_the_days_budget_pays_for_and_a_miss_says_so() {
     }
     assert_eq!(at(62), 0);
     let missed = fleet.place(6, &wish("a"), 62 * MINUTE).unwrap();
-    let why = "the pool's budget of today is spent: from the image of 62 min ago";
+    let why = "the pool's budget of today is spent: from the image of 1 h ago";
     assert_eq!(missed.reason, why);
     // A day has a budget of its own.
     let tomorrow = 24 * 60 * MINUTE;
