@@ -10,9 +10,10 @@
 //! - `shelf`: which one is the newest; `log`: what was printed.
 //!
 //! An image is a clone, its set-up, and one run of its build and tests. A failed clone is a failed
-//! image, and so is an environment that cannot be had; a failed set-up or test is told in the
-//! image's log, since a branch whose tests fail is worked on as well. Whatever fails, the last good
-//! image stays. Whoever asks for an image that is being made waits for that one.
+//! image, and so is an environment that cannot be had. A failed test is told in the image's log, since
+//! a branch whose tests fail is worked on as well, and so is a set-up that has never succeeded.
+//! Whatever fails, the last good image stays. Whoever asks for an image that is being made waits for
+//! that one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;

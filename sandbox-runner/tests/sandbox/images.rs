@@ -10,7 +10,7 @@ use protocol::callback::Credentials;
 use protocol::command::BuildImage;
 use protocol::egress::{DEFAULTS, HostName};
 use protocol::event::Repository;
-use protocol::image::{Base, Specification};
+use protocol::image::{Base, EnvironmentName, Specification};
 use protocol::{ImageId, Millis};
 use sandbox_runner::collector::Collector;
 use sandbox_runner::config::Upstream;
@@ -344,6 +344,38 @@ async fn a_failed_order_says_why_and_keeps_the_last_good_image() {
         message.starts_with("git clone failed, exit code 128: ") && message.contains("gone"),
         "{message}"
     );
+}
+
+#[tokio::test]
+async fn a_set_up_that_fails_keeps_the_last_image_in_which_it_did_not() {
+    let (fixture, forge) = (Fixture::new(), Forge::start().await);
+    let images = images(&fixture, &forge);
+    let commit = |script: &str| forge.commit("octo/hello", &[(".agents/setup.sh", script)]);
+    commit("echo one > made");
+    let good = ready(&images, &order("main", 1)).await;
+    commit("echo it is broken >&2; exit 3");
+    let failed = images.order(&order("main", 2), Arc::default()).await;
+    let message = failed.unwrap_err().to_string();
+    assert_eq!(message, "set-up failed, exit code 3: it is broken");
+    assert_eq!(images.newest(&base("main")).unwrap(), Some(good));
+    assert!(fixture.backend.list().await.unwrap().is_empty());
+    let repaired = commit("echo two > made");
+    assert_eq!(ready(&images, &order("main", 3)).await.commit, repaired);
+
+    // A branch in which it never succeeded is worked on as well; an environment would not be what
+    // was asked for.
+    let broken = Specification {
+        setup: Some("exit 3".to_owned()),
+        ..Specification::default()
+    };
+    forge.commit_on("octo/hello", "broken", &[(".agents/setup.sh", "exit 3")]);
+    let first = ready(&images, &order("broken", 4)).await;
+    assert_eq!(steps(&first), [("set-up", false)]);
+    let mut environment = specified(5, broken);
+    environment.base.environment = Some(EnvironmentName::parse("legacy").unwrap());
+    let failed = images.order(&environment, Arc::default()).await;
+    let message = failed.unwrap_err().to_string();
+    assert_eq!(message, "set-up failed, exit code 3: it printed nothing");
 }
 
 #[tokio::test]
