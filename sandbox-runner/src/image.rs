@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use protocol::callback::HeldImage;
 use protocol::command::BuildImage;
@@ -202,6 +203,8 @@ struct Workshop {
 
 /// Orders that are carried out at a time.
 const PLACES: usize = 2;
+/// As long as the Worker looks after a branch that nothing starts from.
+const UNUSED: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Held by whoever makes the image of a base.
 type Turn = Arc<tokio::sync::Mutex<()>>;
@@ -234,6 +237,23 @@ impl Images {
     /// The image that was made last.
     pub fn newest(&self, base: &Base) -> Result<Option<Image>, ImageError> {
         self.workshop.newest(base)
+    }
+
+    /// The image that was made last, from which something starts now.
+    pub fn start_from(&self, base: &Base) -> Result<Option<Image>, ImageError> {
+        let newest = self.newest(base)?;
+        if newest.is_some()
+            && let Err(error) = self.workshop.shelf.used(base, SystemTime::now())
+        {
+            tracing::warn!(%error, repository = %base.repository, "an image in use may expire");
+        }
+        Ok(newest)
+    }
+
+    /// Forgets images that nothing has started from for long: their layers are free to go.
+    pub fn expire(&self) -> Result<usize, ImageError> {
+        let before = SystemTime::now().checked_sub(UNUSED);
+        before.map_or(Ok(0), |before| self.workshop.shelf.expire(before))
     }
 
     /// The newest image of each base, as the Worker is told of them.

@@ -261,7 +261,7 @@ impl Pool {
     }
 
     async fn make(&self, target: &PoolTarget) -> Result<(), PoolError> {
-        let image = self.machinery.images.newest(&target.base);
+        let image = self.machinery.images.start_from(&target.base);
         let Some(image) = image.map_err(PoolError::Image)? else {
             return Ok(());
         };
