@@ -206,7 +206,8 @@ fn place_build_in(
     let builds = |runner: &Register| running.get(&runner.runner).copied().unwrap_or(0);
     runners
         .into_iter()
-        .filter(|runner| builds(runner) < BUILDS_PER_RUNNER)
+        // One without capacity goes away.
+        .filter(|runner| runner.capacity > 0 && builds(runner) < BUILDS_PER_RUNNER)
         .min_by_key(|runner| {
             let holds = runner.images.iter().any(|image| image.base == *base);
             (!holds, builds(runner))

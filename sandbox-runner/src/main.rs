@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         ["zygote"] => return sandbox_runner::sandbox::namespaces::zygote::run(),
         [] => serve(),
         ["doctor"] => doctor(),
+        ["retire"] => retire(),
         ["sweep"] => sweep(),
         ["--help" | "-h" | "help"] => print(&config::help()),
         ["--version" | "-V"] => print(concat!("sandbox-runner ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -67,6 +68,16 @@ fn doctor() -> Result<(), Failure> {
         .block_on(runner::doctor(&config))
         .map_err(Failure::Runner)?;
     print(&format!("This machine can hold sandboxes.\n{machine}"))
+}
+
+fn retire() -> Result<(), Failure> {
+    let config = prepare()?;
+    let ended = runtime()?
+        .block_on(runner::retire(config))
+        .map_err(Failure::Runner)?;
+    print(&format!(
+        "Ended {ended} sandboxes; the depot has what they held.\n"
+    ))
 }
 
 fn sweep() -> Result<(), Failure> {

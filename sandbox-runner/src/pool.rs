@@ -216,6 +216,16 @@ impl Pool {
         }
     }
 
+    /// Ends every entry that is no session's. For a runner that serves no more.
+    pub async fn dissolve(&self) -> Result<(), StoreError> {
+        for stored in self.machinery.store.warm()? {
+            if stored.claimed_by.is_none() {
+                self.end(&stored.entry.sandbox).await;
+            }
+        }
+        Ok(())
+    }
+
     fn plan(&self) -> Option<Plan> {
         let shelf = self.shelf();
         let newest = |target: &PoolTarget| {

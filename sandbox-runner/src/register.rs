@@ -81,6 +81,22 @@ pub async fn keep_registered(worker: Worker, registration: Registration) {
     }
 }
 
+/// Has the Worker start nothing more at this runner, if it can be told: it finds out by itself when no
+/// registration comes any more.
+pub async fn withdraw(worker: &Worker, registration: &Registration) {
+    let body = Register {
+        capacity: 0,
+        images: Vec::new(),
+        warm: Vec::new(),
+        ..registration.body()
+    };
+    let answer: Result<Registered, _> = worker.call("/runner/register", &body).await;
+    if let Err(error) = answer {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "the Worker does not know that this runner goes away");
+    }
+}
+
 /// Git tokens, minted by the Worker for one repository each.
 pub fn credentials(worker: Worker) -> CredentialSource {
     Arc::new(move |request| {

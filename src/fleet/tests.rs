@@ -324,6 +324,28 @@ fn a_session_whose_runner_is_gone_goes_on_where_there_is_a_depot() {
 }
 
 #[test]
+fn a_runner_that_goes_away_gets_nothing_more() {
+    let shared = |number, capacity| Register {
+        depot: true,
+        ..offer(number, capacity)
+    };
+    let fleet = Played::new(&[shared(1, 8), shared(2, 1)]);
+    fleet.register(&shared(1, 0), 1);
+    let kept = Wish {
+        snapshot: Some(Kept {
+            id: SnapshotId::from_random([1; 16]),
+            runner: Some(runner(1)),
+        }),
+        ..wish("main")
+    };
+    let placed = fleet.place(1, &kept, 2).unwrap();
+    assert_eq!(placed.runner, runner(2));
+    assert_eq!(placed.reason, "its runner is full: from the depot");
+    let build = |runners| place_build_in(runners, &base("main"), &Default::default());
+    assert_eq!(build(vec![shared(1, 0)]), None);
+}
+
+#[test]
 fn a_runner_full_of_warm_sandboxes_has_room() {
     let full = Register {
         capacity: 3,

@@ -11,6 +11,7 @@
 
 mod changes;
 mod orders;
+mod retirement;
 mod stage;
 mod survival;
 mod terminal;

@@ -11,7 +11,7 @@ use crate::stage::{LIMIT, Stage};
 use crate::warm::kept;
 
 /// What is told of a lost sandbox: the snapshot that it left, if it did.
-async fn lost(stage: &Stage, start: &Start) -> Option<SnapshotId> {
+pub(crate) async fn lost(stage: &Stage, start: &Start) -> Option<SnapshotId> {
     stage
         .until(start, "loss", |reports| {
             let lost = |report: &Report| matches!(report, Report::Lost { .. });
@@ -29,7 +29,7 @@ fn newest(reports: &[Report]) -> Option<SnapshotId> {
 }
 
 /// The session's next sandbox, from what it was told of last.
-async fn open_from(stage: &Stage, epoch: u32, snapshot: Option<SnapshotId>) -> Start {
+pub(crate) async fn open_from(stage: &Stage, epoch: u32, snapshot: Option<SnapshotId>) -> Start {
     let start = Start {
         snapshot,
         ..stage.start_command(epoch)
@@ -47,7 +47,7 @@ async fn until(wanted: &str, holds: impl Fn() -> bool) {
     waited.await.unwrap_or_else(|_| panic!("no {wanted}"));
 }
 
-async fn is_at_work(stage: &Stage, start: &Start, prompt: &PromptId) {
+pub(crate) async fn is_at_work(stage: &Stage, start: &Start, prompt: &PromptId) {
     stage
         .until(start, "running program", |reports| {
             let begun = |report: &Report| matches!(report, Report::Delta { text, .. } if text.contains("begun"));
@@ -57,10 +57,11 @@ async fn is_at_work(stage: &Stage, start: &Start, prompt: &PromptId) {
         .await;
 }
 
-const WORK: &str = r#"remember the word heron
+pub(crate) const WORK: &str = r#"remember the word heron
     [[bash command="echo kept > a.txt; mkdir -p ~/notes; echo ignored > ~/notes/word"]]
     [[bash command="echo begun; sleep 300"]]"#;
-const GO_ON: &str = r#"[[bash command="cat a.txt ~/notes/word > both.txt"]] [[say text="Done."]]"#;
+pub(crate) const GO_ON: &str =
+    r#"[[bash command="cat a.txt ~/notes/word > both.txt"]] [[say text="Done."]]"#;
 
 async fn goes_on_with_everything(stage: &Stage, second: &Start) {
     let prompt = stage.prompt_again(second, 1, GO_ON).await;
