@@ -8,6 +8,7 @@
 )]
 
 mod egress;
+mod failures;
 mod fixture;
 mod forge;
 mod hostile;
