@@ -22,25 +22,34 @@ fn chain(error: &SandboxError) -> String {
 }
 
 #[tokio::test]
-async fn a_layer_that_cannot_be_mounted_is_an_error_of_that_sandbox_alone() {
+async fn a_mount_that_fails_is_an_error_of_that_sandbox_alone() {
     let fixture = Fixture::new();
     let neighbour = fixture.create(&[]).await.id;
     let below = fixture.create(&[]).await.id;
+    fixture.text(&below, "echo one > file").await;
     let layer = fixture.backend.freeze(&below).await.unwrap();
-    let files = fixture.path().join(format!("layers/{layer}/fs"));
-    fs::remove_dir_all(&files).unwrap();
-    fs::write(&files, "no directory").unwrap();
-    let broken = spec(std::slice::from_ref(&layer));
-    let failed = fixture.backend.create(&broken).await.unwrap_err();
+    // An overlay cannot have a directory twice.
+    let failing = spec(&[layer.clone(), layer.clone()]);
+    let failed = fixture.backend.create(&failing).await.unwrap_err();
     let said = chain(&failed);
     assert!(
         matches!(failed, SandboxError::Start { .. }) && said.contains("mount the home"),
         "{said}"
     );
-    assert!(!fixture.directory(&broken.id).exists());
+    assert!(!fixture.directory(&failing.id).exists());
+
+    // And one whose files are gone must not be taken for one that has none.
+    let files = fixture.path().join(format!("layers/{layer}/fs"));
+    fs::rename(&files, fixture.path().join("gone")).unwrap();
+    let failing = spec(std::slice::from_ref(&layer));
+    let failed = fixture.backend.create(&failing).await.unwrap_err();
+    assert_eq!(chain(&failed), format!("there is no layer {layer}"));
+    assert!(!fixture.directory(&failing.id).exists());
+    fs::rename(fixture.path().join("gone"), files).unwrap();
+
     assert_eq!(fixture.text(&neighbour, "echo here").await, "here");
-    let next = fixture.create(&[]).await.id;
-    assert_eq!(fixture.text(&next, "echo here").await, "here");
+    let next = fixture.create(&[layer]).await.id;
+    assert_eq!(fixture.text(&next, "cat file").await, "one");
 }
 
 /// Fills a volume to its last byte.
@@ -73,6 +82,7 @@ async fn a_full_disk_is_an_error_of_whoever_needs_room_and_the_others_go_on() {
     let failed = fixture.backend.create(&wanted).await.unwrap_err();
     let said = chain(&failed);
     assert!(said.contains("No space left on device"), "{said}");
+    assert!(!fixture.directory(&wanted.id).exists());
     let written = fixture
         .run(&neighbour, "head -c 100000 /dev/zero > more")
         .await;
@@ -92,9 +102,9 @@ async fn a_full_disk_is_an_error_of_whoever_needs_room_and_the_others_go_on() {
     assert_eq!(fixture.text(&again, "echo here").await, "here");
 }
 
-/// What the doctor says in a namespace whose owner has set something about it.
+/// What the doctor says, which is not root, in a namespace whose owner has set something about it.
 fn doctor(state: &Path, setting: &str) -> (bool, String) {
-    let script = format!("{setting} exec \"$0\" doctor");
+    let script = format!("{setting}; exec unshare --user --map-user=1000 \"$0\" doctor");
     let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount", "sh", "-ec", &script])
         .arg(env!("CARGO_BIN_EXE_sandbox-runner"))
@@ -115,7 +125,8 @@ fn a_kernel_that_gives_no_namespaces_is_named_with_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let (success, said) = doctor(
         directory.path(),
-        "echo 0 > /proc/sys/user/max_user_namespaces;",
+        // The one that the doctor itself is in.
+        "echo 1 > /proc/sys/user/max_user_namespaces",
     );
     assert!(!success);
     assert!(
