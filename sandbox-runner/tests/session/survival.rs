@@ -355,6 +355,34 @@ async fn a_runner_that_is_killed_in_the_middle_of_a_claim_gives_the_entry_to_nob
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_that_is_killed_in_the_middle_of_a_callback_loses_and_repeats_nothing() {
+    let mut stage = Stage::start().await;
+    let start = stage.open(1).await;
+    stage.ready(&start).await;
+    stage.worker.set_holding(true);
+    let text = r#"[[write path="a.txt" content="a"]] [[say text="Done."]]"#;
+    let prompt = stage.prompt(&start, 1, text).await;
+    // The session has it, and the runner never learns that.
+    stage.worker.holds_a_callback().await;
+    stage.kill_runner().await;
+    stage.worker.set_holding(false);
+    stage.start_runner().await;
+    assert_eq!(
+        stage.finished(&start, &prompt).await,
+        PromptResult::Completed
+    );
+    assert_eq!(
+        stage.texts(&start).last().map(String::as_str),
+        Some("Done.")
+    );
+    assert_eq!(stage.git(&["show", "agent/work:a.txt"]), "a");
+    let reports = stage.reports(&start);
+    let ends = |report: &&Report| matches!(report, Report::PromptFinished { .. });
+    assert_eq!(reports.iter().filter(ends).count(), 1);
+    stage.worker.assert_faultless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_wants_any_more_when_a_killed_runner_is_back_is_removed() {
     let mut stage = Stage::start().await;
     stage.commit("slow", ".agents/setup.sh", "echo at it; sleep 300");
