@@ -43,6 +43,8 @@ const ignoreCodeOf = (directory) =>
 /** @type {import("./agent.d.ts").Plugin} */
 export const Session = async ({ directory: workspace }) => {
   ignoreCodeOf(workspace)
+  // The agent's own runtime has read it.
+  delete process.env.BUN_JSC_largeHeapSize
   const { AGENT_GATEWAY: gateway = "", AGENT_HOOKS: directory, AGENT_COMMIT: commit = "HEAD" } = process.env
   const conversations = new Conversations()
   const gate = new Gate({ gateway, workspace })

@@ -28,6 +28,12 @@ pub const WARM_UP_MODEL: &str = "warmup";
 const CONTEXT_TOKENS: u32 = 200_000;
 const OUTPUT_TOKENS: u32 = 32_000;
 
+/// What the agent's runtime allocates before it looks for garbage. At its start and its first prompt
+/// nearly everything stays in use, and to look for the rest would take a tenth of the time. The
+/// plugin takes it back for the programs that the agent runs.
+pub const HEAP: &str = "BUN_JSC_largeHeapSize";
+const HEAP_BYTES: u32 = 256 << 20;
+
 /// The plugin, by the paths that its parts have below the agent's configuration. The agent loads
 /// what is directly in `plugin`.
 const PLUGIN: &[(&str, &str)] = &[
@@ -142,6 +148,7 @@ pub fn launch(place: &Place<'_>, model: &Model) -> Launch {
         // The plugin asks there whether the workspace is up to date.
         ("AGENT_GATEWAY", place.gateway.to_owned()),
         ("AGENT_HOOKS", format!("{}/{HOOKS}", place.tools)),
+        (HEAP, HEAP_BYTES.to_string()),
         // The repository could load code into the server, and there is no registry to install
         // from: the first request would wait for it for a minute.
         ("OPENCODE_DISABLE_PROJECT_CONFIG", "1".to_owned()),
