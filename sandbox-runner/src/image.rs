@@ -5,7 +5,8 @@
 //! - `order`: images that the Worker asks for; `announcement`: those that a session needed first;
 //!   `delivery`: how the Worker is told of both.
 //! - `build`: the making of one, in sandboxes of its own (`site`); `ground`: what it is made of.
-//! - `recipe`: what is run in it; `packages`, `runtime`: what else an environment is to hold.
+//! - `recipe`: what is run in it; `packages`, `runtime`: what else an environment is to hold; `agent`:
+//!   what its agent begins with.
 //! - `sharing`: images of other runners, from the depot.
 //! - `shelf`: which one is the newest; `log`: what was printed.
 //!
@@ -43,6 +44,7 @@ pub use self::ground::Ground;
 pub use self::log::Log;
 pub use self::system::{System, tool};
 
+mod agent;
 pub(crate) mod announcement;
 mod build;
 mod delivery;
@@ -193,6 +195,7 @@ struct Workshop {
     gateway: Arc<Gateway>,
     system: System,
     depot: Option<Arc<Depot>>,
+    agent: Option<String>,
     turns: Mutex<HashMap<Base, Turn>>,
     /// Orders that are carried out at a time. A session that waits for its image does not wait for
     /// these as well.
@@ -206,7 +209,8 @@ const PLACES: usize = 2;
 type Turn = Arc<tokio::sync::Mutex<()>>;
 
 impl Images {
-    /// `directory` is where the images are listed; their files are the backend's layers.
+    /// `directory` is where the images are listed; their files are the backend's layers. `agent` is
+    /// the executable of the agent that is to run in them, as a sandbox sees it.
     pub fn new(
         directory: PathBuf,
         backend: Arc<dyn SandboxBackend>,
@@ -214,6 +218,7 @@ impl Images {
         gateway: Arc<Gateway>,
         system: System,
         depot: Option<Arc<Depot>>,
+        agent: Option<String>,
     ) -> Self {
         Self {
             workshop: Arc::new(Workshop {
@@ -223,6 +228,7 @@ impl Images {
                 gateway,
                 system,
                 depot,
+                agent,
                 turns: Mutex::default(),
                 places: Semaphore::new(PLACES),
             }),

@@ -121,6 +121,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         Arc::clone(&gateway),
         System::read(),
         depot.clone(),
+        Some(agent_binary(&config.opencode_bin)),
     ));
     let courier = Courier::new(Arc::clone(&store), backend.layers().clone(), depot.clone());
     let courier = Arc::new(courier);

@@ -13,7 +13,7 @@ use super::log::Log;
 use super::recipe::{self, Findings, Work};
 use super::runtime::Versions;
 use super::site::{Kind, Site};
-use super::{HOME, Image, ImageError, Made, WORKSPACE, Workshop, packages, runtime, size};
+use super::{HOME, Image, ImageError, Made, WORKSPACE, Workshop, agent, packages, runtime, size};
 use crate::clock;
 use crate::init::wire::{ExecSpec, GATEWAY_PORT};
 use crate::layer::LayerId;
@@ -190,6 +190,9 @@ impl Build<'_> {
             }
         }
         clean(site).await?;
+        if let Some(binary) = &self.workshop.agent {
+            agent::begin(site, binary).await?;
+        }
         let runtime = runtime::measure(site).await?;
         Ok(Done {
             commit,

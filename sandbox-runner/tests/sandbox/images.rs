@@ -30,6 +30,11 @@ const PASSING: &str = "#[test]\nfn adds() { assert_eq!(1 + 1, 2); }\n";
 const FAILING: &str = "#[test]\nfn adds() { assert_eq!(1 + 1, 3); }\n";
 
 pub(crate) fn images(fixture: &Fixture, forge: &Forge) -> Images {
+    images_for(fixture, forge, None)
+}
+
+/// Images that the agent with this executable is to run in.
+pub(crate) fn images_for(fixture: &Fixture, forge: &Forge, agent: Option<String>) -> Images {
     let provider = Upstream {
         base_url: "http://127.0.0.1:9".to_owned(),
         key: None,
@@ -62,6 +67,7 @@ pub(crate) fn images(fixture: &Fixture, forge: &Forge) -> Images {
         Arc::new(gateway),
         System::read(),
         None,
+        agent,
     )
 }
 

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod beginning;
 mod egress;
 mod fixture;
 mod forge;

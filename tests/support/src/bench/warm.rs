@@ -219,6 +219,7 @@ impl Yard {
         launch::write_tools(&settings).map_err(io("write the agent's settings"))?;
         let program = PathBuf::from(environment("OPENCODE_BIN")?);
         let agent_binary = Path::new("/opt/agent").join(program.file_name().unwrap_or_default());
+        let agent_binary = agent_binary.to_string_lossy().into_owned();
         let tool = Tool {
             name: "agent".to_owned(),
             sources: vec![settings, program],
@@ -257,6 +258,7 @@ impl Yard {
             Arc::clone(&gateway),
             System::read(),
             None,
+            Some(agent_binary.clone()),
         );
         let progress = Drawer::open(bed.state().join("wip")).map_err(unexpected)?;
         let store = Arc::new(Store::open(&bed.state().join("runner.sqlite"))?);
@@ -275,7 +277,7 @@ impl Yard {
             layers,
             images: Arc::new(images),
             gateway,
-            agent_binary: agent_binary.to_string_lossy().into_owned(),
+            agent_binary,
             committer: author(),
             turn_limit: Duration::from_secs(3600),
         });
