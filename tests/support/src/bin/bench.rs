@@ -101,7 +101,7 @@ async fn launcher(wanted: &impl Fn(&str) -> bool, results: &mut Results) -> Resu
     }
     if wanted("snapshot_1gb") || wanted("restore_1gb") {
         println!(
-            "snapshot_1gb, restore_1gb: 100,000 files, which take seconds to write anew for each \
+            "snapshot_1gb, restore_1gb: 100,000 files, which are written once and read before each \
              snapshot; the baseline is one megabyte"
         );
         results.extend(snapshot::measure().await?);
