@@ -63,6 +63,9 @@ async fn in_turns(bed: &Bed) -> Result<(Times, Times), BenchError> {
         small_layer = Some(round(bed, SMALL, small_layer, &mut small).await?);
         large_layer = Some(round(bed, LARGE, large_layer, &mut large).await?);
     }
+    for layer in small_layer.iter().chain(&large_layer) {
+        bed.remove_layer(layer)?;
+    }
     Ok((small, large))
 }
 
