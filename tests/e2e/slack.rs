@@ -212,8 +212,8 @@ fn check_pace(chat: &Chat) {
     };
     let calls = chat.calls().into_iter();
     let spoken: Vec<_> = calls
-        // What the workspace does not have was no edit.
-        .filter(|call| is_spoken(&call.method) && !call.is_unknown)
+        // What was refused was no edit.
+        .filter(|call| is_spoken(&call.method) && call.error.is_empty())
         .collect();
     for pair in spoken.windows(2) {
         let apart = pair[1].at.duration_since(pair[0].at);
