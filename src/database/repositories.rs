@@ -1,5 +1,7 @@
 //! Settings of repositories.
 
+use std::collections::BTreeMap;
+
 use protocol::Millis;
 use protocol::api::Settings;
 use protocol::event::Repository;
@@ -29,6 +31,29 @@ pub async fn settings(
     }
 }
 
+/// What people wrote of these repositories, of those of which they did: one query for all.
+pub async fn hints(
+    database: &Database,
+    repositories: &[Repository],
+) -> Result<BTreeMap<Repository, String>, DatabaseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        repository: Repository,
+        hints: String,
+    }
+    let names = serde_json::to_string(repositories)?;
+    let rows: Vec<Row> = database.all(HINTS, &[Text(&names)]).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.repository, row.hints))
+        .collect())
+}
+
+const HINTS: &str = "SELECT repository, json_extract(settings, '$.hints') AS hints
+    FROM repositories
+    WHERE repository IN (SELECT value FROM json_each(?))
+      AND json_extract(settings, '$.hints') IS NOT NULL";
+
 pub async fn set(
     database: &Database,
     repository: &Repository,
@@ -50,4 +75,30 @@ pub async fn set(
             ],
         )
         .await
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::HINTS;
+    use crate::database::native;
+
+    #[test]
+    fn hints_of_many_are_read_at_once_and_others_are_left_out() {
+        let database = native::migrated();
+        for (name, settings) in [
+            ("acme/api", r#"{"hints":"the ledger"}"#),
+            ("acme/web", "{}"),
+            ("other/api", r#"{"hints":"not asked for"}"#),
+        ] {
+            let statement = "INSERT INTO repositories
+                (repository, settings, updated_by, updated_at) VALUES (?, ?, 'ann', 0)";
+            database.execute(statement, (name, settings)).unwrap();
+        }
+        let mut statement = database.prepare(HINTS).unwrap();
+        let names = r#"["acme/api","acme/web","acme/docs"]"#;
+        let rows = statement.query_map([names], |row| Ok((row.get(0)?, row.get(1)?)));
+        let found: Vec<(String, String)> = rows.unwrap().map(Result::unwrap).collect();
+        assert_eq!(found, [("acme/api".to_owned(), "the ledger".to_owned())]);
+    }
 }

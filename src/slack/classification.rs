@@ -22,6 +22,9 @@ pub struct Candidate {
     pub repository: Repository,
     #[serde(default)]
     pub description: String,
+    /// What people wrote in its settings: words by which it is meant.
+    #[serde(default)]
+    pub hints: String,
     /// Messages of this channel that were for it.
     #[serde(default)]
     pub examples: Vec<String>,
@@ -162,21 +165,23 @@ pub fn judged(question: &Question<'_>, answer: Option<Answer>) -> Decision {
     }
 }
 
-/// The likeliest, those of `first` before all others.
-fn likely(question: &Question<'_>, first: &[Repository]) -> Vec<Repository> {
+/// All candidates, those that resemble the message most first; those that do so equally stay in the
+/// order that they came in.
+fn nearest<'a>(question: &Question<'a>) -> impl Iterator<Item = &'a Candidate> {
     let mut scored: Vec<(usize, &Candidate)> = question
         .candidates
         .iter()
         .map(|candidate| (resemblance(question.text, candidate), candidate))
         .collect();
-    // Stable: those that resemble the message equally stay in the order that they came in.
     scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    scored.into_iter().map(|(_, candidate)| candidate)
+}
+
+/// The likeliest, those of `first` before all others.
+fn likely(question: &Question<'_>, first: &[Repository]) -> Vec<Repository> {
     let mut likely: Vec<Repository> = Vec::new();
-    let all = first.iter().chain(
-        scored
-            .into_iter()
-            .map(|(_, candidate)| &candidate.repository),
-    );
+    let others = nearest(question).map(|candidate| &candidate.repository);
+    let all = first.iter().chain(others);
     for repository in all {
         if likely.len() < MAX_OFFERED && !likely.contains(repository) {
             likely.push(repository.clone());
@@ -188,9 +193,10 @@ fn likely(question: &Question<'_>, first: &[Repository]) -> Vec<Repository> {
 /// How many words of a message are also in what is known of a repository.
 fn resemblance(text: &str, candidate: &Candidate) -> usize {
     let known = format!(
-        "{} {} {}",
+        "{} {} {} {}",
         candidate.repository,
         candidate.description,
+        candidate.hints,
         candidate.examples.join(" ")
     )
     .to_lowercase();
@@ -272,6 +278,7 @@ mod tests {
         let candidate = |name: &&str| Candidate {
             repository: repository(name),
             description: format!("The {name} of the shop"),
+            hints: String::new(),
             examples: Vec::new(),
         };
         names.iter().map(candidate).collect()

@@ -6,13 +6,15 @@
 mod inbox;
 mod outbox;
 
+use std::collections::BTreeMap;
+
 use protocol::Millis;
 use protocol::event::Repository;
 
 pub use self::inbox::Taken;
 pub use self::outbox::{Due, Stage};
 use crate::platform::migration::migrate;
-use crate::platform::sql::{Row, Sql, SqlError};
+use crate::platform::sql::{Row, Sql};
 use crate::session::store::StoreError;
 use crate::slack::thread::Thread;
 pub use crate::slack::utterance::Utterance;
@@ -143,15 +145,19 @@ impl<S: Sql> Store<S> {
         Ok(())
     }
 
-    /// What was for this repository, oldest first.
-    pub fn examples(&self, repository: &Repository) -> Result<Vec<String>, StoreError> {
-        let rows = self.sql.run(
-            "SELECT text FROM examples WHERE repository = ? ORDER BY number",
-            &[repository.to_string().into()],
-        )?;
-        let texts: Result<Vec<String>, SqlError> =
-            rows.iter().map(|row| Ok(row.text(0)?.to_owned())).collect();
-        Ok(texts?)
+    /// What was for which repository, the oldest first.
+    pub fn examples(&self) -> Result<BTreeMap<Repository, Vec<String>>, StoreError> {
+        let rows = self
+            .sql
+            .run("SELECT repository, text FROM examples ORDER BY number", &[])?;
+        let mut examples: BTreeMap<Repository, Vec<String>> = BTreeMap::new();
+        for row in &rows {
+            if let Ok(repository) = Repository::parse(row.text(0)?) {
+                let texts = examples.entry(repository).or_default();
+                texts.push(row.text(1)?.to_owned());
+            }
+        }
+        Ok(examples)
     }
 
     pub fn note(&self, name: &str) -> Result<Option<String>, StoreError> {

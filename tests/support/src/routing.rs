@@ -156,9 +156,10 @@ pub fn scripted(question: &Question<'_>) -> Option<Answer> {
 
 fn stems_of(candidate: &Candidate) -> BTreeSet<String> {
     let known = format!(
-        "{} {} {}",
+        "{} {} {} {}",
         candidate.repository.name(),
         candidate.description,
+        candidate.hints,
         candidate.examples.join(" ")
     );
     stems(&known)

@@ -547,7 +547,12 @@ specification?: Specification,
 /**
  * What sandboxes may reach.
  */
-egress?: EgressPolicy, };
+egress?: EgressPolicy, 
+/**
+ * What is worked on here, in the words that people use: what chats go by when nobody names a
+ * repository.
+ */
+hints?: string, };
 
 /**
  * `GET /api/repositories/{owner}/{name}`.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use protocol::event::Repository;
 use protocol::{Millis, PromptId};
 
 use super::{Stage, Store, Utterance};
@@ -158,4 +159,18 @@ fn how_far_something_is_outlives_its_newer_forms() {
     store.reach(due.number, &Stage::Streamed, None).unwrap();
     let due = store.next_said(Millis(1)).unwrap().unwrap();
     assert_eq!(due.ts.as_deref(), Some("5.1"));
+}
+
+#[test]
+fn what_people_chose_is_known_for_its_repository_and_the_oldest_is_forgotten() {
+    let store = store();
+    let [api, web] = ["api", "web"].map(|name| Repository::new("acme", name).unwrap());
+    store.learn(&web, "the page is blank").unwrap();
+    for number in 0..100 {
+        store.learn(&api, &format!("call {number}")).unwrap();
+    }
+    let examples = store.examples().unwrap();
+    assert_eq!(examples.get(&web), None);
+    let last = examples.get(&api).unwrap().last().unwrap();
+    assert_eq!((examples.len(), last.as_str()), (1, "call 99"));
 }

@@ -9,6 +9,7 @@ pub fn registry() -> Vec<Example> {
     let settings = Settings {
         specification: Some(specification()),
         egress: policy(),
+        hints: "The ledger, payouts, and what finance calls the books".to_owned(),
     };
     let environment = Environment {
         status: EnvironmentStatus::Ready,
