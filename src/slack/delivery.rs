@@ -177,6 +177,16 @@ fn meant(action: &Action, root: &str, user: &str) -> Option<Item> {
     match action.action_id.as_str() {
         "stop" => Some(Item::Stopped { root, user }),
         "correct" => Some(Item::Doubted { root, user }),
+        "always" => Some(Item::Associated {
+            root,
+            user,
+            repository: Repository::parse(action.value.as_deref()?).ok()?,
+        }),
+        "undo" => Some(Item::Dissociated {
+            root,
+            user,
+            repository: Repository::parse(action.value.as_deref()?).ok()?,
+        }),
         name if name == "choose_any" || name.starts_with("choose:") => {
             let repository = Repository::parse(action.chosen()?).ok()?;
             Some(Item::Chose {
@@ -252,7 +262,7 @@ pub async fn bot(settings: &Slack) -> Result<Bot, Error> {
 }
 
 /// Whether it has the form of a channel's identifier: it becomes a part of names and addresses.
-fn is_channel(text: &str) -> bool {
+pub fn is_channel(text: &str) -> bool {
     (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
@@ -274,7 +284,17 @@ mod tests {
             meant(&action("stop", "ses_1"), "1.2", "U1"),
             Some(Item::Stopped { .. })
         ));
-        assert_eq!(meant(&action("choose_any", "../api"), "1.2", "U1"), None);
+        assert!(matches!(
+            meant(&action("always", "acme/api"), "1.2", "U1"),
+            Some(Item::Associated { .. })
+        ));
+        assert!(matches!(
+            meant(&action("undo", "acme/api"), "1.2", "U1"),
+            Some(Item::Dissociated { .. })
+        ));
+        for name in ["choose_any", "always", "undo"] {
+            assert_eq!(meant(&action(name, "../api"), "1.2", "U1"), None);
+        }
         assert_eq!(meant(&action("open", ""), "1.2", "U1"), None);
     }
 

@@ -1,5 +1,6 @@
 //! Slack, end to end: what people write there becomes work, and what comes of it is said there.
 
+mod association;
 mod faults;
 mod files;
 mod gestures;
@@ -20,9 +21,10 @@ use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
 use support::chat::Chat;
 use support::client::Client;
+use support::forge::ORGANIZATION;
 use support::stack::{ModelChoice, Stack};
 
-use crate::stage::{ALICE, Failure, Outcome, PlayedStack, eventually};
+use crate::stage::{ALICE, Failure, Outcome, PlayedStack, eventually, write_source};
 use crate::world::Group;
 
 pub fn group(group: &mut Group<'_>) {
@@ -35,6 +37,7 @@ pub fn group(group: &mut Group<'_>) {
     gestures::group(group);
     places::group(group);
     peers::group(group);
+    association::group(group);
 }
 
 const CHANNEL: &str = "payments";
@@ -176,6 +179,51 @@ impl Scene {
             StatusCode::OK
         );
         Ok(())
+    }
+
+    /// Links Bob of the chat to somebody at GitHub, by the invitation that his next words lead to.
+    async fn link_bob(&self, login: &'static str) -> Outcome {
+        let calls = self.chat.calls().len();
+        let words = mention(&self.chat, "hello");
+        self.chat.say("bob", CHANNEL, None, &words).await?;
+        let url = invitation(&self.chat, "bob", calls).await?;
+        let client = self.played.client(login).await?;
+        let status = accept(&self.played.stack, &client, &url).await?;
+        assert_eq!(status, StatusCode::OK);
+        Ok(())
+    }
+
+    /// One more repository.
+    async fn add_repository(&self, name: &str) -> Outcome {
+        let stack = &self.played.stack;
+        let source = stack.directory().join(name);
+        write_source(&source);
+        stack
+            .forge
+            .create_repository(ORGANIZATION, name, &source)
+            .await?;
+        Ok(())
+    }
+
+    /// Alice answers a question with a repository's button.
+    async fn choose(&self, root: &str, repository: &str) -> Outcome {
+        let action = serde_json::json!({
+            "action_id": "choose:0", "action_ts": root, "value": repository,
+        });
+        let status = self.chat.press("alice", CHANNEL, root, &action).await?;
+        assert_eq!(status, 200);
+        Ok(())
+    }
+
+    /// A session of Alice's that is none of these.
+    async fn another(&self, known: &[SessionId]) -> Result<SessionSummary, Failure> {
+        eventually("another session", || async {
+            let sessions = self.alice.sessions().await?.sessions;
+            Ok(sessions
+                .into_iter()
+                .find(|found| !known.contains(&found.id)))
+        })
+        .await
     }
 
     /// The session's sandbox, which is ready.

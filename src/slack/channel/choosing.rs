@@ -59,7 +59,7 @@ impl Core {
         }
         let name = escape(&speaker.person.login);
         let text = format!("*{}* it is, says {name}.", escape(&repository.to_string()));
-        let said = Said::line(&text);
+        let said = Said::line(&text).actions(self.offer_always(repository).await?);
         let thread = self.store()?.thread(root)?.unwrap_or_default();
         if let Some(first) = thread.waiting.first() {
             let bot = self.bot()?;

@@ -61,6 +61,12 @@ impl Core {
             Item::Chose {
                 root, repository, ..
             } => self.chose(item, root, repository).await,
+            Item::Associated {
+                root, repository, ..
+            } => self.associated(item, root, repository).await,
+            Item::Dissociated {
+                root, repository, ..
+            } => self.dissociated(item, root, repository).await,
             Item::Stopped { root, .. } => self.stop(item, root).await,
             Item::Doubted { root, .. } => self.doubted(item, root).await,
             Item::Reacted { ts, name, .. } => self.reacted(item, ts, name).await,
@@ -105,6 +111,7 @@ impl Core {
         let said_before: Vec<String> = first.into_iter().collect();
         let name = self.channel_name().await;
         let settings = self.settings()?;
+        let association = self.association()?;
         let question = Question {
             text: &text,
             thread: &said_before,
@@ -112,6 +119,7 @@ impl Core {
             channel_name: &name,
             candidates: &candidates,
             rules: &settings.rules,
+            association: association.as_ref().map(|known| &known.repository),
         };
         let decision = match classification::decide(&question) {
             Decision::Unsure => {

@@ -98,7 +98,9 @@ impl Core {
             root: Some(&due.root),
         };
         let done = match &due.utterance {
-            Utterance::Message { said } => return self.send_message(slack, due, said).await,
+            Utterance::Message { said } | Utterance::Announcement { said } => {
+                return self.send_message(slack, due, said).await;
+            }
             Utterance::Turn { said, progress } => {
                 return self.send_turn(slack, due, said, progress).await;
             }
@@ -140,7 +142,8 @@ impl Core {
             channel: &self.channel,
             root: Some(&due.root),
         };
-        let ts = slack.post(&place, &due.key, said).await?;
+        let is_shown = matches!(due.utterance, Utterance::Announcement { .. });
+        let ts = slack.post(&place, &due.key, said, is_shown).await?;
         Ok(Sent::Whole(Some(ts)))
     }
 

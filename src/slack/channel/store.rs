@@ -173,6 +173,12 @@ impl<S: Sql> Store<S> {
         Ok(())
     }
 
+    pub fn forget_note(&self, name: &str) -> Result<(), StoreError> {
+        self.sql
+            .run("DELETE FROM notes WHERE name = ?", &[name.into()])?;
+        Ok(())
+    }
+
     fn text(&self, statement: &str, parameter: &str) -> Result<Option<String>, StoreError> {
         let rows: Vec<Row> = self.sql.run(statement, &[parameter.into()])?;
         let text = rows.first().map(|row| row.text(0).map(str::to_owned));

@@ -124,6 +124,7 @@ mod tests {
                 channel_name: "finance",
                 candidates: &candidates,
                 rules: &Rules::default(),
+                association: None,
             };
             let body = body(Provider::Openai, "m", &question);
             let text = body.pointer("/messages/1/content").and_then(Value::as_str);

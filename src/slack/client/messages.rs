@@ -10,18 +10,20 @@ use crate::slack::blocks::Said;
 const EVENT_TYPE: &str = "hosted_agents";
 
 impl Slack {
-    /// Says something new; answers its time stamp. `key` is found again by [`said`](Self::said).
+    /// Says something new; answers its time stamp. `key` is found again by [`said`](Self::said). What
+    /// is said in a thread can be shown to its whole channel.
     pub async fn post(
         &self,
         place: &Place<'_>,
         key: &str,
         said: &Said,
+        is_shown: bool,
     ) -> Result<String, SlackError> {
         #[derive(Deserialize)]
         struct Answer {
             ts: String,
         }
-        let body = posted(place, key, said);
+        let body = posted(place, key, said, is_shown);
         let answer: Answer = self.call("chat.postMessage", &body).await?;
         Ok(answer.ts)
     }
@@ -70,13 +72,16 @@ impl Slack {
     }
 }
 
-fn posted(place: &Place<'_>, key: &str, said: &Said) -> Value {
+fn posted(place: &Place<'_>, key: &str, said: &Said, is_shown: bool) -> Value {
     let mut body = with_said(
         json!({ "channel": place.channel, "metadata": metadata(key) }),
         said,
     );
     if let (Some(root), Some(fields)) = (place.root, body.as_object_mut()) {
         fields.insert("thread_ts".to_owned(), root.into());
+        if is_shown {
+            fields.insert("reply_broadcast".to_owned(), true.into());
+        }
     }
     body
 }

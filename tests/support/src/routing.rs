@@ -94,6 +94,7 @@ impl Messages {
                 channel_name: &message.channel,
                 candidates: &self.repositories,
                 rules: &rules,
+                association: None,
             };
             let decision = match decide(&question) {
                 Decision::Unsure => judged(&question, model(&question).await),
