@@ -11,6 +11,7 @@ mod features;
 mod gestures;
 mod hearing;
 mod pictures;
+mod revising;
 mod sessions;
 mod speakers;
 mod speaking;
@@ -32,7 +33,7 @@ use worker::{
 
 use self::association::{Reply, Wish};
 use self::store::{Store, Utterance};
-use super::event::{Bot, Heard};
+use super::event::{Bot, Heard, Revised};
 use crate::config;
 use crate::error::Error;
 use crate::platform::sql::DurableSql;
@@ -44,6 +45,8 @@ use crate::session::machine::following::Follower;
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Item {
     Heard(Heard),
+    /// Edited or deleted what they had said.
+    Revised(Revised),
     Reacted {
         user: String,
         ts: String,
@@ -88,7 +91,7 @@ impl Item {
     /// The thread in which it is acted on in order.
     pub fn root(&self) -> &str {
         match self {
-            Self::Heard(heard) => &heard.root,
+            Self::Heard(heard) | Self::Revised(Revised { heard, .. }) => &heard.root,
             Self::Chose { root, .. }
             | Self::Associated { root, .. }
             | Self::Dissociated { root, .. }
@@ -100,7 +103,7 @@ impl Item {
 
     pub fn user(&self) -> &str {
         match self {
-            Self::Heard(heard) => &heard.user,
+            Self::Heard(heard) | Self::Revised(Revised { heard, .. }) => &heard.user,
             Self::Reacted { user, .. }
             | Self::Chose { user, .. }
             | Self::Associated { user, .. }

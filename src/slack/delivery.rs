@@ -54,6 +54,9 @@ async fn happened(env: &Env, settings: &Slack, bot: &Bot, callback: Callback) ->
     }
     match callback.event() {
         Event::AppMention(message) => wrote(env, bot, message, true).await,
+        Event::Message(message) if message.subtype.as_deref().is_some_and(is_revision) => {
+            revised(env, bot, &callback.event_id, message).await
+        }
         Event::Message(message) => wrote(env, bot, message, false).await,
         Event::ReactionAdded(reaction) => {
             let name = reaction.reaction.split("::").next().unwrap_or_default();
@@ -141,6 +144,23 @@ async fn wrote(env: &Env, bot: &Bot, message: Message, is_mention: bool) -> Resu
     // A mention comes twice, as two events: it is one message.
     let id = heard.ts.clone();
     channel::take(env, bot, &place, &id, Item::Heard(heard)).await
+}
+
+fn is_revision(subtype: &str) -> bool {
+    matches!(subtype, "message_changed" | "message_deleted")
+}
+
+async fn revised(env: &Env, bot: &Bot, event: &str, message: Message) -> Result<(), Error> {
+    let place = message.channel.clone();
+    let Some(revised) = message.revised(bot) else {
+        return Ok(());
+    };
+    let may_be_ours = revised.heard.is_addressed || revised.heard.root != revised.heard.ts;
+    if !may_be_ours || !is_channel(&place) {
+        return Ok(());
+    }
+    let id = format!("revised:{event}");
+    channel::take(env, bot, &place, &id, Item::Revised(revised)).await
 }
 
 async fn pressed_in(env: &Env, bot: &Bot, id: &str, pressed: &Pressed) -> Result<(), Error> {

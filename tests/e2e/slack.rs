@@ -8,6 +8,7 @@ mod linking;
 mod peers;
 mod people;
 mod places;
+mod revisions;
 mod streams;
 mod whole;
 
@@ -38,6 +39,7 @@ pub fn group(group: &mut Group<'_>) {
     places::group(group);
     peers::group(group);
     association::group(group);
+    revisions::group(group);
 }
 
 const CHANNEL: &str = "payments";

@@ -37,7 +37,8 @@ impl Core {
             return Ok(Done::Finished);
         };
         let is_settled = thread.session.is_some() && !thread.is_doubted;
-        if is_settled && thread.waiting.is_empty() {
+        let is_over = thread.session.is_none() && thread.waiting.is_empty();
+        if is_over || is_settled && thread.waiting.is_empty() {
             return Ok(Done::Finished);
         }
         if self.reach(&speaker, repository).await?.is_none() {

@@ -57,7 +57,11 @@ impl Core {
 
     async fn act(self: &Rc<Self>, item: &Item) -> Result<Done, Error> {
         match item {
-            Item::Heard(heard) => self.heard(item, heard).await,
+            Item::Heard(heard) => match self.as_revised(heard)? {
+                Some(heard) => self.heard(&Item::Heard(heard.clone()), &heard).await,
+                None => Ok(Done::Finished),
+            },
+            Item::Revised(revised) => self.revised(revised).await,
             Item::Chose {
                 root, repository, ..
             } => self.chose(item, root, repository).await,

@@ -5,6 +5,7 @@
 
 mod inbox;
 mod outbox;
+mod revisions;
 
 use std::collections::BTreeMap;
 
@@ -43,6 +44,12 @@ const STEPS: &[&str] = &["
 ", "
     -- How far something is that takes several calls.
     ALTER TABLE outbox ADD COLUMN stage TEXT
+", "
+    -- The latest revision of each message. `text` is absent of what was deleted.
+    CREATE TABLE revisions (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, ts TEXT NOT NULL UNIQUE, at TEXT NOT NULL,
+        user TEXT NOT NULL, text TEXT
+    )
 "];
 
 /// Examples of what was for which repository; the oldest are forgotten first.

@@ -1,6 +1,6 @@
 //! The statements against real SQLite.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::unreachable, reason = "tests")]
 
 use protocol::event::Repository;
 use protocol::{Millis, PromptId};
@@ -9,7 +9,7 @@ use super::{Stage, Store, Utterance};
 use crate::platform::sql::native::NativeSql;
 use crate::slack::blocks::Said;
 use crate::slack::channel::Item;
-use crate::slack::event::Heard;
+use crate::slack::event::{Heard, Revised};
 use crate::slack::progress::Progress;
 
 fn store() -> Store<NativeSql> {
@@ -159,6 +159,65 @@ fn how_far_something_is_outlives_its_newer_forms() {
     store.reach(due.number, &Stage::Streamed, None).unwrap();
     let due = store.next_said(Millis(1)).unwrap().unwrap();
     assert_eq!(due.ts.as_deref(), Some("5.1"));
+}
+
+fn revised(ts: &str, at: &str, text: Option<&str>) -> Revised {
+    let Item::Heard(heard) = heard("1.1", ts) else {
+        unreachable!()
+    };
+    Revised {
+        heard: Heard {
+            text: text.unwrap_or_default().to_owned(),
+            ..heard
+        },
+        at: at.to_owned(),
+        is_deleted: text.is_none(),
+    }
+}
+
+#[test]
+fn the_latest_revision_of_a_message_counts_in_whatever_order_they_come() {
+    let store = store();
+    let says = |ts: &str| store.revision(ts).unwrap().map(|known| known.text);
+    assert_eq!(says("1.2"), None);
+    assert!(store.revise(&revised("1.2", "9.2", Some("later"))).unwrap());
+    assert!(
+        !store
+            .revise(&revised("1.2", "9.1", Some("earlier")))
+            .unwrap()
+    );
+    // Another try of the same.
+    assert!(store.revise(&revised("1.2", "9.2", Some("later"))).unwrap());
+    assert_eq!(says("1.2"), Some(Some("later".to_owned())));
+    assert!(store.revise(&revised("1.2", "9.3", None)).unwrap());
+    assert_eq!(says("1.2"), Some(None));
+    for number in 0..600 {
+        let ts = format!("2.{number:06}");
+        store.revise(&revised(&ts, "9.4", Some("x"))).unwrap();
+    }
+    assert_eq!(says("1.2"), None, "the oldest are forgotten");
+    assert!(says("2.000599").is_some());
+}
+
+#[test]
+fn the_prompt_before_a_message_is_one_of_its_thread() {
+    let store = store();
+    let prompt = PromptId::parse("pmt_1").unwrap();
+    for (root, ts) in [
+        ("1.1", "1.1"),
+        ("1.1", "1.2"),
+        ("0.1", "1.3"),
+        ("1.1", "1.4"),
+    ] {
+        store.take(ts, &heard(root, ts), Millis(0)).unwrap();
+        store.note_prompt(ts, &prompt).unwrap();
+    }
+    store.take("1.5", &heard("1.1", "1.5"), Millis(0)).unwrap();
+    assert_eq!(store.given_before("1.1", "1.4").unwrap(), "1.2");
+    assert_eq!(store.given_before("1.1", "1.6").unwrap(), "1.4");
+    assert_eq!(store.given_before("1.1", "1.1").unwrap(), "");
+    assert_eq!(store.prompt_said_at("1.4").unwrap(), Some(prompt));
+    assert_eq!(store.prompt_said_at("1.5").unwrap(), None);
 }
 
 #[test]
