@@ -108,11 +108,6 @@ pub fn github_webhook_secret(env: &Env) -> Option<String> {
     Some(optional(env, "GITHUB_WEBHOOK_SECRET", "")).filter(|secret| !secret.is_empty())
 }
 
-/// Whether Slack's messages can be told from others'.
-pub fn is_connected_to_slack(env: &Env) -> bool {
-    !optional(env, "SLACK_SIGNING_SECRET", "").is_empty()
-}
-
 /// How GitHub is reached and who we are there.
 #[derive(Clone)]
 pub struct Github {

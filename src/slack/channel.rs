@@ -10,6 +10,7 @@ mod choosing;
 mod features;
 mod gestures;
 mod hearing;
+mod outage;
 mod pictures;
 mod revising;
 mod sessions;

@@ -56,6 +56,19 @@ impl SlackError {
         }
     }
 
+    /// Whether it is our token that Slack does not take, and so no call of ours.
+    pub fn is_disconnected(&self) -> bool {
+        matches!(
+            self.code(),
+            "invalid_auth" | "not_authed" | "account_inactive" | "token_revoked" | "token_expired"
+        )
+    }
+
+    /// Whether it is this call that Slack does not take: another one may do instead.
+    pub fn is_of_the_call(&self) -> bool {
+        !self.is_passing() && !self.is_disconnected()
+    }
+
     /// Milliseconds for which nothing of this kind is to be asked.
     pub fn wait_ms(&self) -> Option<i64> {
         match self {
@@ -194,5 +207,8 @@ mod tests {
             (false, "channel_not_found")
         );
         assert!(!verdict(200, None, "<html>").is_passing());
+        assert!(refused.is_of_the_call() && !refused.is_disconnected());
+        let dead = verdict(200, None, r#"{"ok":false,"error":"token_revoked"}"#);
+        assert!(dead.is_disconnected() && !dead.is_of_the_call() && !dead.is_passing());
     }
 }

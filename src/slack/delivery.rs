@@ -8,6 +8,7 @@ use protocol::event::Repository;
 use worker::Env;
 
 use super::channel::{self, Item};
+use super::connection;
 use super::event::{Bot, Callback, Envelope, Event, Heard, Message, is_timestamp};
 use super::home::tab;
 use super::interaction::{self, Action, Interaction, Pressed, Shortcut};
@@ -29,15 +30,40 @@ pub fn is_ours(name: &str) -> bool {
 /// Acts on one delivery.
 pub async fn see_to(env: &Env, name: &str, id: &str, body: &str) -> Result<(), Error> {
     let settings = Slack::from_env(env)?.ok_or(Error::NotFound("Slack"))?;
-    let bot = bot(&settings).await?;
+    let callback = match serde_json::from_str(body) {
+        Ok(Envelope::EventCallback(callback)) if name == EVENT => Some(callback),
+        _ => None,
+    };
+    let told = callback
+        .as_ref()
+        .and_then(|callback: &Callback| connection::told(&callback.event()));
+    if let Some(reason) = told {
+        return connection::look_into(env, &settings, reason).await;
+    }
+    // While we cannot answer, what came waits: it is tried again.
+    connection::check(env, &settings).await?;
+    let outcome = act(env, &settings, (name, id, body), callback).await;
+    if let Err(Error::Slack(error)) = &outcome {
+        connection::notice(env, &settings, error).await?;
+    }
+    outcome
+}
+
+async fn act(
+    env: &Env,
+    settings: &Slack,
+    (name, id, body): (&str, &str, &str),
+    callback: Option<Callback>,
+) -> Result<(), Error> {
+    let bot = bot(settings).await?;
     match name {
-        EVENT => match serde_json::from_str(body) {
-            Ok(Envelope::EventCallback(callback)) => happened(env, &settings, &bot, callback).await,
-            _ => Ok(()),
+        EVENT => match callback {
+            Some(callback) => happened(env, settings, &bot, callback).await,
+            None => Ok(()),
         },
         INTERACTION => match interaction::parse(body.as_bytes()) {
             Some(Interaction::BlockActions(pressed)) if pressed.is_at_home() => {
-                set_at_home(env, &settings, &bot, &pressed).await
+                set_at_home(env, settings, &bot, &pressed).await
             }
             Some(Interaction::BlockActions(pressed)) => pressed_in(env, &bot, id, &pressed).await,
             Some(Interaction::MessageAction(shortcut)) => asked_for(env, &bot, *shortcut).await,
@@ -104,7 +130,7 @@ async fn happened(env: &Env, settings: &Slack, bot: &Bot, callback: Callback) ->
             let item = Item::Stopped { root, user };
             channel::take(env, bot, &stopped.channel, &callback.event_id, item).await
         }
-        Event::Other => Ok(()),
+        Event::AppUninstalled {} | Event::TokensRevoked {} | Event::Other => Ok(()),
     }
 }
 

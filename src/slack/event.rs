@@ -38,6 +38,10 @@ pub enum Event {
     LinkShared(Shared),
     /// Somebody pressed the button that Slack shows while a session works.
     AgentSessionStopped(StoppedSession),
+    /// The app was removed from a workspace.
+    AppUninstalled {},
+    /// Tokens of the app's, or of people's for it, work no more.
+    TokensRevoked {},
     #[serde(other)]
     Other,
 }

@@ -1,6 +1,7 @@
 //! Slack, end to end: what people write there becomes work, and what comes of it is said there.
 
 mod association;
+mod connection;
 mod faults;
 mod files;
 mod gestures;
@@ -40,6 +41,7 @@ pub fn group(group: &mut Group<'_>) {
     peers::group(group);
     association::group(group);
     revisions::group(group);
+    connection::group(group);
 }
 
 const CHANNEL: &str = "payments";

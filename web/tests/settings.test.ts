@@ -155,6 +155,16 @@ test("a commit address that GitHub does not know is refused in words", async () 
   expect(on.peer.registry.commitEmail).toBe("ada@acme.test");
 });
 
+test("that Slack was disconnected is said, with what to do", async () => {
+  on.peer.registry.slack = {
+    connected: false,
+    outage: { since: Date.UTC(2026, 10, 30), message: "The app was removed from the workspace. Install it again." },
+  };
+  const page = await on.open("/settings/integrations");
+  await page.getByText(/Disconnected since .*2026.* The app was removed from the workspace\. Install it again\./).waitFor();
+  await page.getByText("Disconnected", { exact: true }).waitFor();
+});
+
 test("the audit log is for administrators", async () => {
   const page = await on.open("/settings/audit");
   await page.getByText("mallory").waitFor();

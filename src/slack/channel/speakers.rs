@@ -62,7 +62,7 @@ impl Core {
         }
         let team = match self.settings()?.client().profile(user).await {
             Ok(profile) => profile.team,
-            Err(error) if error.is_passing() => return Err(error.into()),
+            Err(error) if !error.is_of_the_call() => return Err(error.into()),
             Err(error) => {
                 worker::console_warn!("nobody says who {user} is: {error}");
                 None

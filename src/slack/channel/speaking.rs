@@ -51,6 +51,9 @@ impl Core {
             }
             return Ok(true);
         }
+        if self.is_cut_off(now).await? {
+            return Ok(false);
+        }
         let Some(due) = store.next_said(now)? else {
             return Ok(false);
         };
@@ -75,6 +78,10 @@ impl Core {
         match outcome {
             Ok(Sent::Whole(ts)) => store.said(&due, ts.as_deref())?,
             Ok(Sent::More) => {}
+            Err(error) if error.is_disconnected() => {
+                self.cut_off(&error).await?;
+                return Ok(false);
+            }
             Err(error) if error.is_passing() && due.attempts < MAX_ATTEMPTS => {
                 worker::console_warn!("will say it later: key={} reason={error}", due.key);
                 let wait = error.wait_ms().unwrap_or_else(|| backoff(due.attempts));

@@ -858,7 +858,17 @@ install_url?: string,
  */
 webhooks: boolean, };
 
-export type SlackIntegration = { connected: boolean, };
+export type SlackIntegration = { connected: boolean, 
+/**
+ * It was connected, and works no more.
+ */
+outage?: SlackOutage, };
+
+export type SlackOutage = { since: Millis, 
+/**
+ * What happened and what to do.
+ */
+message: string, };
 
 /**
  * `GET /api/statistics?days=&repository=`: of repositories that the caller reaches, in the last

@@ -221,6 +221,24 @@ fn the_prompt_before_a_message_is_one_of_its_thread() {
 }
 
 #[test]
+fn what_was_held_is_released_at_once() {
+    let store = store();
+    for (name, at) in [("a", 0), ("b", 5), ("c", 900)] {
+        store.say("1.1", name, &message(name), Millis(at)).unwrap();
+    }
+    store.hold(Millis(500)).unwrap();
+    assert_eq!(store.next_said(Millis(499)).unwrap(), None);
+    store.release(Millis(500), Millis(10)).unwrap();
+    let mut said = Vec::new();
+    while let Some(due) = store.next_said(Millis(10)).unwrap() {
+        store.said(&due, None).unwrap();
+        said.push(due.key);
+    }
+    assert_eq!(said, ["1.1:a", "1.1:b"]);
+    assert_eq!(store.next_due().unwrap(), Some(Millis(900)));
+}
+
+#[test]
 fn what_people_chose_is_known_for_its_repository_and_the_oldest_is_forgotten() {
     let store = store();
     let [api, web] = ["api", "web"].map(|name| Repository::new("acme", name).unwrap());

@@ -34,7 +34,28 @@ pub fn registry() -> Vec<Example> {
                     ),
                     webhooks: true,
                 },
-                slack: SlackIntegration { connected: false },
+                slack: SlackIntegration {
+                    connected: true,
+                    outage: None,
+                },
+            },
+        ),
+        message(
+            "integrations-outage",
+            PassedOver,
+            Integrations {
+                github: GithubIntegration {
+                    app_slug: None,
+                    install_url: None,
+                    webhooks: false,
+                },
+                slack: SlackIntegration {
+                    connected: false,
+                    outage: Some(SlackOutage {
+                        since: NOW,
+                        message: "The app was removed from the workspace.".to_owned(),
+                    }),
+                },
             },
         ),
         message("settings", Refused, settings.clone()),
