@@ -8,6 +8,7 @@ mod gestures;
 mod linking;
 mod peers;
 mod people;
+mod pictures;
 mod places;
 mod revisions;
 mod streams;
@@ -42,6 +43,7 @@ pub fn group(group: &mut Group<'_>) {
     association::group(group);
     revisions::group(group);
     connection::group(group);
+    pictures::group(group);
 }
 
 const CHANNEL: &str = "payments";
