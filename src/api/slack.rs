@@ -75,6 +75,10 @@ pub async fn events(State(env): State<Env>, request: Request) -> Result<Response
             if callback.event_id.is_empty() || callback.event_id.len() > 100 {
                 return Err(malformed("the event has no identifier"));
             }
+            // Each of our own messages and edits is told: that is much, and nothing to write down.
+            if callback.event().is_of_a_bot() {
+                return Ok(taken());
+            }
             let id = format!("slack:{}", callback.event_id);
             let answer = receive(&env, &id, delivery::EVENT, &body).await?;
             // The queue gathers for a second; that it was seen is shown before. The channel's object

@@ -123,6 +123,18 @@ impl Callback {
     }
 }
 
+impl Event {
+    /// Whether a bot said or changed it, as we do all the time: nothing follows from that.
+    pub fn is_of_a_bot(&self) -> bool {
+        let (Self::AppMention(message) | Self::Message(message)) = self else {
+            return false;
+        };
+        let inner = [&message.message, &message.previous_message];
+        let mut inner = inner.into_iter().flatten();
+        message.bot_id.is_some() || inner.any(|message| message.bot_id.is_some())
+    }
+}
+
 /// Who we are in a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bot {
@@ -378,6 +390,29 @@ mod tests {
         edited["bot_id"] = json!("B1");
         assert_eq!(revised(json!({ "message": edited })), None);
         assert_eq!(revised(json!({ "subtype": "channel_topic" })), None);
+    }
+
+    #[test]
+    fn what_a_bot_says_and_edits_is_known_before_anything_is_done() {
+        let of = |event: Value| {
+            let event: Event = serde_json::from_value(event).unwrap();
+            event.is_of_a_bot()
+        };
+        let (person, bot) = (
+            json!({ "user": "U1" }),
+            json!({ "user": "UBOT", "bot_id": "B1" }),
+        );
+        let edited = |now: &Value, before: &Value| {
+            json!({
+                "type": "message", "subtype": "message_changed", "message": now,
+                "previous_message": before,
+            })
+        };
+        assert!(of(json!({ "type": "message", "bot_id": "B1" })));
+        assert!(of(edited(&bot, &bot)) && of(edited(&person, &bot)));
+        assert!(!of(edited(&person, &person)));
+        assert!(!of(json!({ "type": "app_mention", "user": "U1" })));
+        assert!(!of(json!({ "type": "app_uninstalled" })));
     }
 
     #[test]
