@@ -184,6 +184,22 @@ for (const [name, options] of Object.entries({
   });
 }
 
+test("on a phone the audit log is read without scrolling sideways", async () => {
+  const long = "a".repeat(120);
+  on.peer.registry.audit = [
+    { at: Date.now(), user: 1, login: "somebody-with-a-long-name", means: "browser", deed: "signed_out_everywhere", subject: long, detail: long },
+  ];
+  const page = await on.open("/settings/audit", { viewport: { width: 390, height: 844 }, hasTouch: true });
+  const row = page.getByRole("row", { name: /somebody-with-a-long-name/ });
+  await row.waitFor();
+  expect(await page.getByRole("region", { name: "Audit log" }).evaluate((box) => box.scrollWidth - box.clientWidth)).toBe(0);
+  expect(await row.getByRole("cell").count()).toBe(5);
+  for (const cell of await row.getByRole("cell").all()) {
+    const box = await cell.boundingBox();
+    expect((box?.x ?? 0) + (box?.width ?? 999)).toBeLessThanOrEqual(390);
+  }
+});
+
 test("on a phone whatever is pressed is at least 44 pixels high", async () => {
   const page = await on.open("/", { viewport: { width: 390, height: 844 }, hasTouch: true });
   const found: string[] = [];
