@@ -4,9 +4,9 @@ import { Show, createMemo, type JSX } from "solid-js";
 import { fileTree, type Folder, type Line } from "#ui/diff.ts";
 import type { Change, ChangedFile, Changes } from "#ui/protocol.ts";
 import { Icon } from "#ui/view/Icon.tsx";
+import { Keyed } from "#ui/view/Keyed.tsx";
 
 import { Counts, FileDiff, type Layout } from "./FileDiff.tsx";
-import { Keyed } from "./Keyed.tsx";
 
 const LETTERS: Readonly<Record<Change, string>> = { added: "A", modified: "M", deleted: "D", renamed: "R" };
 const WORDS: Readonly<Record<Change, string>> = { added: "added", modified: "changed", deleted: "deleted", renamed: "renamed" };
@@ -41,7 +41,7 @@ export function ChangedFiles(props: {
       <details class="file-tree" open>
         <summary>
           <Icon name="chevron" class="turns" />
-          <strong>{count() === 1 ? "1 file" : `${count()} files`}</strong>
+          <strong>{count() === 1 ? "1 file" : `${count().toLocaleString("en")} files`}</strong>
           <span class="count">
             <span class="added">+{sum("additions").toLocaleString("en")}</span>{" "}
             <span class="removed">−{sum("deletions").toLocaleString("en")}</span>
