@@ -55,6 +55,8 @@ export class MarkdownView {
   #replace(settled: string, tail: string): void {
     const blocks = settled === "" ? [] : [...sanitise(settled).children];
     const rest = tail === "" ? [] : [...sanitise(tail).children];
+    // Each is read in the direction of its own language; code is not.
+    for (const block of [...blocks, ...rest]) if (block.localName !== "pre") block.setAttribute("dir", "auto");
     const first = this.#settled;
     replaceFrom(this.#group, first, [...blocks, ...rest]);
     // Those that were on the page already have stayed.

@@ -258,6 +258,7 @@ function CommentForm(props: { line: Line; submit: (words: string) => void; cance
     >
       <textarea
         aria-label={`Comment on line ${place()}`}
+        dir="auto"
         placeholder="What should the agent do about this line?"
         rows={2}
         value={words()}
