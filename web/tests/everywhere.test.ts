@@ -160,7 +160,7 @@ test("notifications come from a worker that holds no page, and lead to their ses
       const all = (await registration?.getNotifications()) ?? [];
       return all.map(({ title, body }) => `${title}, ${body}`);
     });
-  await expect.poll(shown).toEqual(["Done: The tests fail, acme/semver-lite"]);
+  await expect.poll(shown, { timeout: 10_000 }).toEqual(["Done: The tests fail, acme/semver-lite"]);
   expect(await page.evaluate(() => navigator.serviceWorker.controller)).toBe(null);
   // As the system does when somebody presses it; only the system may bring the page to the front.
   await worker.evaluate(async () => {

@@ -134,8 +134,8 @@ test("without a sandbox that can tell, the last ones that were kept stay", async
   await panel.getByText("1 file", { exact: true }).waitFor();
   expect(await panel.getByRole("status").innerText()).toBe("");
   // Nobody knows of this one prompt yet.
-  await panel.getByLabel("Which changes").selectOption({ label: "Running: Go on" });
   partsOf(session).changes = undefined;
+  await panel.getByLabel("Which changes").selectOption({ label: "Running: Go on" });
   await panel.getByText("No changes yet").waitFor();
 });
 
