@@ -10,6 +10,7 @@ import { api, messageOf } from "../api.ts";
 import { notify } from "../notices.ts";
 import { sessionPath } from "../router.ts";
 import { sessionParts } from "../session-api.ts";
+import { sessionTitle } from "../sessions.ts";
 import type { PanelProps } from "./Inspector.tsx";
 import { createLoad } from "./load.ts";
 import { PanelFailed, PanelLoading } from "./PanelState.tsx";
@@ -22,6 +23,8 @@ export function DetailsPanel(props: PanelProps): JSX.Element {
           <section>
             <h2>Session</h2>
             <dl class="facts">
+              <dt>Title</dt>
+              <dd dir="auto">{props.client.store.timeline().title() ?? sessionTitle(summary())}</dd>
               <dt>Repository</dt>
               <dd>{summary().repository}</dd>
               <dt>Branch</dt>

@@ -42,7 +42,7 @@ export function Integrations(): JSX.Element {
                   <span class="quiet">
                     {known().slack.connected
                       ? "Mention the agent in a channel, and its thread is a session."
-                      : "Not connected. An administrator connects the workspace in the deployment’s configuration."}
+                      : "Whoever runs this deployment connects a workspace in its configuration."}
                   </span>
                 </div>
                 <span class="tag" classList={{ off: !known().slack.connected }}>
