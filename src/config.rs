@@ -11,6 +11,7 @@ use protocol::signature::{KeyError, Keys};
 use worker::Env;
 
 use crate::auth::policy::People;
+use crate::fleet::Budget;
 use crate::limits;
 use crate::platform::sealing::KeyRing;
 
@@ -103,14 +104,20 @@ pub fn idle_minutes(env: &Env) -> Result<i64, ConfigError> {
         })
 }
 
+/// What warm sandboxes cost, and may cost in a day.
+pub fn pool_budget(env: &Env) -> Result<Budget, ConfigError> {
+    let hour = optional(env, "SANDBOX_HOUR_USD", "");
+    let day = optional(env, "POOL_BUDGET_USD", "");
+    Budget::parse(&hour, &day).ok_or(ConfigError::Form {
+        name: "POOL_BUDGET_USD",
+        expected: "dollars for a day, up to a million, and needs SANDBOX_HOUR_USD, the dollars that one warm \
+                   sandbox costs in an hour",
+    })
+}
+
 /// What GitHub signs its webhooks with; without it there are none.
 pub fn github_webhook_secret(env: &Env) -> Option<String> {
     Some(optional(env, "GITHUB_WEBHOOK_SECRET", "")).filter(|secret| !secret.is_empty())
-}
-
-/// Whether Slack's messages can be told from others'.
-pub fn is_connected_to_slack(env: &Env) -> bool {
-    !optional(env, "SLACK_SIGNING_SECRET", "").is_empty()
 }
 
 /// How GitHub is reached and who we are there.

@@ -22,6 +22,7 @@ pub mod seen;
 pub mod session_list;
 pub mod sessions;
 pub mod slack;
+pub mod slack_tokens;
 pub mod statistics;
 pub mod threads;
 pub mod tokens;

@@ -4,13 +4,17 @@
 //! A runner is present for [`REGISTRATION_MS`](protocol::callback::REGISTRATION_MS) after it
 //! registered. A sandbox stays where it was placed, so that asking twice never starts it twice.
 
+mod budget;
 mod placement;
 mod pool;
+mod refresh;
 mod runners;
 #[cfg(test)]
 mod tests;
 
+pub use self::budget::Budget;
 pub use self::placement::{Placement, Wish};
+pub use self::refresh::refresh;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +25,7 @@ use protocol::{Millis, RunnerId, SandboxId};
 use serde::{Deserialize, Serialize};
 use worker::{DurableObject, Env, Request as HttpRequest, Response, State, durable_object};
 
+use crate::config;
 use crate::error::Error;
 use crate::images::BUILDS_PER_RUNNER;
 use crate::platform::migration::migrate;
@@ -94,42 +99,51 @@ enum Request {
 #[durable_object]
 pub struct Fleet {
     sql: DurableSql,
+    env: Env,
 }
 
-// SQLite is all that an object holds.
+// SQLite is all that an object holds, besides what it is configured with.
 impl std::panic::UnwindSafe for Fleet {}
 impl std::panic::RefUnwindSafe for Fleet {}
 
 impl DurableObject for Fleet {
-    fn new(state: State, _env: Env) -> Self {
+    fn new(state: State, env: Env) -> Self {
         let sql = DurableSql::new(&state);
         if let Err(error) = migrate(&sql, STEPS) {
             Error::from(StoreError::from(error)).log();
         }
-        Self { sql }
+        Self { sql, env }
     }
 
     async fn fetch(&self, request: HttpRequest) -> worker::Result<Response> {
-        let take = async |request| Ok(answer(&self.sql, request, clock::now())?);
+        let take = async |request| {
+            let budget = config::pool_budget(&self.env)?;
+            Ok(answer(&self.sql, request, &budget, clock::now())?)
+        };
         object::answer(request, take, Error::into_worker_response).await
     }
 }
 
-fn answer(sql: &impl Sql, request: Request, now: Millis) -> Result<serde_json::Value, StoreError> {
+fn answer(
+    sql: &impl Sql,
+    request: Request,
+    budget: &Budget,
+    now: Millis,
+) -> Result<serde_json::Value, StoreError> {
     Ok(match request {
         Request::Register { register } => {
             runners::register(sql, &register, now)?;
-            serde_json::to_value(pool::targets(sql, &register.runner, now)?)?
+            serde_json::to_value(pool::targets(sql, &register.runner, budget, now)?)?
         }
         Request::Place { sandbox, wish } => {
-            serde_json::to_value(placement::place(sql, &sandbox, &wish, now)?)?
+            serde_json::to_value(placement::place(sql, &sandbox, &wish, budget, now)?)?
         }
         Request::Find { sandbox } => serde_json::to_value(placement::find(sql, &sandbox)?)?,
         Request::Ready { sandbox, ms } => {
             pool::note_ready(sql, &sandbox, ms)?;
             serde_json::Value::Null
         }
-        Request::PoolFigures => serde_json::to_value(pool::figures(sql, now)?)?,
+        Request::PoolFigures => serde_json::to_value(pool::figures(sql, budget, now)?)?,
         Request::FirstSight { id } => {
             sql.run(
                 "DELETE FROM seen WHERE at < ?",
@@ -206,7 +220,8 @@ fn place_build_in(
     let builds = |runner: &Register| running.get(&runner.runner).copied().unwrap_or(0);
     runners
         .into_iter()
-        .filter(|runner| builds(runner) < BUILDS_PER_RUNNER)
+        // One without capacity goes away.
+        .filter(|runner| runner.capacity > 0 && builds(runner) < BUILDS_PER_RUNNER)
         .min_by_key(|runner| {
             let holds = runner.images.iter().any(|image| image.base == *base);
             (!holds, builds(runner))

@@ -9,7 +9,7 @@
 //!   is meant, purely; [`classifier`] asks a model.
 //! - [`wishes`]: which branch and model a message asks for, purely.
 //! - [`identity`]: who somebody is at GitHub, [`invitation`]: how they are asked. [`home`]: the app's
-//!   home. [`client`]: Slack's Web API.
+//!   home. [`client`]: Slack's Web API, [`connection`]: whether it takes our token.
 //!
 //! Slack is answered as soon as a delivery is recorded. From there it goes by the queue to the
 //! channel's object, which takes each message once, and whose outbox says each thing once.
@@ -19,6 +19,7 @@ pub mod channel;
 pub mod classification;
 pub mod classifier;
 pub mod client;
+pub mod connection;
 pub mod delivery;
 pub mod event;
 pub mod form;
@@ -50,7 +51,7 @@ mod tests {
         let manifest: Value = serde_json::from_str(MANIFEST).unwrap();
         let events = manifest.pointer("/settings/event_subscriptions/bot_events");
         let events = events.and_then(Value::as_array).unwrap();
-        assert_eq!(events.len(), 8);
+        assert_eq!(events.len(), 10);
         for name in events {
             let kind = name.as_str().unwrap().split('.').next().unwrap();
             let sample = json!({

@@ -3,7 +3,7 @@ export type Plugin = (place: { directory: string }) => Promise<{
   tool: Record<string, Tool>
   event(input: { event: Event }): Promise<void>
   "chat.message"(input: { sessionID: string }, output: { parts: Part[] }): Promise<void>
-  "shell.env"(input: { sessionID?: string }, output: { env: Record<string, string> }): Promise<void>
+  "shell.env"(input: { sessionID?: string; callID?: string }, output: { env: Record<string, string> }): Promise<void>
   "tool.execute.before"(call: Call, output: { args: Record<string, unknown> }): Promise<void>
   /** The output of an MCP server's tool is no text. */
   "tool.execute.after"(call: Call & { args: Record<string, unknown> }, output: { output?: unknown }): Promise<void>

@@ -7,7 +7,8 @@
 // - Hooks of the deployment and of the repository are called: see README.md.
 // - Programs that the agent runs get the repository's variables: see session/variables.js.
 // - Writes wait until the workspace is up to date: see session/gate.js. All of an agent's tools come
-//   by here, sub-agents' too. The server's shell endpoint does not, and the runner does not use it.
+//   by here before they run, sub-agents' too. Commands of the server's shell endpoint and its terminals
+//   do not; they wait where every command gets its environment.
 // - The agent has a tool more, which shows a file to whoever follows the session: see session/share.js.
 // - And one that tells them how the work goes: see session/update.js.
 // - The runner is told after every tool that wrote, so that it can keep work in progress.
@@ -43,6 +44,8 @@ const ignoreCodeOf = (directory) =>
 /** @type {import("./agent.d.ts").Plugin} */
 export const Session = async ({ directory: workspace }) => {
   ignoreCodeOf(workspace)
+  // The agent's own runtime has read it.
+  delete process.env.BUN_JSC_largeHeapSize
   const { AGENT_GATEWAY: gateway = "", AGENT_HOOKS: directory, AGENT_COMMIT: commit = "HEAD" } = process.env
   const conversations = new Conversations()
   const gate = new Gate({ gateway, workspace })
@@ -50,6 +53,10 @@ export const Session = async ({ directory: workspace }) => {
   const variables = new Variables({ gateway })
   // Not waited for: the first request need not be late for it.
   const loading = Hooks.load({ directory, workspace, commit })
+
+  // Commands of the bash tool, by call, that have waited if they had to.
+  /** @type {Map<string, string>} */
+  const commands = new Map()
 
   // Whether a write has begun of which the runner was not told.
   let begun = false
@@ -92,11 +99,21 @@ export const Session = async ({ directory: workspace }) => {
       if (event.type !== "session.idle") return
       const { sessionID } = event.properties
       gate.stop((conversation) => conversations.isUnder(conversation, sessionID))
+      for (const [call, conversation] of commands) {
+        if (conversation === sessionID) commands.delete(call)
+      }
       // A call that failed or was stopped has no end of its own, and may have written.
       if (begun) wrote()
     },
     "chat.message": async ({ sessionID }, { parts }) => conversations.prompted(sessionID, parts),
-    "shell.env": async ({ sessionID }, { env }) => {
+    "shell.env": async ({ sessionID = "", callID = "" }, { env }) => {
+      if (!commands.has(callID)) {
+        // Which command it is, is not known here: it may write anything.
+        const call = { tool: "shell", callID, sessionID }
+        await gate.before(call, {})
+        gate.after(call, {})
+        begun = true
+      }
       Object.assign(env, await variables.get())
       // The user's folders, not the agent's own.
       const home = process.env.HOME
@@ -116,10 +133,12 @@ export const Session = async ({ directory: workspace }) => {
         Object.assign(output.args, args)
       }
       await gate.before(call, output.args)
+      if (call.tool === "bash") commands.set(call.callID, call.sessionID)
       if (writes(call.tool, output.args)) begun = true
     },
     "tool.execute.after": async (call, output) => {
       const note = gate.after(call, call.args)
+      commands.delete(call.callID)
       if (note && typeof output.output === "string") output.output += `\n\n(${note})`
       if (writes(call.tool, call.args)) wrote()
       const hooks = await loading

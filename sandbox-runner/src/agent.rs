@@ -20,14 +20,15 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, FuturesUnordered};
 use hyper::Method;
 use protocol::command::{GitIdentity, Model};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use connection::Connections;
 pub use wire::{
@@ -117,13 +118,15 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest for the warm-up, which loads the agent's code for the first time.
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// First and longest time-out of a health probe. The agent accepts connections before it can
-/// answer them, and those are lost: better to ask again soon.
-const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
-const LONGEST_PROBE: Duration = Duration::from_secs(1);
+/// How long a health probe may take. The agent accepts connections before it can answer them, and
+/// those are lost; one that comes in time is answered late on a busy machine.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Between two probes that failed at once. Nothing tells when the port opens.
+/// Between two probes: nothing tells when the agent can answer. It grows by a part of itself while
+/// probes are without an answer, so that a busy machine is not made busier.
 const PROBE_INTERVAL: Duration = Duration::from_millis(20);
+const LONGEST_PROBE_INTERVAL: Duration = Duration::from_millis(250);
+const PROBE_INTERVAL_GROWTH: u32 = 16;
 
 /// How often status and messages are read until they agree on one moment.
 const SNAPSHOT_ATTEMPTS: usize = 3;
@@ -136,18 +139,26 @@ impl Agent {
         }
     }
 
-    /// Returns once the agent answers, or with the last failure at the deadline.
+    /// Returns once the agent answers, or with the last failure at the deadline. A probe does not wait
+    /// for the one before, which may have come too early and is lost then.
     pub async fn wait_until_up(&self, deadline: Instant) -> Result<(), AgentError> {
-        let mut timeout = PROBE_TIMEOUT;
+        let mut probes = FuturesUnordered::new();
+        let mut interval = PROBE_INTERVAL;
         loop {
-            match self.connections.probe("/global/health", timeout).await {
-                Ok(()) => return Ok(()),
-                Err(error) if Instant::now() >= deadline => return Err(error),
-                Err(AgentError::Timeout { .. }) => {
-                    timeout = (timeout + timeout / 4).min(LONGEST_PROBE);
-                }
-                Err(_) => tokio::time::sleep(PROBE_INTERVAL).await,
+            if !probes.is_empty() {
+                interval += interval / PROBE_INTERVAL_GROWTH;
+                interval = interval.min(LONGEST_PROBE_INTERVAL);
             }
+            probes.push(self.connections.probe("/global/health", PROBE_TIMEOUT));
+            let next = Instant::now() + interval;
+            while let Ok(Some(answer)) = timeout_at(next, probes.next()).await {
+                match answer {
+                    Ok(()) => return Ok(()),
+                    Err(error) if Instant::now() >= deadline => return Err(error),
+                    Err(_) => {}
+                }
+            }
+            sleep_until(next).await;
         }
     }
 

@@ -76,6 +76,13 @@ impl Collector {
             self.depot.clone(),
         );
         let collecting = spawn_blocking(move || {
+            let expired = images.expire().map_err(CollectorError::Images)?;
+            if expired > 0 {
+                tracing::info!(
+                    images = expired,
+                    "images that nothing starts from have expired"
+                );
+            }
             let images = images.layers().map_err(CollectorError::Images)?;
             let snapshots = store.snapshots().map_err(CollectorError::Snapshots)?;
             let sandboxes = sandboxes.into_iter().flat_map(|record| record.layers);

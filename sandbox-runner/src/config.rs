@@ -69,6 +69,11 @@ pub const VARIABLES: &[Variable] = &[
         "sandboxes it may hold at once, 1 to 1000",
     ),
     variable(
+        "POOL_MEMORY_GIB",
+        "",
+        "memory that warm sandboxes may take all together, in GiB, 0 to 65536; one is counted as 1; as many as there is room and free memory for if absent",
+    ),
+    variable(
         "GITHUB_URL",
         "https://github.com",
         "the forge that repositories are cloned from and pushed to",
@@ -157,6 +162,8 @@ pub struct Config {
     pub worker_url: String,
     pub state_dir: PathBuf,
     pub capacity: u32,
+    /// What warm sandboxes may take all together, in bytes.
+    pub pool_memory: Option<u64>,
     pub github_url: String,
     pub opencode_bin: PathBuf,
     pub agent_hooks_dir: Option<PathBuf>,
@@ -234,6 +241,11 @@ impl Config {
             worker_url: source.url("WORKER_URL", source.required("WORKER_URL")?)?,
             state_dir: source.checked("RUNNER_STATE_DIR", |path: &PathBuf| path.is_absolute())?,
             capacity: source.checked("RUNNER_CAPACITY", |count| (1..=1000).contains(count))?,
+            pool_memory: source
+                .optional("POOL_MEMORY_GIB")
+                .map(|_| source.checked("POOL_MEMORY_GIB", |gibibytes| *gibibytes <= 65_536))
+                .transpose()?
+                .map(|gibibytes: u64| gibibytes << 30),
             github_url: source.url("GITHUB_URL", source.required("GITHUB_URL")?)?,
             opencode_bin: source.parsed("OPENCODE_BIN")?,
             agent_hooks_dir: source
@@ -271,6 +283,7 @@ pub fn help() -> String {
          Usage:\n  \
          sandbox-runner           serve commands\n  \
          sandbox-runner doctor    check that this machine can hold sandboxes\n  \
+         sandbox-runner retire    end them too, but keep them in the depot: their sessions go on elsewhere\n  \
          sandbox-runner sweep     end all sandboxes of a runner that is not running\n  \
          sandbox-runner --help    print this\n\n\
          Environment:\n",

@@ -24,6 +24,8 @@ use crate::store::{Store, StoreError};
 const AT_ONCE: usize = 2;
 /// After a failure.
 const PAUSE: Duration = Duration::from_secs(30);
+/// The same while somebody waits.
+const SHORT_PAUSE: Duration = Duration::from_secs(1);
 /// How long a sandbox's sleep is put off for its snapshot. The Worker waits a minute for it.
 const BEFORE_SLEEP: Duration = Duration::from_secs(30);
 /// How long manifests and work in progress stay in the depot.
@@ -105,25 +107,47 @@ impl Courier {
 
     async fn carry(&self, depot: &Depot) -> Infallible {
         loop {
-            let complete = match self.store.unpublished() {
-                Ok(owed) => {
-                    // The newest are the ones that would be missed.
-                    let brought = stream::iter(owed.into_iter().rev())
-                        .map(async |snapshot| self.bring(depot, &snapshot).await)
-                        .buffer_unordered(AT_ONCE);
-                    brought.fold(true, async |all, one| all && one).await
-                }
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "what the depot lacks cannot be listed");
-                    false
-                }
-            };
-            if complete {
+            if self.bring_owed(depot).await {
                 self.recorded.notified().await;
             } else {
                 sleep(PAUSE).await;
             }
+        }
+    }
+
+    /// Brings to the depot what it lacks; whether it lacks nothing more.
+    pub async fn bring_all(&self) -> bool {
+        match &self.depot {
+            Some(depot) => self.bring_owed(depot).await,
+            None => true,
+        }
+    }
+
+    async fn bring_owed(&self, depot: &Depot) -> bool {
+        match self.store.unpublished() {
+            Ok(owed) => {
+                // The newest are the ones that would be missed.
+                let brought = stream::iter(owed.into_iter().rev())
+                    .map(async |snapshot| self.bring(depot, &snapshot).await)
+                    .buffer_unordered(AT_ONCE);
+                brought.fold(true, async |all, one| all && one).await
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "what the depot lacks cannot be listed");
+                false
+            }
+        }
+    }
+
+    /// Brings a snapshot to the depot, however long that takes: where its session goes on, the depot is
+    /// all that there is of it.
+    pub async fn bring_for_good(&self, snapshot: &SnapshotId) {
+        let (Some(depot), Ok(Some(snapshot))) = (&self.depot, self.store.snapshot(snapshot)) else {
+            return;
+        };
+        while !self.bring(depot, &snapshot).await {
+            sleep(SHORT_PAUSE).await;
         }
     }
 

@@ -6,8 +6,8 @@
 //! ways, since packs are large and a token must not wait for the next.
 //!
 //! The others lead to the hosts that the repository's policy allows, by their own names and ports:
-//! `names` answers look-ups, `egress` takes the connections. Whatever goes out or is refused is in
-//! the sandbox's `ledger`.
+//! `names` answers look-ups, `egress` takes the connections, both within the sandbox's `bounds`, which
+//! change with the repository's settings. Whatever goes out or is refused is in the sandbox's `ledger`.
 //!
 //! | path | goes to |
 //! | --- | --- |
@@ -18,6 +18,7 @@
 //! | `/workspace/…` | nobody: the runner itself, see [`Gate`] |
 
 pub mod billing;
+mod bounds;
 mod credentials;
 pub mod egress;
 mod forge;
@@ -32,7 +33,7 @@ mod share;
 mod usage;
 mod workspace;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ use tokio::task::JoinSet;
 use crate::config::Upstream;
 use crate::sandbox::Ports;
 use billing::Billing;
+use bounds::{Bounds, Registry};
 use credentials::Cache;
 use egress::{Egress, Way};
 use forward::refuse;
@@ -67,6 +69,7 @@ pub use workspace::{Gate, Wait, Wish};
 pub struct GatewayPolicy {
     pub repository: Repository,
     pub access: Access,
+    /// Until [`Gateway::bound`] says otherwise.
     pub egress: EgressPolicy,
     /// What the session spent on models before this sandbox.
     pub spent_microdollars: u64,
@@ -105,6 +108,7 @@ pub struct Gateway {
     egress: Arc<Egress>,
     billing: Arc<Billing>,
     secrets: SecretSource,
+    registry: Registry,
 }
 
 /// One sandbox's gateway at work. Dropping it takes no new connections, and ends those to hosts.
@@ -178,6 +182,7 @@ impl Gateway {
             egress: Arc::new(Egress::system(BTreeSet::new())),
             billing: Arc::default(),
             secrets: secrets::none(),
+            registry: Registry::default(),
         })
     }
 
@@ -200,6 +205,27 @@ impl Gateway {
         Self { secrets, ..self }
     }
 
+    /// Whose sandboxes are served.
+    pub fn repositories(&self) -> BTreeSet<Repository> {
+        self.registry.repositories()
+    }
+
+    /// What sandboxes of these repositories may reach from now on, those that are served too:
+    /// connections to hosts that are not allowed any more end.
+    pub fn bound(&self, policies: BTreeMap<Repository, EgressPolicy>) {
+        self.registry.set(policies);
+    }
+
+    /// What sandboxes of a repository may reach, as far as anything was told of it.
+    pub fn policy_of(&self, repository: &Repository) -> EgressPolicy {
+        self.registry.told(repository).unwrap_or_default()
+    }
+
+    /// A repository's secrets have changed.
+    pub fn forget_secrets(&self, repository: &Repository) {
+        self.registry.forget_secrets(repository);
+    }
+
     /// Serves one sandbox until the result is dropped.
     pub fn serve(&self, policy: GatewayPolicy, ports: Ports) -> Serving {
         let Ports {
@@ -209,16 +235,18 @@ impl Gateway {
             https,
         } = ports;
         let (ledger, gate) = (Arc::new(Ledger::default()), Arc::new(Gate::default()));
-        let allowed = Arc::new(policy.egress.clone());
-        let names = Arc::new(Names::new(Arc::clone(&allowed), Arc::clone(&ledger)));
+        let bounds = Arc::new(Bounds::new(policy.egress.clone()));
+        let names = Arc::new(Names::new(Arc::clone(&bounds), Arc::clone(&ledger)));
         let session = match &policy.access {
             Access::Image | Access::Pool => None,
             Access::Session { session, .. } => Some(session.clone()),
         };
         let vault = Arc::new(Vault::new(Arc::clone(&self.secrets), session));
+        self.registry
+            .enter(policy.repository.clone(), &bounds, &vault);
         let way = Arc::new(Way::new(
             Arc::clone(&self.egress),
-            allowed,
+            bounds,
             Arc::clone(&names),
             Arc::clone(&ledger),
             Arc::clone(&vault),

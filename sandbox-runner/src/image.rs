@@ -5,19 +5,22 @@
 //! - `order`: images that the Worker asks for; `announcement`: those that a session needed first;
 //!   `delivery`: how the Worker is told of both.
 //! - `build`: the making of one, in sandboxes of its own (`site`); `ground`: what it is made of.
-//! - `recipe`: what is run in it; `packages`, `runtime`: what else an environment is to hold.
+//! - `recipe`: what is run in it; `packages`, `runtime`: what else an environment is to hold; `agent`:
+//!   what its agent begins with.
 //! - `sharing`: images of other runners, from the depot.
 //! - `shelf`: which one is the newest; `log`: what was printed.
 //!
 //! An image is a clone, its set-up, and one run of its build and tests. A failed clone is a failed
-//! image, and so is an environment that cannot be had; a failed set-up or test is told in the
-//! image's log, since a branch whose tests fail is worked on as well. Whatever fails, the last good
-//! image stays. Whoever asks for an image that is being made waits for that one.
+//! image, and so is an environment that cannot be had. A failed test is told in the image's log, since
+//! a branch whose tests fail is worked on as well, and so is a set-up that has never succeeded.
+//! Whatever fails, the last good image stays. Whoever asks for an image that is being made waits for
+//! that one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use protocol::callback::HeldImage;
 use protocol::command::BuildImage;
@@ -43,6 +46,7 @@ pub use self::ground::Ground;
 pub use self::log::Log;
 pub use self::system::{System, tool};
 
+mod agent;
 pub(crate) mod announcement;
 mod build;
 mod delivery;
@@ -193,6 +197,7 @@ struct Workshop {
     gateway: Arc<Gateway>,
     system: System,
     depot: Option<Arc<Depot>>,
+    agent: Option<String>,
     turns: Mutex<HashMap<Base, Turn>>,
     /// Orders that are carried out at a time. A session that waits for its image does not wait for
     /// these as well.
@@ -201,12 +206,15 @@ struct Workshop {
 
 /// Orders that are carried out at a time.
 const PLACES: usize = 2;
+/// As long as the Worker looks after a branch that nothing starts from.
+const UNUSED: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Held by whoever makes the image of a base.
 type Turn = Arc<tokio::sync::Mutex<()>>;
 
 impl Images {
-    /// `directory` is where the images are listed; their files are the backend's layers.
+    /// `directory` is where the images are listed; their files are the backend's layers. `agent` is
+    /// the executable of the agent that is to run in them, as a sandbox sees it.
     pub fn new(
         directory: PathBuf,
         backend: Arc<dyn SandboxBackend>,
@@ -214,6 +222,7 @@ impl Images {
         gateway: Arc<Gateway>,
         system: System,
         depot: Option<Arc<Depot>>,
+        agent: Option<String>,
     ) -> Self {
         Self {
             workshop: Arc::new(Workshop {
@@ -223,6 +232,7 @@ impl Images {
                 gateway,
                 system,
                 depot,
+                agent,
                 turns: Mutex::default(),
                 places: Semaphore::new(PLACES),
             }),
@@ -233,6 +243,23 @@ impl Images {
     /// The image that was made last.
     pub fn newest(&self, base: &Base) -> Result<Option<Image>, ImageError> {
         self.workshop.newest(base)
+    }
+
+    /// The image that was made last, from which something starts now.
+    pub fn start_from(&self, base: &Base) -> Result<Option<Image>, ImageError> {
+        let newest = self.newest(base)?;
+        if newest.is_some()
+            && let Err(error) = self.workshop.shelf.used(base, SystemTime::now())
+        {
+            tracing::warn!(%error, repository = %base.repository, "an image in use may expire");
+        }
+        Ok(newest)
+    }
+
+    /// Forgets images that nothing has started from for long: their layers are free to go.
+    pub fn expire(&self) -> Result<usize, ImageError> {
+        let before = SystemTime::now().checked_sub(UNUSED);
+        before.map_or(Ok(0), |before| self.workshop.shelf.expire(before))
     }
 
     /// The newest image of each base, as the Worker is told of them.

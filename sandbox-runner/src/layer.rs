@@ -33,6 +33,7 @@ use crate::sandbox::{boot_id, directory, durable};
 pub mod archive;
 pub mod collection;
 pub mod depot;
+pub(crate) mod descent;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod fixture;

@@ -1,7 +1,7 @@
 //! The program: chooses what to do, and says what went wrong.
 
 use std::error::Error;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use sandbox_runner::config::{self, Config, ConfigError};
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         ["zygote"] => return sandbox_runner::sandbox::namespaces::zygote::run(),
         [] => serve(),
         ["doctor"] => doctor(),
+        ["retire"] => retire(),
         ["sweep"] => sweep(),
         ["--help" | "-h" | "help"] => print(&config::help()),
         ["--version" | "-V"] => print(concat!("sandbox-runner ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -69,6 +70,16 @@ fn doctor() -> Result<(), Failure> {
     print(&format!("This machine can hold sandboxes.\n{machine}"))
 }
 
+fn retire() -> Result<(), Failure> {
+    let config = prepare()?;
+    let ended = runtime()?
+        .block_on(runner::retire(config))
+        .map_err(Failure::Runner)?;
+    print(&format!(
+        "Ended {ended} sandboxes; the depot has what they held.\n"
+    ))
+}
+
 fn sweep() -> Result<(), Failure> {
     let config = prepare()?;
     let ended = runtime()?
@@ -79,10 +90,15 @@ fn sweep() -> Result<(), Failure> {
 
 fn prepare() -> Result<Config, Failure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .init();
+        .with_writer(io::stderr);
+    if io::stderr().is_terminal() {
+        log.init();
+    } else {
+        // For programs that collect it: one object a line, with the session and the sandbox.
+        log.json().with_span_list(false).init();
+    }
     Config::read(|name| std::env::var(name).ok()).map_err(Failure::Config)
 }
 

@@ -2,9 +2,10 @@
 //! them and warmed up, a conversation open.
 //!
 //! The Fleet says what the pool should hold and leases its entries to sessions; here they are made,
-//! replaced when their image is, claimed, and ended when memory or room is short. An entry is on
-//! record before it is made, and claimed in one statement, so it is never handed out twice and never
-//! left behind. What a session did in an entry is never given to another: entries do not come back.
+//! replaced when their image is, claimed, and ended when memory or room is short. They never take more
+//! than the runner's memory budget for them. An entry is on record before it is made, and claimed in
+//! one statement, so it is never handed out twice and never left behind. What a session did in an entry
+//! is never given to another: entries do not come back.
 
 mod listening;
 mod memory;
@@ -16,7 +17,6 @@ use std::time::Duration;
 
 use protocol::SandboxId;
 use protocol::callback::{PoolTarget, WarmSandbox};
-use protocol::egress::EgressPolicy;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -45,6 +45,8 @@ const ANSWER: tokio::time::Duration = Duration::from_secs(5);
 pub struct Pool {
     machinery: Arc<Machinery>,
     capacity: usize,
+    /// Most entries that its memory budget allows.
+    memory_room: Option<u32>,
     shelf: Mutex<Shelf>,
     changed: Notify,
     announced: Arc<Notify>,
@@ -86,9 +88,11 @@ pub struct Claimed {
 }
 
 impl Pool {
-    pub fn new(machinery: Arc<Machinery>, capacity: u32) -> Arc<Self> {
+    /// `memory` is what its entries may take all together, in bytes.
+    pub fn new(machinery: Arc<Machinery>, capacity: u32, memory: Option<u64>) -> Arc<Self> {
         Arc::new(Self {
             machinery,
+            memory_room: memory.map(plan::entries_in),
             capacity: usize::try_from(capacity).unwrap_or(usize::MAX),
             shelf: Mutex::default(),
             changed: Notify::new(),
@@ -119,6 +123,11 @@ impl Pool {
     /// An image is new: entries of the one before are to be replaced.
     pub fn image_built(&self) {
         self.changed.notify_one();
+    }
+
+    /// Most entries that its memory budget allows; as many as there is room for without one.
+    pub fn memory_room(&self) -> Option<u32> {
+        self.memory_room
     }
 
     /// What can be leased.
@@ -216,6 +225,16 @@ impl Pool {
         }
     }
 
+    /// Ends every entry that is no session's. For a runner that serves no more.
+    pub async fn dissolve(&self) -> Result<(), StoreError> {
+        for stored in self.machinery.store.warm()? {
+            if stored.claimed_by.is_none() {
+                self.end(&stored.entry.sandbox).await;
+            }
+        }
+        Ok(())
+    }
+
     fn plan(&self) -> Option<Plan> {
         let shelf = self.shelf();
         let newest = |target: &PoolTarget| {
@@ -233,7 +252,8 @@ impl Pool {
             .map(|target| (target.clone(), newest(target)))
             .collect();
         let entries: Vec<_> = shelf.entries.values().map(|entry| &entry.warm).collect();
-        let room = self.capacity.saturating_sub(shelf.sessions);
+        let budgeted = self.memory_room.map_or(usize::MAX, |room| room as usize);
+        let room = self.capacity.saturating_sub(shelf.sessions).min(budgeted);
         let now = Instant::now();
         let may_make = [shelf.retreat_until, shelf.calm_until]
             .into_iter()
@@ -261,7 +281,7 @@ impl Pool {
     }
 
     async fn make(&self, target: &PoolTarget) -> Result<(), PoolError> {
-        let image = self.machinery.images.newest(&target.base);
+        let image = self.machinery.images.start_from(&target.base);
         let Some(image) = image.map_err(PoolError::Image)? else {
             return Ok(());
         };
@@ -365,7 +385,7 @@ impl Pool {
         let policy = GatewayPolicy {
             repository: warm.base.repository.clone(),
             access: Access::Pool,
-            egress: EgressPolicy::default(),
+            egress: self.machinery.gateway.policy_of(&warm.base.repository),
             spent_microdollars: 0,
         };
         self.machinery.gateway.serve(policy, sandbox.ports)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use protocol::RunnerId;
 use protocol::callback::{Credentials, REGISTRATION_MS, Register, Registered, Secrets};
 
-use crate::gateway::{CredentialSource, CredentialsError, SecretSource};
+use crate::gateway::{CredentialSource, CredentialsError, Gateway, SecretSource};
 use crate::image::Images;
 use crate::pool::Pool;
 use crate::session::Sessions;
@@ -24,6 +24,7 @@ pub struct Registration {
     pub sessions: Sessions,
     pub images: Arc<Images>,
     pub pool: Arc<Pool>,
+    pub gateway: Arc<Gateway>,
     pub depot: bool,
 }
 
@@ -43,12 +44,24 @@ impl Registration {
             images,
             warm: self.pool.listed(),
             depot: self.depot,
+            repositories: self.gateway.repositories().into_iter().collect(),
+            pool_room: self.pool.memory_room(),
         }
+    }
+
+    /// What the sandboxes may reach is known before the pool makes more of them.
+    fn take(&self, answer: Registered) {
+        let policies = answer.egress.into_iter();
+        let policies = policies
+            .map(|told| (told.repository, told.policy))
+            .collect();
+        self.gateway.bound(policies);
+        self.pool.aim(answer.pool);
     }
 }
 
 /// Never returns. Until the Worker accepts, it is tried in growing steps; after that in intervals,
-/// and at once when what can be leased has changed.
+/// and at once when what can be leased has changed, or a repository has.
 pub async fn keep_registered(worker: Worker, registration: Registration) {
     let interval = Duration::from_millis(REGISTRATION_MS.unsigned_abs()) / 3;
     let announcements = registration.pool.announcements();
@@ -64,7 +77,7 @@ pub async fn keep_registered(worker: Worker, registration: Registration) {
                 }
                 registered = true;
                 wait = FIRST_WAIT;
-                registration.pool.aim(answer.pool);
+                registration.take(answer);
                 let _ = tokio::time::timeout(interval, announcements.notified()).await;
             }
             Err(error) => {
@@ -78,6 +91,22 @@ pub async fn keep_registered(worker: Worker, registration: Registration) {
                 wait = (wait * 2).min(interval);
             }
         }
+    }
+}
+
+/// Has the Worker start nothing more at this runner, if it can be told: it finds out by itself when no
+/// registration comes any more.
+pub async fn withdraw(worker: &Worker, registration: &Registration) {
+    let body = Register {
+        capacity: 0,
+        images: Vec::new(),
+        warm: Vec::new(),
+        ..registration.body()
+    };
+    let answer: Result<Registered, _> = worker.call("/runner/register", &body).await;
+    if let Err(error) = answer {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "the Worker does not know that this runner goes away");
     }
 }
 

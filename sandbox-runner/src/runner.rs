@@ -1,8 +1,10 @@
-//! Puts the parts together: what `sandbox-runner` and `sandbox-runner doctor` do.
+//! Puts the parts together: what `sandbox-runner` does, and its commands `doctor`, `retire` and `sweep`.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::RunnerId;
 use serde_json::json;
@@ -20,15 +22,17 @@ use crate::gateway::{Gateway, GatewayError};
 use crate::image::{self, Images, System};
 use crate::layer::depot::{Depot, DepotError};
 use crate::pool::Pool;
-use crate::register::{Registration, credentials, keep_registered, secrets};
-use crate::sandbox::doctor::{self, DoctorError, Machine};
+use crate::register::{Registration, credentials, keep_registered, secrets, withdraw};
+use crate::sandbox::doctor::{self, DoctorError, Kernel, Machine, Unfit};
 use crate::sandbox::namespaces::{Namespaces, NamespacesConfig, SetupError, Tool};
 use crate::sandbox::{SandboxBackend as _, SandboxError};
 use crate::server::changes::{self, Glances};
 use crate::server::files::{self, Shelves};
+use crate::server::health;
+use crate::server::refresh::{self, Refreshing};
 use crate::server::{Commands, Lookout, router, terminal_router};
 use crate::session::progress::{Drawer, KeepError};
-use crate::session::{Machinery, sessions};
+use crate::session::{Machinery, retirement, sessions};
 use crate::store::{Store, StoreError};
 use crate::terminal::Terminals;
 use crate::worker::{Worker, WorkerError};
@@ -63,12 +67,20 @@ pub enum RunnerError {
     Gateway(#[source] GatewayError),
     #[error("failed to listen on {address}; set RUNNER_LISTEN to an address that is free")]
     Listen {
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         #[source]
         source: io::Error,
     },
     #[error("failed to end the sandboxes")]
     Sweep(#[source] SandboxError),
+    #[error("there is no depot (DEPOT_URL) in which sessions could be kept when this machine goes")]
+    NoDepot,
+    #[error(
+        "not all that the sandboxes held was in the depot within {} seconds; look at the log, then \
+         try again",
+        PATIENCE.as_secs()
+    )]
+    Retire,
     #[error("failed to place the hooks of {path}; check AGENT_HOOKS_DIR")]
     Hooks {
         path: PathBuf,
@@ -87,87 +99,54 @@ pub enum RunnerError {
 
 const MOST_FILES: u64 = 65_536;
 
+/// How long the sandboxes of a machine that goes away may take.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// Between two attempts to have something taken.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What a runner is made of, whether it serves or retires.
+struct Parts {
+    runner: RunnerId,
+    worker: Worker,
+    depot: Option<Arc<Depot>>,
+    machinery: Arc<Machinery>,
+    pool: Arc<Pool>,
+}
+
 /// Serves until a signal ends it. Sandboxes live on, and the next start takes them over.
 pub async fn serve(config: Config) -> Result<(), RunnerError> {
     allow_connections();
+    if let Some(reason) = Kernel::read().refusal() {
+        return refuse(&config, reason).await;
+    }
     let backend = Arc::new(backend(&config)?);
     let machine = doctor::check(&backend).await;
     let machine = machine.map_err(RunnerError::Doctor)?;
     tracing::debug!(%machine, "sandboxes can be had");
-    // The backend holds the state directory's lock from here on.
-    let path = config.state_dir.join("runner.sqlite");
-    let store = Arc::new(Store::open(&path).map_err(RunnerError::Store)?);
-    let runner = identifier(&config)?;
-    let worker =
-        Worker::new(&config.worker_url, config.keys.clone()).map_err(RunnerError::Worker)?;
-    let gateway = Gateway::new(
-        &config.github_url,
-        &config.anthropic,
-        &config.openai,
-        credentials(worker.clone()),
+    let Parts {
+        runner,
+        worker,
+        depot,
+        machinery,
+        pool,
+    } = assemble(&config, backend)?;
+    let store = Arc::clone(&machinery.store);
+    let (courier, parcels) = (
+        Arc::clone(&machinery.courier),
+        Arc::clone(&machinery.parcels),
     );
-    let gateway = gateway
-        .map_err(RunnerError::Gateway)?
-        .with_egress(Egress::system(config.internal_hosts.clone()))
-        .with_secrets(secrets(worker.clone()))
-        .with_billing(config.billing.clone());
-    let gateway = Arc::new(gateway);
-    let depot = config.depot.as_ref().map(Depot::open);
-    let depot = depot.transpose().map_err(RunnerError::Depot)?.map(Arc::new);
-    let images = Arc::new(Images::new(
-        backend.images(),
-        backend.clone(),
-        backend.layers().clone(),
-        Arc::clone(&gateway),
-        System::read(),
-        depot.clone(),
-    ));
-    let courier = Courier::new(Arc::clone(&store), backend.layers().clone(), depot.clone());
-    let courier = Arc::new(courier);
     let collector = Collector {
-        backend: backend.clone(),
-        images: Arc::clone(&images),
+        backend: Arc::clone(&machinery.backend),
+        images: Arc::clone(&machinery.images),
         store: Arc::clone(&store),
-        layers: backend.layers().clone(),
+        layers: machinery.layers.clone(),
         depot,
     };
 
-    let parcels = Parcels::open(config.state_dir.join("artifacts"), worker.clone());
-    let parcels = Arc::new(parcels.map_err(RunnerError::Parcels)?);
-    let progress = Drawer::open(config.state_dir.join("wip")).map_err(RunnerError::Progress)?;
-
-    let terminals = Terminals::new(Arc::clone(&store), backend.clone(), worker.clone());
-    let terminals = Arc::new(terminals);
     let (sessions, supervisor) = sessions();
-    let listener = TcpListener::bind(config.listen).await;
-    let listening = |source| RunnerError::Listen {
-        address: config.listen,
-        source,
-    };
-    let listener = listener.map_err(listening)?;
-    let address = listener.local_addr().map_err(listening)?;
-    let url = config
-        .url
-        .clone()
-        .unwrap_or_else(|| format!("http://{address}"));
+    let (listener, address) = listen(&config).await?;
+    let url = url(&config, &address);
 
-    let machinery = Arc::new(Machinery {
-        runner: runner.clone(),
-        store: Arc::clone(&store),
-        worker: worker.clone(),
-        layers: backend.layers().clone(),
-        backend,
-        images,
-        gateway,
-        progress: Arc::new(progress),
-        courier: Arc::clone(&courier),
-        parcels: Arc::clone(&parcels),
-        terminals: Arc::clone(&terminals),
-        agent_binary: agent_binary(&config.opencode_bin),
-        committer: config.committer.clone(),
-        turn_limit: config.turn_limit,
-    });
-    let pool = Pool::new(Arc::clone(&machinery), config.capacity);
     let supervising = tokio::spawn(supervisor.run(Arc::clone(&machinery), Arc::clone(&pool)));
     let registration = Registration {
         runner: runner.clone(),
@@ -176,6 +155,7 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         sessions: sessions.clone(),
         images: Arc::clone(&machinery.images),
         pool: Arc::clone(&pool),
+        gateway: Arc::clone(&machinery.gateway),
         depot: courier.has_depot(),
     };
     let glances = Glances {
@@ -192,8 +172,17 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
     let carrying = tokio::spawn(courier.run());
     let collecting = tokio::spawn(collector.run());
     let delivering = tokio::spawn(async move { parcels.run().await });
+    let refreshing = Refreshing {
+        keys: config.keys.clone(),
+        gateway: Arc::clone(&machinery.gateway),
+        registrations: pool.announcements(),
+    };
     let registering = tokio::spawn(keep_registered(worker, registration));
-    let terminal_store = Arc::clone(&store);
+    let lookout = Lookout {
+        keys: config.keys.clone(),
+        store: Arc::clone(&store),
+        terminals: Arc::clone(&machinery.terminals),
+    };
     let commands = Commands {
         keys: config.keys.clone(),
         store,
@@ -201,16 +190,12 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
         capacity: config.capacity,
         warm: Arc::new(move || pool.listed().len()),
     };
-
-    let lookout = Lookout {
-        keys: config.keys.clone(),
-        store: terminal_store,
-        terminals,
-    };
     let routes = router(commands)
+        .merge(health::fit(&machine))
         .merge(terminal_router(lookout))
         .merge(files::router(shelves))
-        .merge(changes::router(glances));
+        .merge(changes::router(glances))
+        .merge(refresh::router(refreshing));
 
     let mut terminate = signal(SignalKind::terminate()).map_err(RunnerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunnerError::Signals)?;
@@ -233,8 +218,139 @@ pub async fn serve(config: Config) -> Result<(), RunnerError> {
     Ok(())
 }
 
+/// Says why there are no sandboxes here, to whoever asks, until a signal ends it: on a platform that
+/// starts what has ended again and again, nobody would see.
+async fn refuse(config: &Config, reason: Unfit) -> Result<(), RunnerError> {
+    let (listener, address) = listen(config).await?;
+    let health = health::unfit(&reason);
+    let reason = RunnerError::Doctor(reason.into());
+    let error = &reason as &dyn std::error::Error;
+    tracing::error!(error, %address, "only /healthz is served");
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunnerError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunnerError::Signals)?;
+    tokio::select! {
+        served = axum::serve(listener, health) => served.map_err(RunnerError::Serve)?,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Err(reason)
+}
+
+async fn listen(config: &Config) -> Result<(TcpListener, std::net::SocketAddr), RunnerError> {
+    let failed = |source| RunnerError::Listen {
+        address: config.listen,
+        source,
+    };
+    let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// Puts the sandboxes of a runner that is not running into the depot, whose machine goes away, and
+/// says how many there were: sessions go on at other runners, also those with a prompt that runs.
+pub async fn retire(config: Config) -> Result<usize, RunnerError> {
+    if config.depot.is_none() {
+        return Err(RunnerError::NoDepot);
+    }
+    let backend = Arc::new(backend(&config)?);
+    let Parts {
+        runner,
+        worker,
+        machinery,
+        pool,
+        ..
+    } = assemble(&config, backend)?;
+    let (sessions, _) = sessions();
+    let registration = Registration {
+        runner,
+        url: url(&config, &config.listen),
+        capacity: config.capacity,
+        sessions,
+        images: Arc::clone(&machinery.images),
+        pool: Arc::clone(&pool),
+        gateway: Arc::clone(&machinery.gateway),
+        depot: true,
+    };
+    let retiring = async {
+        withdraw(&worker, &registration).await;
+        let ended = retirement::retire(&machinery, &pool).await?;
+        while !machinery.courier.bring_all().await || !machinery.parcels.deliver_all().await {
+            tokio::time::sleep(AGAIN).await;
+        }
+        Ok(ended)
+    };
+    let retired = tokio::time::timeout(PATIENCE, retiring).await;
+    let retired = retired.map_err(|_| RunnerError::Retire);
+    retired?.map_err(RunnerError::Store)
+}
+
+/// Nothing is started by this.
+fn assemble(config: &Config, backend: Arc<Namespaces>) -> Result<Parts, RunnerError> {
+    // The backend holds the state directory's lock.
+    let path = config.state_dir.join("runner.sqlite");
+    let store = Arc::new(Store::open(&path).map_err(RunnerError::Store)?);
+    let runner = identifier(config)?;
+    let worker =
+        Worker::new(&config.worker_url, config.keys.clone()).map_err(RunnerError::Worker)?;
+    let gateway = Gateway::new(
+        &config.github_url,
+        &config.anthropic,
+        &config.openai,
+        credentials(worker.clone()),
+    );
+    let gateway = gateway
+        .map_err(RunnerError::Gateway)?
+        .with_egress(Egress::system(config.internal_hosts.clone()))
+        .with_secrets(secrets(worker.clone()))
+        .with_billing(config.billing.clone());
+    let gateway = Arc::new(gateway);
+    let depot = config.depot.as_ref().map(Depot::open);
+    let depot = depot.transpose().map_err(RunnerError::Depot)?.map(Arc::new);
+    let layers = backend.layers().clone();
+    let images = Images::new(
+        backend.images(),
+        backend.clone(),
+        layers.clone(),
+        Arc::clone(&gateway),
+        System::read(),
+        depot.clone(),
+        Some(agent_binary(&config.opencode_bin)),
+    );
+    let courier = Courier::new(Arc::clone(&store), layers.clone(), depot.clone());
+    let parcels = Parcels::open(config.state_dir.join("artifacts"), worker.clone());
+    let progress = Drawer::open(config.state_dir.join("wip")).map_err(RunnerError::Progress)?;
+    let terminals = Terminals::new(Arc::clone(&store), backend.clone(), worker.clone());
+    let machinery = Arc::new(Machinery {
+        runner: runner.clone(),
+        store,
+        worker: worker.clone(),
+        layers,
+        backend,
+        images: Arc::new(images),
+        gateway,
+        progress: Arc::new(progress),
+        courier: Arc::new(courier),
+        parcels: Arc::new(parcels.map_err(RunnerError::Parcels)?),
+        terminals: Arc::new(terminals),
+        agent_binary: agent_binary(&config.opencode_bin),
+        committer: config.committer.clone(),
+        turn_limit: config.turn_limit,
+    });
+    let pool = Pool::new(Arc::clone(&machinery), config.capacity, config.pool_memory);
+    Ok(Parts {
+        runner,
+        worker,
+        depot,
+        machinery,
+        pool,
+    })
+}
+
 /// Checks that this machine can hold sandboxes, and says what it is like.
 pub async fn doctor(config: &Config) -> Result<Machine, RunnerError> {
+    if let Some(reason) = Kernel::read().refusal() {
+        return Err(RunnerError::Doctor(reason.into()));
+    }
     let backend = backend(config)?;
     doctor::check(&backend).await.map_err(RunnerError::Doctor)
 }
@@ -285,6 +401,12 @@ fn agent_binary(program: &Path) -> String {
     format!("/opt/{AGENT}/{name}")
 }
 
+/// Where the Worker reaches the runner that listens there.
+fn url(config: &Config, address: &SocketAddr) -> String {
+    let configured = config.url.clone();
+    configured.unwrap_or_else(|| format!("http://{address}"))
+}
+
 /// The configured identifier, or the one that an earlier start made.
 fn identifier(config: &Config) -> Result<RunnerId, RunnerError> {
     if let Some(id) = &config.id {
@@ -324,7 +446,7 @@ fn allow_connections() {
 }
 
 /// One line on standard output, for whoever started this and waits until it serves.
-fn announce(address: &std::net::SocketAddr, url: &str, runner: &RunnerId) {
+fn announce(address: &SocketAddr, url: &str, runner: &RunnerId) {
     use std::io::Write as _;
     let line = json!({ "listening": address.to_string(), "url": url, "runner": runner });
     let mut output = io::stdout().lock();

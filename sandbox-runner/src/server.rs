@@ -7,15 +7,16 @@
 
 pub mod changes;
 pub mod files;
+pub mod health;
+mod message;
+pub mod refresh;
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, FromRef, Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -29,8 +30,8 @@ use protocol::command::{Accepted, Command};
 use protocol::event::Person;
 use protocol::signature::{Keys, Signature, SignatureError, Signed};
 use protocol::{Millis, SandboxId};
-use serde_json::json;
 
+use self::message::FromWorker;
 use crate::clock;
 use crate::layer::lookup::LookupError;
 use crate::metrics::{Gauges, METRICS};
@@ -55,9 +56,14 @@ pub struct Commands {
     pub warm: Arc<dyn Fn() -> usize + Send + Sync>,
 }
 
+impl FromRef<Commands> for Keys {
+    fn from_ref(commands: &Commands) -> Self {
+        commands.keys.clone()
+    }
+}
+
 pub fn router(commands: Commands) -> Router {
     Router::new()
-        .route("/healthz", get(health))
         .route("/metrics", get(metrics))
         .route("/commands", post(take_command))
         .layer(DefaultBodyLimit::max(MAX_COMMAND))
@@ -74,16 +80,18 @@ pub struct Lookout {
     pub terminals: Arc<Terminals>,
 }
 
+impl FromRef<Lookout> for Keys {
+    fn from_ref(lookout: &Lookout) -> Self {
+        lookout.keys.clone()
+    }
+}
+
 /// To be merged with the other routes.
 pub fn terminal_router(lookout: Lookout) -> Router {
     Router::new()
         .route("/terminal/{sandbox}", get(terminal))
         .route("/terminal/{sandbox}/expel", post(expel))
         .with_state(lookout)
-}
-
-async fn health() -> impl IntoResponse {
-    Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
 }
 
 async fn metrics(State(commands): State<Commands>) -> Result<impl IntoResponse, Refusal> {
@@ -102,21 +110,18 @@ async fn metrics(State(commands): State<Commands>) -> Result<impl IntoResponse, 
 
 async fn take_command(
     State(commands): State<Commands>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    sent: FromWorker<Command>,
 ) -> Result<(StatusCode, Json<Accepted>), Refusal> {
-    let body = body.map_err(|rejection| Refusal::Body(rejection.status()))?;
-    let now = clock::now();
-    let signature = verified(&commands.keys, now, (&method, &uri, &headers), &body)?;
-    let command: Command = serde_json::from_slice(&body).map_err(Refusal::Malformed)?;
-
+    let FromWorker {
+        signature,
+        received_at,
+        message: command,
+    } = sent;
     let store = Arc::clone(&commands.store);
     let recorded = command.clone();
     // The disk is waited for.
     let acceptance = tokio::task::spawn_blocking(move || {
-        store.accept(&signature.id, now, &recorded, commands.capacity)
+        store.accept(&signature.id, received_at, &recorded, commands.capacity)
     })
     .await
     .map_err(|_| Refusal::Cancelled)?
@@ -165,21 +170,10 @@ async fn terminal(
 async fn expel(
     State(lookout): State<Lookout>,
     Path(sandbox): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    sent: FromWorker<TerminalExpulsion>,
 ) -> Result<StatusCode, Refusal> {
-    let body = body.map_err(|rejection| Refusal::Body(rejection.status()))?;
-    verified(
-        &lookout.keys,
-        clock::now(),
-        (&method, &uri, &headers),
-        &body,
-    )?;
-    let TerminalExpulsion { user } = serde_json::from_slice(&body).map_err(Refusal::Malformed)?;
     let sandbox = SandboxId::parse(&sandbox).map_err(|_| Refusal::UnknownSandbox)?;
-    lookout.terminals.expel(&sandbox, user);
+    lookout.terminals.expel(&sandbox, sent.message.user);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -6,6 +6,7 @@
 //! - `actor`: the task that feeds the machine, records what it says, and does what it wants.
 //! - `provision`: from a start command to an agent that answers.
 //! - `driver`: calls to the agent that must not pass one another.
+//! - `retirement`: the end of all, because the machine goes away.
 //! - `resumption`: what an agent is told that goes on with an interrupted prompt.
 //! - `publication`: the work of a turn, committed and pushed.
 //! - `sharing`: files that the agent shows to its session.
@@ -30,6 +31,7 @@ pub mod progress;
 mod provision;
 mod publication;
 mod resumption;
+pub(crate) mod retirement;
 mod sharing;
 mod survey;
 mod upkeep;
@@ -42,6 +44,7 @@ use protocol::command::{Command, GitIdentity, Start};
 use protocol::{RunnerId, SandboxId};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
+use tracing::{Instrument as _, Span};
 
 use crate::artifact::parcel::Parcels;
 use crate::courier::Courier;
@@ -229,7 +232,8 @@ impl Supervisor {
         let waker = Arc::new(Notify::new());
         wakers.insert(sandbox, Arc::clone(&waker));
         shop.pool.sessions_hold(wakers.len());
-        tasks.spawn(serve(shop.clone(), stored, origin, waker, line));
+        let span = span(&stored.start);
+        tasks.spawn(serve(shop.clone(), stored, origin, waker, line).instrument(span));
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, BTreeSet<SandboxId>> {
@@ -249,6 +253,13 @@ struct Shop {
 enum Origin {
     New,
     Recorded,
+    /// As recorded, and it is to end, since its machine does.
+    Retired,
+}
+
+/// Whatever is logged in it is of this session and sandbox.
+fn span(start: &Start) -> Span {
+    tracing::info_span!("session", session = %start.session, sandbox = %start.sandbox)
 }
 
 /// Runs a session to its end, from its recorded state again where its task fails.
@@ -279,7 +290,9 @@ async fn serve(
             "a session goes on from its recorded state"
         );
         tokio::time::sleep(RECOVERY).await;
-        origin = Origin::Recorded;
+        if origin == Origin::New {
+            origin = Origin::Recorded;
+        }
         match shop.machinery.store.sandbox(&sandbox) {
             Ok(Some(recorded)) => stored = recorded,
             // It has ended, or the recorded state is older than what is here: no matter which.

@@ -11,7 +11,8 @@ use protocol::event::{Mode, Repository};
 use protocol::signature::{Keys, Signature, Signed};
 use protocol::{Epoch, Millis, PartId, PromptId, SandboxId, SessionId};
 use reqwest::{Client, Method, StatusCode};
-use sandbox_runner::server::{self, Commands};
+use sandbox_runner::sandbox::doctor::{Machine, Missing, Unfit};
+use sandbox_runner::server::{self, Commands, health};
 use sandbox_runner::session::{Supervisor, Wake, sessions};
 use sandbox_runner::store::{CommandId, Store};
 use tempfile::TempDir;
@@ -62,6 +63,21 @@ impl Attempt {
     }
 }
 
+fn machine() -> Machine {
+    Machine {
+        isolation: "namespaces",
+        kernel: "6.12.0".to_owned(),
+        root: true,
+        control_groups: "cgroup v2".to_owned(),
+        landlock: None,
+        file_system: "ext4".to_owned(),
+        missing: vec![Missing {
+            what: "Landlock",
+            instead: "something else",
+        }],
+    }
+}
+
 impl Runner {
     async fn start(capacity: u32) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -78,9 +94,12 @@ impl Runner {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move {
-            axum::serve(listener, server::router(commands))
-                .await
-                .unwrap()
+            axum::serve(
+                listener,
+                server::router(commands).merge(health::fit(&machine())),
+            )
+            .await
+            .unwrap()
         });
         let client = Client::builder().no_proxy().build().unwrap();
         Self {
@@ -402,6 +421,26 @@ async fn health_needs_no_signature() {
         body.get("status").and_then(serde_json::Value::as_str),
         Some("ok")
     );
+    let missing = body.pointer("/machine/missing/0/what").unwrap();
+    assert_eq!(missing, "Landlock");
+}
+
+#[tokio::test]
+async fn a_machine_that_can_have_no_sandboxes_says_why_and_takes_nothing() {
+    let reason = Unfit::Gvisor {
+        release: "4.19.0-gvisor".to_owned(),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, health::unfit(&reason)).await });
+    let client = Client::builder().no_proxy().build().unwrap();
+    let told = client.get(format!("{url}/healthz")).send().await.unwrap();
+    assert_eq!(told.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let body: serde_json::Value = serde_json::from_str(&told.text().await.unwrap()).unwrap();
+    let message = body.get("message").and_then(serde_json::Value::as_str);
+    assert!(message.unwrap().contains("gVisor (4.19.0-gvisor)"));
+    let command = client.post(format!("{url}/commands")).send().await.unwrap();
+    assert_eq!(command.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -255,6 +255,73 @@ async fn connections_end_with_the_sandbox() {
 }
 
 #[tokio::test]
+async fn a_host_that_is_not_allowed_any_more_is_gone_at_once_with_its_connections() {
+    let scene = Scene::with(Props {
+        looked_up: None,
+        ..Props::default()
+    })
+    .await;
+    let mut ended = scene.greet(HOST).await.unwrap();
+    let mut stays = scene.greet("a.example.net").await.unwrap();
+    for stream in [&mut ended, &mut stays] {
+        assert_eq!(echo(stream, "ping\n").await, "ping\n");
+    }
+    scene.allow(&["a.example.net"]);
+    let read = timeout(DEADLINE, ended.read(&mut [0])).await.unwrap();
+    assert!(!matches!(read, Ok(1..)));
+    assert_eq!(echo(&mut stays, "pong\n").await, "pong\n");
+    let denied = scene.contact(Verdict::Denied);
+    assert_eq!((denied.host.as_str(), denied.requests), (HOST, 1));
+    assert!(denied.reason.unwrap().contains("egress.allow"));
+    assert!(scene.greet(HOST).await.is_err());
+    assert_eq!(scene.look_up(HOST).await, Err(ResponseCode::NXDomain));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_under_way_ends_when_its_host_is_not_allowed_any_more() {
+    let scene = Scene::start().await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    scene.outside(HOST, 80, vec![vec![silent.local_addr().unwrap()]]);
+    let mut client = TcpStream::connect(scene.http).await.unwrap();
+    let request = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
+    client.write_all(request.as_bytes()).await.unwrap();
+    let (mut peer, _) = timeout(DEADLINE, silent.accept()).await.unwrap().unwrap();
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun";
+    peer.write_all(head.as_bytes()).await.unwrap();
+    let mut seen = String::new();
+    while !seen.ends_with("begun") {
+        let mut bytes = [0; 256];
+        let length = timeout(DEADLINE, client.read(&mut bytes)).await.unwrap();
+        seen.push_str(std::str::from_utf8(&bytes[..length.unwrap()]).unwrap());
+    }
+    scene.allow(&["a.example.net"]);
+    assert_eq!(read_all(&mut client).await, "");
+    let rest = timeout(DEADLINE, async {
+        let mut rest = Vec::new();
+        let _ = peer.read_to_end(&mut rest).await;
+    });
+    rest.await.unwrap();
+    assert_eq!(scene.contact(Verdict::Denied).host, HOST);
+}
+
+#[tokio::test]
+async fn a_host_that_is_allowed_from_now_on_is_reached_at_once() {
+    let scene = Scene::with(Props {
+        looked_up: None,
+        ..Props::default()
+    })
+    .await;
+    let name = "evil.example.org";
+    scene.outside(name, 443, vec![vec![scene.peer(443)]]);
+    assert!(scene.greet(name).await.is_err());
+    assert_eq!(scene.look_up(name).await, Err(ResponseCode::NXDomain));
+    scene.allow(&[name]);
+    assert!(scene.look_up(name).await.unwrap().is_some());
+    let mut stream = scene.greet(name).await.unwrap();
+    assert_eq!(echo(&mut stream, "ping\n").await, "ping\n");
+}
+
+#[tokio::test]
 async fn a_plain_request_goes_on_without_what_concerns_the_connection() {
     let scene = Scene::start().await;
     let answer = scene

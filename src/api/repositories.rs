@@ -14,7 +14,7 @@ use crate::database::images::Wish;
 use crate::error::Error;
 use crate::images::checks;
 use crate::platform::clock;
-use crate::{database, images};
+use crate::{database, fleet, images};
 
 /// No branch's name is longer.
 const MAX_BRANCH_QUERY: usize = 255;
@@ -86,7 +86,8 @@ pub async fn branches(
     Ok(Json(BranchList { branches }).into_response())
 }
 
-/// `PUT /api/repositories/{owner}/{name}/settings`: another specification is built at once.
+/// `PUT /api/repositories/{owner}/{name}/settings`: another specification is built at once, another
+/// egress policy holds at once.
 #[worker::send]
 pub async fn set(
     caller: Caller,
@@ -104,6 +105,9 @@ pub async fn set(
     caller
         .note(Deed::SettingsChanged, &repository.to_string())
         .await?;
+    if before.egress != settings.egress {
+        fleet::refresh(&caller.env, &repository).await;
+    }
     if before.specification != settings.specification {
         let base = Base {
             repository,

@@ -4,6 +4,8 @@ pub mod artifacts;
 pub mod changes;
 pub mod terminals;
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -60,10 +62,18 @@ pub async fn register(State(env): State<Env>, request: Request) -> Result<Respon
         );
         return Err(Error::invalid("wrong_version", message));
     }
+    let mut repositories: BTreeSet<_> = register.repositories.iter().cloned().collect();
     let pool = fleet::register(&env, register).await?;
-    images::dispatch(&env, &Database::new(&env)?).await;
-    let registered = true;
-    Ok(Json(Registered { registered, pool }).into_response())
+    repositories.extend(pool.iter().map(|target| target.base.repository.clone()));
+    let database = Database::new(&env)?;
+    let egress = database::repositories::egress(&database, repositories).await?;
+    images::dispatch(&env, &database).await;
+    let registered = Registered {
+        registered: true,
+        pool,
+        egress,
+    };
+    Ok(Json(registered).into_response())
 }
 
 /// `POST /runner/images/{image}`

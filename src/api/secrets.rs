@@ -11,6 +11,7 @@ use crate::auth::policy::Action;
 use crate::database;
 use crate::database::secrets::NewSecret;
 use crate::error::Error;
+use crate::fleet;
 use crate::platform::clock;
 use crate::secrets;
 
@@ -54,6 +55,7 @@ pub async fn set(
         scope: &scope,
     };
     database::secrets::set(&caller.database, &new, entry, clock::now()).await?;
+    fleet::refresh(&caller.env, &repository).await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -74,5 +76,6 @@ pub async fn remove(
     let entry = caller.entry(Deed::SecretRemoved, &subject, Some(&secret));
     let now = clock::now();
     database::secrets::remove(&caller.database, &repository, &secret, entry, now).await?;
+    fleet::refresh(&caller.env, &repository).await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use protocol::event::Person;
+use protocol::event::{Person, Repository};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -27,7 +27,8 @@ use crate::error::Error;
 use crate::github::oauth::encode_component;
 use crate::platform::clock;
 use crate::platform::random::hex;
-use crate::slack::blocks::{MAX_OPTIONS, choice};
+use crate::slack::blocks::{MAX_OPTIONS, Said, choice};
+use crate::slack::channel::association::{Reply, Wish};
 use crate::slack::client::Profile;
 use crate::slack::event::Envelope;
 use crate::slack::identity::Invitation;
@@ -73,6 +74,10 @@ pub async fn events(State(env): State<Env>, request: Request) -> Result<Response
         Envelope::EventCallback(callback) => {
             if callback.event_id.is_empty() || callback.event_id.len() > 100 {
                 return Err(malformed("the event has no identifier"));
+            }
+            // Each of our own messages and edits is told: that is much, and nothing to write down.
+            if callback.event().is_of_a_bot() {
+                return Ok(taken());
             }
             let id = format!("slack:{}", callback.event_id);
             let answer = receive(&env, &id, delivery::EVENT, &body).await?;
@@ -126,18 +131,34 @@ pub async fn commands(State(env): State<Env>, request: Request) -> Result<Respon
     }
     let database = Database::new(&env)?;
     let person = database::slack::person(&database, &team, &user).await?;
-    if field("text").as_deref() == Some("unlink") {
-        database::slack::unlink(&database, &team, &user).await?;
-        return Ok(whispered(
-            "You are linked to nobody at GitHub any more.",
-            None,
-        ));
+    let words = field("text").unwrap_or_default();
+    let words: Vec<&str> = words.split_whitespace().collect();
+    match words.as_slice() {
+        ["unlink"] => {
+            database::slack::unlink(&database, &team, &user).await?;
+            return Ok(whispered(
+                "You are linked to nobody at GitHub any more.",
+                None,
+            ));
+        }
+        ["channel", rest @ ..] if delivery::is_channel(&place) => {
+            let Some(wish) = wish(rest) else {
+                let text = "Write `channel owner/name`, `channel none`, or `channel` alone.";
+                return Ok(whispered(text, None));
+            };
+            let place = (team.as_str(), place.as_str());
+            if let Some(reply) = channel::wish(&env, place, &user, wish).await? {
+                return Ok(answered(&reply));
+            }
+        }
+        _ => {}
     }
     match person {
         Some(person) => {
             let text = format!(
                 "You are {} on GitHub. Mention <@{}> in a channel, or write to it, and say what is \
-                 to be done. `unlink` after this command forgets who you are.",
+                 to be done. `channel owner/name` after this command says for which repository a \
+                 channel is; `unlink` forgets who you are.",
                 person.login, bot.user
             );
             Ok(whispered(&text, None))
@@ -159,6 +180,26 @@ pub async fn commands(State(env): State<Env>, request: Request) -> Result<Respon
             Ok(whispered(&said.text, Some(&said.blocks)))
         }
     }
+}
+
+/// What comes after the word `channel`.
+fn wish(words: &[&str]) -> Option<Wish> {
+    match words {
+        [] => Some(Wish::Tell),
+        ["none"] => Some(Wish::Drop),
+        [name] => Repository::parse(name).ok().map(Wish::Set),
+        _ => None,
+    }
+}
+
+fn answered(reply: &Reply) -> Response {
+    let kind = if reply.is_public {
+        "in_channel"
+    } else {
+        "ephemeral"
+    };
+    let Said { text, blocks } = &reply.said;
+    Json(json!({ "response_type": kind, "text": text, "blocks": blocks })).into_response()
 }
 
 fn whispered(text: &str, blocks: Option<&[Value]>) -> Response {

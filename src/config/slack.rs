@@ -3,9 +3,11 @@
 use protocol::branch::is_branch_name;
 use protocol::command::{Model, Provider};
 use protocol::event::Repository;
+use sha2::{Digest as _, Sha256};
 use worker::Env;
 
 use super::{ConfigError, optional, required};
+use crate::platform::random::hex;
 use crate::slack::classification::Rules;
 use crate::slack::client;
 
@@ -76,6 +78,11 @@ impl Slack {
             },
             classifier: Classifier::from_env(env)?,
         }))
+    }
+
+    /// By which one token is told from another.
+    pub fn token_digest(&self) -> String {
+        hex(&Sha256::digest(&self.bot_token))
     }
 
     pub fn client(&self) -> client::Slack {

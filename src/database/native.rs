@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0008_lobby.sql"),
     include_str!("../../migrations/0009_slack.sql"),
     include_str!("../../migrations/0012_preferences.sql"),
+    include_str!("../../migrations/0013_slack_tokens.sql"),
 ];
 
 pub fn migrated() -> Connection {

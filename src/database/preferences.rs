@@ -23,32 +23,27 @@ pub async fn of(database: &Database, user: UserId) -> Result<Preferences, Databa
     Ok(found.unwrap_or_default())
 }
 
-/// Prefers a model; `None` is the deployment's.
-pub async fn set_model(
-    database: &Database,
-    user: UserId,
-    model: Option<&str>,
-) -> Result<(), DatabaseError> {
-    database
-        .run(
-            "INSERT INTO preferences (user, model) VALUES (?, ?)
-             ON CONFLICT (user) DO UPDATE SET model = excluded.model",
-            &[Number(user.0), Optional(model)],
-        )
-        .await
+/// One thing that somebody prefers; `None` is what there is without a preference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preference<'a> {
+    Model(Option<&'a str>),
+    /// In repositories that have it.
+    Branch(Option<&'a str>),
 }
 
-/// Prefers a branch, in repositories that have it; `None` is each repository's own.
-pub async fn set_branch(
+pub async fn set(
     database: &Database,
     user: UserId,
-    branch: Option<&str>,
+    preference: Preference<'_>,
 ) -> Result<(), DatabaseError> {
-    database
-        .run(
-            "INSERT INTO preferences (user, branch) VALUES (?, ?)
-             ON CONFLICT (user) DO UPDATE SET branch = excluded.branch",
-            &[Number(user.0), Optional(branch)],
-        )
-        .await
+    let (column, value) = match preference {
+        Preference::Model(model) => ("model", model),
+        Preference::Branch(branch) => ("branch", branch),
+    };
+    let statement = format!(
+        "INSERT INTO preferences (user, {column}) VALUES (?, ?)
+         ON CONFLICT (user) DO UPDATE SET {column} = excluded.{column}"
+    );
+    let parameters = [Number(user.0), Optional(value)];
+    database.run(&statement, &parameters).await
 }

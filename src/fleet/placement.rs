@@ -11,6 +11,7 @@ use protocol::image::Base;
 use protocol::{Millis, RunnerId, SandboxId};
 use serde::{Deserialize, Serialize};
 
+use super::budget::Budget;
 use super::pool::{self, FIGURES_DAYS, Free};
 use super::runners;
 use crate::platform::sql::{Sql, Value};
@@ -50,6 +51,7 @@ impl Kind {
         match self {
             Self::Warm => "warm",
             Self::Miss(MissReason::PoolEmpty) => "pool_empty",
+            Self::Miss(MissReason::BudgetSpent) => "budget_spent",
             Self::Miss(MissReason::OlderImage) => "older_image",
             Self::Miss(MissReason::OtherModel) => "other_model",
             Self::Miss(MissReason::NoImage) => "no_image",
@@ -61,6 +63,7 @@ impl Kind {
     pub fn parse(text: &str) -> Option<Self> {
         let misses = [
             MissReason::PoolEmpty,
+            MissReason::BudgetSpent,
             MissReason::OlderImage,
             MissReason::OtherModel,
             MissReason::NoImage,
@@ -78,6 +81,13 @@ struct Candidate {
     room: i64,
 }
 
+/// What the pools have for a base.
+struct Stock {
+    free: Vec<Free>,
+    /// Nothing, for want of money.
+    is_spent: bool,
+}
+
 struct Choice {
     runner: RunnerId,
     warm: Option<SandboxId>,
@@ -90,6 +100,7 @@ pub fn place(
     sql: &impl Sql,
     sandbox: &SandboxId,
     wish: &Wish,
+    budget: &Budget,
     now: Millis,
 ) -> Result<Option<Placement>, StoreError> {
     let present = runners::present(sql, now)?;
@@ -122,7 +133,11 @@ pub fn place(
     }
     let mut free = pool::free(sql, &wish.base)?;
     free.retain(|entry| present.iter().any(|known| known.runner == entry.runner));
-    let Some(choice) = choose(&present, &candidates, &free, wish, now)? else {
+    let stock = Stock {
+        is_spent: free.is_empty() && pool::is_spent(sql, budget, now)?,
+        free,
+    };
+    let Some(choice) = choose(&present, &candidates, &stock, wish, now)? else {
         return Ok(None);
     };
     record(sql, sandbox, wish, &choice, now)?;
@@ -155,7 +170,7 @@ pub fn find(sql: &impl Sql, sandbox: &SandboxId) -> Result<Option<String>, Store
 fn choose(
     present: &[Register],
     candidates: &[Candidate],
-    free: &[Free],
+    stock: &Stock,
     wish: &Wish,
     now: Millis,
 ) -> Result<Option<Choice>, serde_json::Error> {
@@ -220,6 +235,7 @@ fn choose(
             .find(|host| host.register.runner == *runner)
             .map(|host| host.room)
     };
+    let free = &stock.free;
     let of_model = || free.iter().filter(|entry| entry.model == model);
     let is_newest = |entry: &&Free| image.is_none_or(|image| entry.image == image.as_str());
     let usable = of_model().filter(is_newest);
@@ -238,7 +254,12 @@ fn choose(
         let reason = "no image yet: from a fresh clone".to_owned();
         return Ok(Some(cold(Kind::Miss(MissReason::NoImage), reason)));
     };
-    let (kind, why) = if free.is_empty() || of_model().any(|entry| is_newest(&entry)) {
+    let (kind, why) = if stock.is_spent {
+        (
+            MissReason::BudgetSpent,
+            "the pool's budget of today is spent",
+        )
+    } else if free.is_empty() || of_model().any(|entry| is_newest(&entry)) {
         (MissReason::PoolEmpty, "pool empty")
     } else if of_model().next().is_some() {
         (MissReason::OlderImage, "the pool's image is outdated")

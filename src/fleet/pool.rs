@@ -13,6 +13,7 @@ use protocol::image::Base;
 use protocol::{ImageId, Millis, RunnerId, SandboxId};
 
 use self::target::{Demand, Host};
+use super::budget::Budget;
 use super::placement::Kind;
 use super::runners;
 use crate::platform::sql::{Row, Sql, SqlError, Value};
@@ -151,6 +152,7 @@ pub fn lease(sql: &impl Sql, entry: &SandboxId, to: &SandboxId) -> Result<(), Sq
 pub fn targets(
     sql: &impl Sql,
     runner: &RunnerId,
+    budget: &Budget,
     now: Millis,
 ) -> Result<Vec<PoolTarget>, StoreError> {
     let mut hosts = Vec::new();
@@ -159,9 +161,26 @@ pub fn targets(
         hosts.push(Host::new(register, room));
     }
     let demands = demands(sql, now)?;
-    Ok(target::spread(&demands, hosts, now)
+    let most = budget.entries(waited_today(sql, now)?);
+    Ok(target::spread(&demands, hosts, most, now)
         .remove(runner)
         .unwrap_or_default())
+}
+
+/// Whether there may be no warm sandbox any more today.
+pub fn is_spent(sql: &impl Sql, budget: &Budget, now: Millis) -> Result<bool, SqlError> {
+    Ok(budget.entries(waited_today(sql, now)?) == Some(0))
+}
+
+/// How long sandboxes waited today, all together, in milliseconds.
+fn waited_today(sql: &impl Sql, now: Millis) -> Result<u64, SqlError> {
+    let query = "SELECT COALESCE(SUM(ms), 0) FROM warm_time WHERE day = ?";
+    waited(&sql.run(query, &[(now.0 / DAY_MS).into()])?)
+}
+
+fn waited(rows: &[Row]) -> Result<u64, SqlError> {
+    let waited = rows.first().map_or(Ok(0), |row| row.integer(0))?;
+    Ok(u64::try_from(waited).unwrap_or(0))
 }
 
 fn demands(sql: &impl Sql, now: Millis) -> Result<Vec<Demand>, StoreError> {
@@ -199,7 +218,7 @@ pub fn note_ready(sql: &impl Sql, sandbox: &SandboxId, ms: u64) -> Result<(), Sq
     Ok(())
 }
 
-pub fn figures(sql: &impl Sql, now: Millis) -> Result<PoolFigures, StoreError> {
+pub fn figures(sql: &impl Sql, budget: &Budget, now: Millis) -> Result<PoolFigures, StoreError> {
     let since = now.plus(-FIGURES_DAYS * DAY_MS);
     let rows = sql.run(
         "SELECT kind, COUNT(*) FROM placements WHERE placed_at >= ? GROUP BY kind",
@@ -219,22 +238,28 @@ pub fn figures(sql: &impl Sql, now: Millis) -> Result<PoolFigures, StoreError> {
     let median_warm_ms = median(sql, &[Kind::Warm], since)?;
     let cold = [
         MissReason::PoolEmpty,
+        MissReason::BudgetSpent,
         MissReason::OlderImage,
         MissReason::OtherModel,
         MissReason::NoImage,
     ];
     let median_cold_ms = median(sql, &cold.map(Kind::Miss), since)?;
     let saved = |warm: u64, cold: u64| hits * cold.saturating_sub(warm) / 1000;
-    let waited = sql.run("SELECT COALESCE(SUM(ms), 0) FROM warm_time", &[])?;
-    let waited = waited.first().map_or(Ok(0), |row| row.integer(0))?;
+    let waited = waited(&sql.run("SELECT COALESCE(SUM(ms), 0) FROM warm_time", &[])?)?;
+    let missed: u64 = misses.iter().map(|miss| miss.count).sum();
+    let percent = (hits * 100).checked_div(hits + missed);
     Ok(PoolFigures {
         days: FIGURES_DAYS.unsigned_abs() as u32,
         hits,
+        hit_percent: percent.and_then(|percent| u32::try_from(percent).ok()),
         misses,
         median_warm_ms,
         median_cold_ms,
         seconds_saved: median_warm_ms.zip(median_cold_ms).map(|(w, c)| saved(w, c)),
-        warm_sandbox_seconds: u64::try_from(waited).unwrap_or(0) / 1000,
+        warm_sandbox_seconds: waited / 1000,
+        cost_microdollars: budget.cost(waited),
+        cost_today_microdollars: budget.cost(waited_today(sql, now)?),
+        budget_microdollars: budget.day(),
     })
 }
 

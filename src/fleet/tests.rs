@@ -66,6 +66,7 @@ fn warm(number: u8, image: u8, branch: &str) -> WarmSandbox {
 /// A Fleet, and what its runners said last.
 struct Played {
     sql: NativeSql,
+    budget: Budget,
 }
 
 fn offer(number: u8, capacity: u32) -> Register {
@@ -78,6 +79,8 @@ fn offer(number: u8, capacity: u32) -> Register {
         images: Vec::new(),
         warm: Vec::new(),
         depot: false,
+        repositories: Vec::new(),
+        pool_room: None,
     }
 }
 
@@ -85,7 +88,8 @@ impl Played {
     fn new(offers: &[Register]) -> Self {
         let sql = NativeSql::in_memory();
         migrate(&sql, STEPS).unwrap();
-        let played = Self { sql };
+        let budget = Budget::default();
+        let played = Self { sql, budget };
         for offer in offers {
             played.register(offer, 0);
         }
@@ -94,16 +98,22 @@ impl Played {
 
     fn register(&self, register: &Register, now: i64) -> Vec<PoolTarget> {
         let register = register.clone();
-        let answer = answer(&self.sql, Request::Register { register }, Millis(now)).unwrap();
+        let answer = answer(
+            &self.sql,
+            Request::Register { register },
+            &self.budget,
+            Millis(now),
+        )
+        .unwrap();
         serde_json::from_value(answer).unwrap()
     }
 
     fn place(&self, number: u8, wish: &Wish, now: i64) -> Option<Placement> {
-        placement::place(&self.sql, &sandbox(number), wish, Millis(now)).unwrap()
+        placement::place(&self.sql, &sandbox(number), wish, &self.budget, Millis(now)).unwrap()
     }
 
     fn figures(&self, now: i64) -> PoolFigures {
-        pool::figures(&self.sql, Millis(now)).unwrap()
+        pool::figures(&self.sql, &self.budget, Millis(now)).unwrap()
     }
 }
 
@@ -160,7 +170,8 @@ fn a_fleet_from_before_there_were_pools_goes_on() {
     let known = [sandbox(1).as_str().into(), runner(1).as_str().into()];
     sql.run(row, &known).unwrap();
     migrate(&sql, STEPS).unwrap();
-    let fleet = Played { sql };
+    let budget = Budget::default();
+    let fleet = Played { sql, budget };
     fleet.register(&stocked(2), 0);
     fleet.register(&stocked(1), 0);
     let placed = fleet.place(1, &wish("main"), 1).unwrap();
@@ -324,6 +335,28 @@ fn a_session_whose_runner_is_gone_goes_on_where_there_is_a_depot() {
 }
 
 #[test]
+fn a_runner_that_goes_away_gets_nothing_more() {
+    let shared = |number, capacity| Register {
+        depot: true,
+        ..offer(number, capacity)
+    };
+    let fleet = Played::new(&[shared(1, 8), shared(2, 1)]);
+    fleet.register(&shared(1, 0), 1);
+    let kept = Wish {
+        snapshot: Some(Kept {
+            id: SnapshotId::from_random([1; 16]),
+            runner: Some(runner(1)),
+        }),
+        ..wish("main")
+    };
+    let placed = fleet.place(1, &kept, 2).unwrap();
+    assert_eq!(placed.runner, runner(2));
+    assert_eq!(placed.reason, "its runner is full: from the depot");
+    let build = |runners| place_build_in(runners, &base("main"), &Default::default());
+    assert_eq!(build(vec![shared(1, 0)]), None);
+}
+
+#[test]
 fn a_runner_full_of_warm_sandboxes_has_room() {
     let full = Register {
         capacity: 3,
@@ -419,7 +452,13 @@ fn the_figures_say_what_the_pool_saved_and_cost() {
     for (number, ms) in [(1, 100), (2, 140), (3, 2100), (4, 3140)] {
         fleet.place(number, &wish("main"), 1).unwrap();
         let sandbox = sandbox(number);
-        answer(&fleet.sql, Request::Ready { sandbox, ms }, Millis(2)).unwrap();
+        answer(
+            &fleet.sql,
+            Request::Ready { sandbox, ms },
+            &fleet.budget,
+            Millis(2),
+        )
+        .unwrap();
     }
     fleet.place(5, &wish("develop"), 1).unwrap();
     let other = Register {
@@ -439,13 +478,91 @@ fn the_figures_say_what_the_pool_saved_and_cost() {
     let medians = (figures.median_warm_ms, figures.median_cold_ms);
     assert_eq!(medians, (Some(140), Some(3140)));
     assert_eq!(figures.seconds_saved, Some(6));
-    assert_eq!(figures.warm_sandbox_seconds, 40);
+    assert_eq!(
+        (figures.warm_sandbox_seconds, figures.hit_percent),
+        (40, Some(40))
+    );
+    assert_eq!(figures.cost_microdollars, None);
+}
+
+/// Sandboxes of all bases that a runner's pool should hold.
+fn wanted(targets: &[PoolTarget]) -> u32 {
+    targets.iter().map(|target| target.size).sum()
+}
+
+#[test]
+fn no_more_wait_than_a_runners_memory_allows() {
+    let fleet = Played::new(&[offer(1, 8), offer(2, 8)]);
+    for (number, branch) in [(1, "a"), (2, "b"), (3, "c")] {
+        fleet.place(number, &wish(branch), 1).unwrap();
+    }
+    let with = |number, pool_room| Register {
+        pool_room,
+        ..offer(number, 8)
+    };
+    fleet.register(&with(2, Some(0)), 2);
+    assert_eq!(wanted(&fleet.register(&with(1, Some(2)), 2)), 2);
+    assert_eq!(wanted(&fleet.register(&with(2, Some(0)), 2)), 0);
+    assert_eq!(wanted(&fleet.register(&with(1, None), 2)), 3);
+}
+
+#[test]
+fn no_more_wait_than_the_days_budget_pays_for_and_a_miss_says_so() {
+    // Two hours of one sandbox.
+    let fleet = Played {
+        budget: Budget::parse("0.5", "1").unwrap(),
+        ..Played::new(&[offer(1, 8)])
+    };
+    let waiting = Register {
+        images: vec![held(1, "a", 0)],
+        warm: vec![warm(11, 1, "other")],
+        ..offer(1, 8)
+    };
+    for (number, branch) in [(1, "a"), (2, "b"), (3, "c")] {
+        fleet.place(number, &wish(branch), 1).unwrap();
+    }
+    assert_eq!(wanted(&fleet.register(&waiting, 2)), 2);
+    let mut now = 2;
+    let mut at = |minutes: i64| {
+        let mut targets = Vec::new();
+        while now < minutes * MINUTE {
+            now += REGISTRATION_MS;
+            targets = fleet.register(&waiting, now);
+        }
+        wanted(&targets)
+    };
+    assert_eq!(at(5), 1);
+    at(55);
+    for (number, branch) in [(4, "a"), (5, "b")] {
+        fleet.place(number, &wish(branch), 55 * MINUTE).unwrap();
+    }
+    assert_eq!(at(62), 0);
+    let missed = fleet.place(6, &wish("a"), 62 * MINUTE).unwrap();
+    let why = "the pool's budget of today is spent: from the image of 1 h ago";
+    assert_eq!(missed.reason, why);
+    // A day has a budget of its own.
+    let tomorrow = 24 * 60 * MINUTE;
+    fleet.register(&offer(1, 8), tomorrow - 1);
+    fleet.place(7, &wish("a"), tomorrow).unwrap();
+    assert_eq!(wanted(&fleet.register(&offer(1, 8), tomorrow + 1)), 1);
+    let figures = fleet.figures(tomorrow + 2);
+    assert!(
+        figures
+            .misses
+            .iter()
+            .any(|miss| miss.reason == MissReason::BudgetSpent)
+    );
+    assert_eq!(figures.budget_microdollars, Some(1_000_000));
+    let cost = figures.cost_microdollars.unwrap();
+    assert!((500_000..=530_000).contains(&cost), "{cost}");
+    assert_eq!(figures.cost_today_microdollars, Some(0));
 }
 
 #[test]
 fn figures_of_nothing_promise_nothing() {
     let figures = Played::new(&[]).figures(0);
-    assert_eq!((figures.hits, figures.seconds_saved), (0, None));
+    assert_eq!((figures.hits, figures.hit_percent), (0, None));
+    assert_eq!(figures.seconds_saved, None);
 }
 
 #[test]
@@ -459,6 +576,8 @@ fn a_build_goes_to_a_holder_of_its_base_with_room_then_to_the_least_busy() {
         images,
         warm: Vec::new(),
         depot: false,
+        repositories: Vec::new(),
+        pool_room: None,
     };
     let chosen = |images: Vec<HeldImage>, builds: &[(u8, u32)]| {
         let running = builds

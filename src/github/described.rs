@@ -1,9 +1,9 @@
 //! Repositories with what they say of themselves, for whoever has to choose among them.
 
 use protocol::api::RepositorySummary;
-use reqwest::Method;
 use serde::Deserialize;
 
+use super::pages::Pages;
 use super::{Github, GithubError, RepositoryAnswer};
 
 pub struct Described {
@@ -20,12 +20,15 @@ impl Github {
             repository: RepositoryAnswer,
             description: Option<String>,
         }
-        let path = "/user/repos?per_page=100&sort=pushed";
-        let answers: Vec<Answer> = self.call(Method::GET, path, token, None::<&()>).await?;
-        let described = answers.into_iter().map(|answer| Described {
-            summary: answer.repository.into(),
-            description: answer.description.unwrap_or_default(),
-        });
-        Ok(described.collect())
+        let path = "/user/repos?per_page=100&sort=pushed".to_owned();
+        let mut pages = Pages::new(self, token, path);
+        let mut described = Vec::new();
+        while let Some(page) = pages.next::<Answer>().await? {
+            described.extend(page.into_iter().map(|answer| Described {
+                summary: answer.repository.into(),
+                description: answer.description.unwrap_or_default(),
+            }));
+        }
+        Ok(described)
     }
 }

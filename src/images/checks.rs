@@ -11,6 +11,8 @@ const RUNTIMES: [&str; 5] = ["python", "node", "rust", "go", "java"];
 const MAX_PACKAGES: usize = 100;
 const MAX_SETUP: usize = 16 * 1024;
 const MAX_HOSTS: usize = 200;
+/// Characters, as people count them.
+const MAX_HINTS: usize = 1000;
 
 fn bad(message: impl Into<String>) -> Error {
     Error::invalid("bad_specification", message)
@@ -79,6 +81,11 @@ pub fn check_settings(settings: &Settings) -> Result<(), Error> {
     if settings.egress.allow.len() > MAX_HOSTS {
         return Err(bad(format!("at most {MAX_HOSTS} hosts can be allowed")));
     }
+    if settings.hints.chars().count() > MAX_HINTS {
+        return Err(bad(format!(
+            "the hints are longer than {MAX_HINTS} characters: a few words that people use are enough"
+        )));
+    }
     Ok(())
 }
 
@@ -132,5 +139,11 @@ mod tests {
         let settings = serde_json::json!({ "egress": { "allow": hosts } });
         let settings = serde_json::from_value(settings);
         assert!(settings.is_ok_and(|settings| check_settings(&settings).is_err()));
+        let of = |length: usize| Settings {
+            hints: "é".repeat(length),
+            ..Settings::default()
+        };
+        assert!(check_settings(&of(MAX_HINTS)).is_ok());
+        assert!(check_settings(&of(MAX_HINTS + 1)).is_err());
     }
 }

@@ -4,12 +4,15 @@
 //! It hears and speaks each in order, one at a time, the two beside each other: that somebody is
 //! thought about does not keep others from being answered. Everything is in SQLite first.
 
+pub mod association;
 mod beginning;
 mod choosing;
 mod features;
 mod gestures;
 mod hearing;
+mod outage;
 mod pictures;
+mod revising;
 mod sessions;
 mod speakers;
 mod speaking;
@@ -29,8 +32,9 @@ use worker::{
     DurableObject, Env, Request as HttpRequest, Response, ScheduledTime, State, durable_object,
 };
 
+use self::association::{Reply, Wish};
 use self::store::{Store, Utterance};
-use super::event::{Bot, Heard};
+use super::event::{Bot, Heard, Revised};
 use crate::config;
 use crate::error::Error;
 use crate::platform::sql::DurableSql;
@@ -42,6 +46,8 @@ use crate::session::machine::following::Follower;
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Item {
     Heard(Heard),
+    /// Edited or deleted what they had said.
+    Revised(Revised),
     Reacted {
         user: String,
         ts: String,
@@ -49,6 +55,18 @@ pub enum Item {
     },
     /// Said for which repository a thread is.
     Chose {
+        root: String,
+        user: String,
+        repository: Repository,
+    },
+    /// Said that the whole channel is for a repository.
+    Associated {
+        root: String,
+        user: String,
+        repository: Repository,
+    },
+    /// Took back that it is for this one.
+    Dissociated {
         root: String,
         user: String,
         repository: Repository,
@@ -74,19 +92,23 @@ impl Item {
     /// The thread in which it is acted on in order.
     pub fn root(&self) -> &str {
         match self {
-            Self::Heard(heard) => &heard.root,
-            Self::Chose { root, .. } | Self::Stopped { root, .. } | Self::Doubted { root, .. } => {
-                root
-            }
+            Self::Heard(heard) | Self::Revised(Revised { heard, .. }) => &heard.root,
+            Self::Chose { root, .. }
+            | Self::Associated { root, .. }
+            | Self::Dissociated { root, .. }
+            | Self::Stopped { root, .. }
+            | Self::Doubted { root, .. } => root,
             Self::Reacted { ts, .. } | Self::Linked { ts, .. } => ts,
         }
     }
 
     pub fn user(&self) -> &str {
         match self {
-            Self::Heard(heard) => &heard.user,
+            Self::Heard(heard) | Self::Revised(Revised { heard, .. }) => &heard.user,
             Self::Reacted { user, .. }
             | Self::Chose { user, .. }
+            | Self::Associated { user, .. }
+            | Self::Dissociated { user, .. }
             | Self::Stopped { user, .. }
             | Self::Doubted { user, .. }
             | Self::Linked { user, .. } => user,
@@ -107,6 +129,8 @@ enum Request {
     News { root: String },
     /// Somebody said who they are.
     Known { user: String },
+    /// Somebody asks by the slash command for which repository the channel is, or says it.
+    Wish { user: String, wish: Wish },
 }
 
 #[durable_object]
@@ -163,6 +187,10 @@ impl DurableObject for Channel {
 
     async fn fetch(&self, mut request: HttpRequest) -> worker::Result<Response> {
         let outcome = match request.json::<Request>().await {
+            Ok(Request::Wish { user, wish }) => match self.core.wished(&user, wish).await {
+                Ok(reply) => return Response::from_json(&reply),
+                Err(error) => Err(error),
+            },
             Ok(request) => self.core.answer(request),
             Err(error) => Err(error.into()),
         };
@@ -219,6 +247,8 @@ impl Core {
             }
             Request::News { root } => store.fall_behind(&root, now)?,
             Request::Known { user } => store.wake(&user, now)?,
+            // It is answered by itself.
+            Request::Wish { .. } => return Ok(()),
         }
         let core = self.clone();
         self.state.wait_until(async move { core.work().await });
@@ -320,7 +350,7 @@ pub async fn take(env: &Env, bot: &Bot, channel: &str, id: &str, item: Item) -> 
         item,
         bot: bot.clone(),
     };
-    ask(env, &bot.team, channel, &request).await
+    ask(env, &bot.team, channel, &request).await.map(drop)
 }
 
 /// Tells a thread that there is more in the log of its session.
@@ -333,22 +363,36 @@ pub async fn news(env: &Env, follower: &Follower) -> Result<(), Error> {
         &Request::News { root },
     )
     .await
+    .map(drop)
 }
 
 /// Tells a channel that somebody said who they are.
 pub async fn known(env: &Env, team: &str, channel: &str, user: &str) -> Result<(), Error> {
     let user = user.to_owned();
-    ask(env, team, channel, &Request::Known { user }).await
+    let request = Request::Known { user };
+    ask(env, team, channel, &request).await.map(drop)
 }
 
-async fn ask(env: &Env, team: &str, channel: &str, request: &Request) -> Result<(), Error> {
+/// Tells what the slash command wants of a channel. `None` if nobody knows who asks.
+pub async fn wish(
+    env: &Env,
+    (team, channel): (&str, &str),
+    user: &str,
+    wish: Wish,
+) -> Result<Option<Reply>, Error> {
+    let user = user.to_owned();
+    let mut answer = ask(env, team, channel, &Request::Wish { user, wish }).await?;
+    Ok(answer.json().await?)
+}
+
+async fn ask(env: &Env, team: &str, channel: &str, request: &Request) -> Result<Response, Error> {
     let name = format!("{team}/{channel}");
     let stub = env.durable_object("CHANNEL")?.get_by_name(&name)?;
     let answer = stub
         .fetch_with_request(http::to_object("/", request)?)
         .await?;
     match answer.status_code() {
-        200..=299 => Ok(()),
+        200..=299 => Ok(answer),
         // The object has written down why.
         _ => Err(worker::Error::RustError("the object of a channel failed".to_owned()).into()),
     }

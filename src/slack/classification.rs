@@ -1,5 +1,5 @@
-//! Which repository somebody means, purely: a cascade of rules, the channel's association, the only
-//! repository there is, what a model says, and, when none of these is sure, asking.
+//! Which repository somebody means, purely: a cascade of rules, the channel's association, as people
+//! set it, the only repository there is, what a model says, and, when none of these is sure, asking.
 //!
 //! Whoever asks a model brings its answer back to [`judged`]; without one the cascade ends in a
 //! question. Nothing is ever guessed: two rules that disagree, a model that is unsure, or that names
@@ -16,12 +16,18 @@ use self::answer::{Answer, Confidence};
 /// Most repositories that a question offers as buttons.
 pub const MAX_OFFERED: usize = 5;
 
+/// Why it is the channel's.
+const OF_CHANNEL: &str = "this channel is for it";
+
 /// A repository that the person reaches, and what is known of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     pub repository: Repository,
     #[serde(default)]
     pub description: String,
+    /// What people wrote in its settings: words by which it is meant.
+    #[serde(default)]
+    pub hints: String,
     /// Messages of this channel that were for it.
     #[serde(default)]
     pub examples: Vec<String>,
@@ -66,6 +72,8 @@ pub struct Question<'a> {
     pub channel_name: &'a str,
     pub candidates: &'a [Candidate],
     pub rules: &'a Rules,
+    /// For which repository people said that the channel is.
+    pub association: Option<&'a Repository>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -117,9 +125,11 @@ pub fn decide(question: &Question<'_>) -> Decision {
             of_channel.push(repository);
         }
     }
-    match (of_channel.as_slice(), question.candidates) {
-        ([only], _) => Decision::Known((*only).clone(), "this channel is for it".to_owned()),
-        ([], [only]) => Decision::Known(
+    let association = question.association.filter(|known| is_there(known));
+    match (of_channel.as_slice(), association, question.candidates) {
+        ([only], ..) => Decision::Known((*only).clone(), OF_CHANNEL.to_owned()),
+        ([], Some(only), _) => Decision::Known(only.clone(), OF_CHANNEL.to_owned()),
+        ([], None, [only]) => Decision::Known(
             only.repository.clone(),
             "it is the only repository here".to_owned(),
         ),
@@ -162,21 +172,23 @@ pub fn judged(question: &Question<'_>, answer: Option<Answer>) -> Decision {
     }
 }
 
-/// The likeliest, those of `first` before all others.
-fn likely(question: &Question<'_>, first: &[Repository]) -> Vec<Repository> {
+/// All candidates, those that resemble the message most first; those that do so equally stay in the
+/// order that they came in.
+fn nearest<'a>(question: &Question<'a>) -> impl Iterator<Item = &'a Candidate> {
     let mut scored: Vec<(usize, &Candidate)> = question
         .candidates
         .iter()
         .map(|candidate| (resemblance(question.text, candidate), candidate))
         .collect();
-    // Stable: those that resemble the message equally stay in the order that they came in.
     scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    scored.into_iter().map(|(_, candidate)| candidate)
+}
+
+/// The likeliest, those of `first` before all others.
+fn likely(question: &Question<'_>, first: &[Repository]) -> Vec<Repository> {
     let mut likely: Vec<Repository> = Vec::new();
-    let all = first.iter().chain(
-        scored
-            .into_iter()
-            .map(|(_, candidate)| &candidate.repository),
-    );
+    let others = nearest(question).map(|candidate| &candidate.repository);
+    let all = first.iter().chain(others);
     for repository in all {
         if likely.len() < MAX_OFFERED && !likely.contains(repository) {
             likely.push(repository.clone());
@@ -188,9 +200,10 @@ fn likely(question: &Question<'_>, first: &[Repository]) -> Vec<Repository> {
 /// How many words of a message are also in what is known of a repository.
 fn resemblance(text: &str, candidate: &Candidate) -> usize {
     let known = format!(
-        "{} {} {}",
+        "{} {} {} {}",
         candidate.repository,
         candidate.description,
+        candidate.hints,
         candidate.examples.join(" ")
     )
     .to_lowercase();
@@ -272,6 +285,7 @@ mod tests {
         let candidate = |name: &&str| Candidate {
             repository: repository(name),
             description: format!("The {name} of the shop"),
+            hints: String::new(),
             examples: Vec::new(),
         };
         names.iter().map(candidate).collect()
@@ -289,6 +303,7 @@ mod tests {
             channel_name: "payments",
             candidates,
             rules,
+            association: None,
         }
     }
 
@@ -391,6 +406,31 @@ mod tests {
             matches!(decided("fix it", &one, &rules), Decision::Known(found, _) if found == repository("api"))
         );
         assert_eq!(decided("fix it", &[], &rules), Decision::Nothing);
+    }
+
+    #[test]
+    fn what_people_said_of_a_channel_counts_after_rules_and_only_for_whoever_reaches_it() {
+        let all = candidates(&["api", "web"]);
+        let rules = Rules::default();
+        let (web, vault) = (repository("web"), repository("vault"));
+        let of = |text: &str, rules: &Rules, all: &[Candidate], known: &Repository| {
+            decide(&Question {
+                association: Some(known),
+                ..question(text, all, rules)
+            })
+        };
+        let is = |decision: Decision, name: &str| matches!(decision, Decision::Known(found, _) if found == repository(name));
+        assert!(is(of("fix it", &rules, &all, &web), "web"));
+        assert!(is(of("fix acme/api", &rules, &all, &web), "api"));
+        let configured = Rules {
+            channels: vec![("C1".to_owned(), repository("api"))],
+            ..Rules::default()
+        };
+        assert!(is(of("fix it", &configured, &all, &web), "api"));
+        // Nothing of it shows where it is not reached.
+        assert_eq!(of("fix it", &rules, &all, &vault), Decision::Unsure);
+        let one = candidates(&["api"]);
+        assert!(is(of("fix it", &rules, &one, &vault), "api"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use protocol::event::Repository;
 use worker::Env;
 
 use super::channel::{self, Item};
+use super::connection;
 use super::event::{Bot, Callback, Envelope, Event, Heard, Message, is_timestamp};
 use super::home::tab;
 use super::interaction::{self, Action, Interaction, Pressed, Shortcut};
@@ -29,15 +30,40 @@ pub fn is_ours(name: &str) -> bool {
 /// Acts on one delivery.
 pub async fn see_to(env: &Env, name: &str, id: &str, body: &str) -> Result<(), Error> {
     let settings = Slack::from_env(env)?.ok_or(Error::NotFound("Slack"))?;
-    let bot = bot(&settings).await?;
+    let callback = match serde_json::from_str(body) {
+        Ok(Envelope::EventCallback(callback)) if name == EVENT => Some(callback),
+        _ => None,
+    };
+    let told = callback
+        .as_ref()
+        .and_then(|callback: &Callback| connection::told(&callback.event()));
+    if let Some(reason) = told {
+        return connection::look_into(env, &settings, reason).await;
+    }
+    // While we cannot answer, what came waits: it is tried again.
+    connection::check(env, &settings).await?;
+    let outcome = act(env, &settings, (name, id, body), callback).await;
+    if let Err(Error::Slack(error)) = &outcome {
+        connection::notice(env, &settings, error).await?;
+    }
+    outcome
+}
+
+async fn act(
+    env: &Env,
+    settings: &Slack,
+    (name, id, body): (&str, &str, &str),
+    callback: Option<Callback>,
+) -> Result<(), Error> {
+    let bot = bot(settings).await?;
     match name {
-        EVENT => match serde_json::from_str(body) {
-            Ok(Envelope::EventCallback(callback)) => happened(env, &settings, &bot, callback).await,
-            _ => Ok(()),
+        EVENT => match callback {
+            Some(callback) => happened(env, settings, &bot, callback).await,
+            None => Ok(()),
         },
         INTERACTION => match interaction::parse(body.as_bytes()) {
             Some(Interaction::BlockActions(pressed)) if pressed.is_at_home() => {
-                set_at_home(env, &settings, &bot, &pressed).await
+                set_at_home(env, settings, &bot, &pressed).await
             }
             Some(Interaction::BlockActions(pressed)) => pressed_in(env, &bot, id, &pressed).await,
             Some(Interaction::MessageAction(shortcut)) => asked_for(env, &bot, *shortcut).await,
@@ -54,6 +80,9 @@ async fn happened(env: &Env, settings: &Slack, bot: &Bot, callback: Callback) ->
     }
     match callback.event() {
         Event::AppMention(message) => wrote(env, bot, message, true).await,
+        Event::Message(message) if message.subtype.as_deref().is_some_and(is_revision) => {
+            revised(env, bot, &callback.event_id, message).await
+        }
         Event::Message(message) => wrote(env, bot, message, false).await,
         Event::ReactionAdded(reaction) => {
             let name = reaction.reaction.split("::").next().unwrap_or_default();
@@ -101,7 +130,7 @@ async fn happened(env: &Env, settings: &Slack, bot: &Bot, callback: Callback) ->
             let item = Item::Stopped { root, user };
             channel::take(env, bot, &stopped.channel, &callback.event_id, item).await
         }
-        Event::Other => Ok(()),
+        Event::AppUninstalled {} | Event::TokensRevoked {} | Event::Other => Ok(()),
     }
 }
 
@@ -143,6 +172,23 @@ async fn wrote(env: &Env, bot: &Bot, message: Message, is_mention: bool) -> Resu
     channel::take(env, bot, &place, &id, Item::Heard(heard)).await
 }
 
+fn is_revision(subtype: &str) -> bool {
+    matches!(subtype, "message_changed" | "message_deleted")
+}
+
+async fn revised(env: &Env, bot: &Bot, event: &str, message: Message) -> Result<(), Error> {
+    let place = message.channel.clone();
+    let Some(revised) = message.revised(bot) else {
+        return Ok(());
+    };
+    let may_be_ours = revised.heard.is_addressed || revised.heard.root != revised.heard.ts;
+    if !may_be_ours || !is_channel(&place) {
+        return Ok(());
+    }
+    let id = format!("revised:{event}");
+    channel::take(env, bot, &place, &id, Item::Revised(revised)).await
+}
+
 async fn pressed_in(env: &Env, bot: &Bot, id: &str, pressed: &Pressed) -> Result<(), Error> {
     let is_here = pressed
         .team
@@ -177,6 +223,16 @@ fn meant(action: &Action, root: &str, user: &str) -> Option<Item> {
     match action.action_id.as_str() {
         "stop" => Some(Item::Stopped { root, user }),
         "correct" => Some(Item::Doubted { root, user }),
+        "always" => Some(Item::Associated {
+            root,
+            user,
+            repository: Repository::parse(action.value.as_deref()?).ok()?,
+        }),
+        "undo" => Some(Item::Dissociated {
+            root,
+            user,
+            repository: Repository::parse(action.value.as_deref()?).ok()?,
+        }),
         name if name == "choose_any" || name.starts_with("choose:") => {
             let repository = Repository::parse(action.chosen()?).ok()?;
             Some(Item::Chose {
@@ -252,7 +308,7 @@ pub async fn bot(settings: &Slack) -> Result<Bot, Error> {
 }
 
 /// Whether it has the form of a channel's identifier: it becomes a part of names and addresses.
-fn is_channel(text: &str) -> bool {
+pub fn is_channel(text: &str) -> bool {
     (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
@@ -274,7 +330,17 @@ mod tests {
             meant(&action("stop", "ses_1"), "1.2", "U1"),
             Some(Item::Stopped { .. })
         ));
-        assert_eq!(meant(&action("choose_any", "../api"), "1.2", "U1"), None);
+        assert!(matches!(
+            meant(&action("always", "acme/api"), "1.2", "U1"),
+            Some(Item::Associated { .. })
+        ));
+        assert!(matches!(
+            meant(&action("undo", "acme/api"), "1.2", "U1"),
+            Some(Item::Dissociated { .. })
+        ));
+        for name in ["choose_any", "always", "undo"] {
+            assert_eq!(meant(&action(name, "../api"), "1.2", "U1"), None);
+        }
         assert_eq!(meant(&action("open", ""), "1.2", "U1"), None);
     }
 

@@ -38,6 +38,10 @@ pub enum Event {
     LinkShared(Shared),
     /// Somebody pressed the button that Slack shows while a session works.
     AgentSessionStopped(StoppedSession),
+    /// The app was removed from a workspace.
+    AppUninstalled {},
+    /// Tokens of the app's, or of people's for it, work no more.
+    TokensRevoked {},
     #[serde(other)]
     Other,
 }
@@ -58,6 +62,12 @@ pub struct Message {
     pub team: Option<String>,
     pub user_team: Option<String>,
     pub metadata: Option<Value>,
+    /// Somebody edited it.
+    pub edited: Option<Value>,
+    /// Of what tells that a message was changed: the message now, and before.
+    pub message: Option<Box<Message>>,
+    pub previous_message: Option<Box<Message>>,
+    pub deleted_ts: Option<String>,
 }
 
 /// A file of a message; its bytes need the bot's token.
@@ -113,6 +123,18 @@ impl Callback {
     }
 }
 
+impl Event {
+    /// Whether a bot said or changed it, as we do all the time: nothing follows from that.
+    pub fn is_of_a_bot(&self) -> bool {
+        let (Self::AppMention(message) | Self::Message(message)) = self else {
+            return false;
+        };
+        let inner = [&message.message, &message.previous_message];
+        let mut inner = inner.into_iter().flatten();
+        message.bot_id.is_some() || inner.any(|message| message.bot_id.is_some())
+    }
+}
+
 /// Who we are in a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bot {
@@ -146,6 +168,16 @@ pub struct Heard {
     pub is_addressed: bool,
 }
 
+/// A message that somebody edited or deleted after they had said it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Revised {
+    /// As it is now; if it was deleted, as it was.
+    pub heard: Heard,
+    /// When: of two revisions of a message the later counts.
+    pub at: String,
+    pub is_deleted: bool,
+}
+
 impl Message {
     /// The message as something to act on. Nothing of what we or another bot said is, nor what only
     /// tells that a message was changed, nor what comes from a workspace that is not listened to.
@@ -173,6 +205,42 @@ impl Message {
             text,
             files: self.files,
             is_addressed,
+        })
+    }
+}
+
+impl Message {
+    /// What tells that a message was edited or deleted, as something to act on. Slack changes messages
+    /// itself, to show what links lead to: what they say stays the same then.
+    pub fn revised(self, bot: &Bot) -> Option<Revised> {
+        let before = self.previous_message.map(|message| *message);
+        let after = match self.subtype.as_deref() {
+            Some("message_changed") => Some(*self.message?),
+            Some("message_deleted") => None,
+            _ => return None,
+        };
+        // What is deleted and has replies stays as an empty message.
+        let after = after.filter(|after| after.subtype.as_deref() != Some("tombstone"));
+        let is_same = match (&after, &before) {
+            (Some(after), Some(before)) => after.text == before.text,
+            (Some(after), None) => after.edited.is_none(),
+            (None, _) => false,
+        };
+        if is_same || !is_timestamp(&self.ts) {
+            return None;
+        }
+        let is_deleted = after.is_none();
+        let call = format!("<@{}>", bot.user);
+        let said_before = before.as_ref().and_then(|before| before.text.as_ref());
+        let was_addressed = said_before.is_some_and(|text| text.contains(&call));
+        let mut message = after.or(before)?;
+        message.channel_type = self.channel_type;
+        let mut heard = message.heard(bot, false)?;
+        heard.is_addressed |= was_addressed;
+        Some(Revised {
+            heard,
+            at: self.ts,
+            is_deleted,
         })
     }
 }
@@ -268,6 +336,83 @@ mod tests {
             event[name] = value.clone();
             assert_eq!(heard(event), None, "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn an_edit_and_a_deletion_are_told_from_what_slack_changes_itself() {
+        let said = json!({
+            "type": "message", "user": "U1", "text": "<@UBOT> fix it", "ts": "1.000001",
+        });
+        let revised = |changes: Value| {
+            let mut event = json!({
+                "type": "message", "subtype": "message_changed", "hidden": true, "channel": "C1",
+                "ts": "9.000001", "message": said, "previous_message": said,
+            });
+            for (name, value) in changes.as_object().unwrap() {
+                event[name] = value.clone();
+            }
+            serde_json::from_value::<Message>(event)
+                .unwrap()
+                .revised(&bot())
+        };
+        // A link is shown.
+        assert_eq!(revised(json!({})), None);
+        let mut edited = said.clone();
+        edited["text"] = json!("no, leave it");
+        let edit = revised(json!({ "message": edited })).unwrap();
+        assert_eq!(
+            (edit.heard.text.as_str(), edit.is_deleted),
+            ("no, leave it", false)
+        );
+        assert!(edit.heard.is_addressed, "it was");
+        assert_eq!(edit.at, "9.000001");
+        edited["edited"] = json!({ "user": "U1", "ts": "9.000001" });
+        let alone = json!({ "message": edited, "previous_message": null });
+        assert_eq!(revised(alone).map(|found| found.is_deleted), Some(false));
+        let alone = json!({ "message": said, "previous_message": null });
+        assert_eq!(revised(alone), None);
+        let tombstone = json!({ "message": {
+            "subtype": "tombstone", "user": "USLACKBOT", "text": "This message was deleted.",
+            "ts": "1.000001", "thread_ts": "1.000001",
+        }});
+        let deletion = json!({
+            "subtype": "message_deleted", "message": null, "deleted_ts": "1.000001",
+        });
+        for gone in [tombstone, deletion] {
+            let gone = revised(gone).unwrap();
+            assert!(gone.is_deleted);
+            assert_eq!(
+                (gone.heard.ts.as_str(), gone.heard.user.as_str()),
+                ("1.000001", "U1")
+            );
+        }
+        // Of a bot's, and of what is said in other ways, nothing follows.
+        edited["bot_id"] = json!("B1");
+        assert_eq!(revised(json!({ "message": edited })), None);
+        assert_eq!(revised(json!({ "subtype": "channel_topic" })), None);
+    }
+
+    #[test]
+    fn what_a_bot_says_and_edits_is_known_before_anything_is_done() {
+        let of = |event: Value| {
+            let event: Event = serde_json::from_value(event).unwrap();
+            event.is_of_a_bot()
+        };
+        let (person, bot) = (
+            json!({ "user": "U1" }),
+            json!({ "user": "UBOT", "bot_id": "B1" }),
+        );
+        let edited = |now: &Value, before: &Value| {
+            json!({
+                "type": "message", "subtype": "message_changed", "message": now,
+                "previous_message": before,
+            })
+        };
+        assert!(of(json!({ "type": "message", "bot_id": "B1" })));
+        assert!(of(edited(&bot, &bot)) && of(edited(&person, &bot)));
+        assert!(!of(edited(&person, &person)));
+        assert!(!of(json!({ "type": "app_mention", "user": "U1" })));
+        assert!(!of(json!({ "type": "app_uninstalled" })));
     }
 
     #[test]

@@ -155,7 +155,7 @@ impl Thread {
                 turn.doing = "going on in another sandbox".to_owned();
             }),
             Fact::PromptEdited { prompt, text, .. } => {
-                self.change(&prompt, scene, |turn| turn.text = text)
+                self.change(&prompt, scene, |turn| turn.text = cut(&text, MAX_QUOTED))
             }
             Fact::PromptCancelled { prompt, by } => {
                 let outcome = Outcome::Stopped { by };

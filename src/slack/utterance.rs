@@ -16,6 +16,10 @@ pub enum Utterance {
     Message {
         said: Said,
     },
+    /// In the thread, and shown to the whole channel as well.
+    Announcement {
+        said: Said,
+    },
     /// How a turn goes: streamed as cards where the workspace has that, else `said`, edited.
     Turn {
         said: Said,

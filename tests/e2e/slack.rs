@@ -1,12 +1,16 @@
 //! Slack, end to end: what people write there becomes work, and what comes of it is said there.
 
+mod association;
+mod connection;
 mod faults;
 mod files;
 mod gestures;
 mod linking;
 mod peers;
 mod people;
+mod pictures;
 mod places;
+mod revisions;
 mod streams;
 mod whole;
 
@@ -20,9 +24,10 @@ use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
 use support::chat::Chat;
 use support::client::Client;
+use support::forge::ORGANIZATION;
 use support::stack::{ModelChoice, Stack};
 
-use crate::stage::{ALICE, Failure, Outcome, PlayedStack, eventually};
+use crate::stage::{ALICE, Failure, Outcome, PlayedStack, eventually, write_source};
 use crate::world::Group;
 
 pub fn group(group: &mut Group<'_>) {
@@ -35,6 +40,10 @@ pub fn group(group: &mut Group<'_>) {
     gestures::group(group);
     places::group(group);
     peers::group(group);
+    association::group(group);
+    revisions::group(group);
+    connection::group(group);
+    pictures::group(group);
 }
 
 const CHANNEL: &str = "payments";
@@ -178,6 +187,51 @@ impl Scene {
         Ok(())
     }
 
+    /// Links Bob of the chat to somebody at GitHub, by the invitation that his next words lead to.
+    async fn link_bob(&self, login: &'static str) -> Outcome {
+        let calls = self.chat.calls().len();
+        let words = mention(&self.chat, "hello");
+        self.chat.say("bob", CHANNEL, None, &words).await?;
+        let url = invitation(&self.chat, "bob", calls).await?;
+        let client = self.played.client(login).await?;
+        let status = accept(&self.played.stack, &client, &url).await?;
+        assert_eq!(status, StatusCode::OK);
+        Ok(())
+    }
+
+    /// One more repository.
+    async fn add_repository(&self, name: &str) -> Outcome {
+        let stack = &self.played.stack;
+        let source = stack.directory().join(name);
+        write_source(&source);
+        stack
+            .forge
+            .create_repository(ORGANIZATION, name, &source)
+            .await?;
+        Ok(())
+    }
+
+    /// Alice answers a question with a repository's button.
+    async fn choose(&self, root: &str, repository: &str) -> Outcome {
+        let action = serde_json::json!({
+            "action_id": "choose:0", "action_ts": root, "value": repository,
+        });
+        let status = self.chat.press("alice", CHANNEL, root, &action).await?;
+        assert_eq!(status, 200);
+        Ok(())
+    }
+
+    /// A session of Alice's that is none of these.
+    async fn another(&self, known: &[SessionId]) -> Result<SessionSummary, Failure> {
+        eventually("another session", || async {
+            let sessions = self.alice.sessions().await?.sessions;
+            Ok(sessions
+                .into_iter()
+                .find(|found| !known.contains(&found.id)))
+        })
+        .await
+    }
+
     /// The session's sandbox, which is ready.
     async fn ready(&self, session: &SessionId) -> Result<Start, Failure> {
         let start = self.played.puppet.start_command(session).await?;
@@ -212,8 +266,8 @@ fn check_pace(chat: &Chat) {
     };
     let calls = chat.calls().into_iter();
     let spoken: Vec<_> = calls
-        // What the workspace does not have was no edit.
-        .filter(|call| is_spoken(&call.method) && !call.is_unknown)
+        // What was refused was no edit.
+        .filter(|call| is_spoken(&call.method) && call.error.is_empty())
         .collect();
     for pair in spoken.windows(2) {
         let apart = pair[1].at.duration_since(pair[0].at);

@@ -29,6 +29,8 @@ app.event("message")(lambda: None)
 app.event("reaction_added")(lambda: None)
 app.event("app_home_opened")(lambda: None)
 app.event("link_shared")(lambda: None)
+app.event("app_uninstalled")(lambda: None)
+app.event("tokens_revoked")(lambda: None)
 app.command("/agent")(lambda ack: ack())
 app.action("stop")(lambda ack: ack())
 app.action("default_branch")(lambda ack: ack())
@@ -97,6 +99,11 @@ requests = [
                                    "tab": "home", "event_ts": "3.000002"}, 5)),
     ("/slack/events", JSON, event({"type": "link_shared", "user": "U1", "channel": "C1",
                                    "message_ts": "1.000001", "links": []}, 6)),
+    ("/slack/events", JSON, event({"type": "app_uninstalled"}, 7)),
+    ("/slack/events", JSON, event({"type": "tokens_revoked", "tokens": {"bot": ["UAGENT"]}}, 8)),
+    ("/slack/events", JSON, event({"type": "message", "subtype": "message_deleted", "hidden": True,
+                                   "ts": "5.000001", "deleted_ts": "2.000001", "channel": "D1",
+                                   "channel_type": "im"}, 9)),
     ("/slack/interactions", FORM, pressed),
     ("/slack/interactions", FORM, at_home),
     ("/slack/interactions", FORM, shortcut),

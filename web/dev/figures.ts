@@ -99,6 +99,7 @@ export function poolFigures(): PoolFigures {
   return {
     days: 7,
     hits: 418,
+    hit_percent: 90,
     misses: [
       { reason: "pool_empty", count: 21 },
       { reason: "older_image", count: 12 },
@@ -109,6 +110,9 @@ export function poolFigures(): PoolFigures {
     median_cold_ms: 9_400,
     seconds_saved: 3_800,
     warm_sandbox_seconds: 402_000,
+    cost_microdollars: 11_200_000,
+    cost_today_microdollars: 1_500_000,
+    budget_microdollars: 2_000_000,
   };
 }
 

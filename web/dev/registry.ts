@@ -16,6 +16,7 @@ import type {
   SecretSummary,
   SetSecret,
   Settings,
+  SlackIntegration,
 } from "../ui/src/protocol.ts";
 import { LogStreams } from "./log-stream.ts";
 import { Refusal, reply } from "./refusal.ts";
@@ -39,6 +40,7 @@ export class Registry {
   ];
   /** `commit_email` of whoever set it last. */
   commitEmail: string | undefined;
+  slack: SlackIntegration = { connected: false };
   tokens: ApiToken[] = [];
   audit: AuditEntry[] = [];
 
@@ -127,7 +129,7 @@ export class Registry {
       case "GET /api/integrations":
         reply(response, 200, {
           github: { app_slug: "acme-agents", install_url: "https://github.com/apps/acme-agents/installations/new", webhooks: true },
-          slack: { connected: false },
+          slack: this.slack,
         });
         return true;
       case "PUT /api/me": {

@@ -16,6 +16,10 @@ const MAX_PAGE = 500;
 export class SessionParts {
   /** Of the newest prompt, or of the one that is asked for. */
   changes: ((prompt: PromptId | undefined, scope: ChangesScope) => Changes) | undefined;
+  /** As the files are while a prompt runs; undefined while the runner cannot tell. */
+  changesNow: ((scope: ChangesScope) => Changes | undefined) | undefined;
+  /** How often they were asked for. */
+  looks = 0;
   contacts: Contact[] = [];
   artifacts: Artifact[] = [];
   /** Why there is no terminal, while there is none. */
@@ -48,8 +52,15 @@ export function answerPart(
     case "GET /events":
       return events(session, query);
     case "GET /diff": {
+      const scope = query.get("scope") === "prompt" ? "prompt" : "session";
+      const prompt = query.get("prompt") ?? undefined;
+      if (query.get("live") === "true") {
+        own.looks += 1;
+        const now = session.busy && prompt === undefined ? own.changesNow?.(scope) : undefined;
+        if (now) return { status: 200, body: now };
+      }
       if (!own.changes) return refusal(404, "no_changes", "No changes have been kept yet: no prompt has ended.");
-      return { status: 200, body: own.changes(query.get("prompt") ?? undefined, query.get("scope") === "prompt" ? "prompt" : "session") };
+      return { status: 200, body: own.changes(prompt, scope) };
     }
     case "GET /contacts":
       return { status: 200, body: { contacts: own.contacts } };

@@ -1,11 +1,13 @@
 /** A peer with sessions in every state, for `npm run dev` and for screenshots. */
-import type { SessionState, SessionSummary } from "../ui/src/protocol.ts";
+import type { Changes, ChangesScope, SessionState, SessionSummary } from "../ui/src/protocol.ts";
+import { mendedChanges } from "./changes.ts";
 import { ADA, BO, CHIKA, REPOSITORIES } from "./people.ts";
 import { inspected } from "./inspected.ts";
 import { longSession } from "./long-session.ts";
 import { Peer } from "./peer.ts";
 import { furnish } from "./furnishing.ts";
 import type { PlayedSession } from "./played-session.ts";
+import { partsOf } from "./session-parts.ts";
 import { answering, mending, playLive, playNow } from "./recording.ts";
 
 const MINUTE = 60_000;
@@ -95,8 +97,8 @@ export function populated(now: number): Peer {
   });
   const long = session("long", 9_000, { title: "Months of work: ten thousand events" });
   longSession(long, 10_000);
-  for (const played of peer.sessions.values()) live(played);
-  peer.onSession = live;
+  for (const played of peer.sessions.values()) live(peer, played);
+  peer.onSession = (played) => live(peer, played);
 
   for (const { summary } of peer.sessions.values()) {
     // Whatever its short log says.
@@ -108,20 +110,31 @@ export function populated(now: number): Peer {
 }
 
 /** Prompts are answered at the pace of a real agent. */
-function live(session: PlayedSession): void {
+function live(peer: Peer, session: PlayedSession): void {
   warm(session);
   session.onPrompt = (prompt) => {
     const first = !session.log.some((event) => event.type === "sandbox_starting");
     const moments = first
       ? mending(session)
       : answering(session, `You said: *${prompt.text}*\n\nThe recording ends here, so there is nothing more to do.`);
-    const playing = playLive(session, moments);
+    const playing = playLive(session, first ? [...moments, { ms: 900, play: () => inspected(peer, session) }] : moments);
+    if (first) partsOf(session).changesNow = (scope) => changesSoFar(session, scope);
     session.onStop = (by) => {
       playing.stop();
       session.now = Date.now();
       session.stop(by);
     };
   };
+}
+
+/** Nothing before the first edit. */
+function changesSoFar(session: PlayedSession, scope: ChangesScope): Changes {
+  const edits = session.log.flatMap((event) =>
+    event.type === "part_started" && event.body.kind === "tool" && event.body.tool === "edit" ? [event.part] : [],
+  );
+  const edited = session.log.some((event) => event.type === "part_finished" && edits.includes(event.part));
+  const prompt = session.running;
+  return edited ? mendedChanges(prompt, scope) : { prompt, scope, files: [], omitted: 0 };
 }
 
 /** A draft's sandbox comes up while its prompt is written. */

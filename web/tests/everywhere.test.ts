@@ -137,6 +137,49 @@ test("notifications are offered once, by a button, and tell of the end of one’
   await hidden("visible");
 });
 
+test("notifications come from a worker that holds no page, and lead to their session", async () => {
+  const session = addSession(on.peer);
+  session.onPrompt = () => undefined;
+  const page = await on.open("/settings");
+  const context = page.context();
+  await context.grantPermissions(["notifications"], { origin: on.url });
+  await page.reload();
+  const started = context.waitForEvent("serviceworker");
+  await page.getByRole("button", { name: "Turn on" }).click();
+  const worker = await started;
+  await page.getByRole("button", { name: "Turn off" }).waitFor();
+  await page.getByRole("link", { name: "Sessions", exact: true }).first().click();
+  await page.getByRole("link", { name: /The tests fail/ }).waitFor();
+  await page.evaluate(() => Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true }));
+  session.prompt(session.summary.created_by, "Fix it");
+  await page.getByText("Working", { exact: true }).first().waitFor();
+  session.endPrompt();
+  const shown = () =>
+    page.evaluate(async () => {
+      const [registration] = await navigator.serviceWorker.getRegistrations();
+      const all = (await registration?.getNotifications()) ?? [];
+      return all.map(({ title, body }) => `${title}, ${body}`);
+    });
+  await expect.poll(shown, { timeout: 10_000 }).toEqual(["Done: The tests fail, acme/semver-lite"]);
+  expect(await page.evaluate(() => navigator.serviceWorker.controller)).toBe(null);
+  // As the system does when somebody presses it; only the system may bring the page to the front.
+  await worker.evaluate(async () => {
+    const scope = globalThis as unknown as {
+      registration: ServiceWorkerRegistration;
+      NotificationEvent: new (type: string, of: { notification: Notification | undefined }) => Event;
+    };
+    const [notification] = await scope.registration.getNotifications();
+    const press = new scope.NotificationEvent("notificationclick", { notification });
+    const done: Promise<unknown>[] = [];
+    Object.defineProperty(press, "waitUntil", { value: (work: Promise<unknown>) => done.push(work) });
+    globalThis.dispatchEvent(press);
+    await Promise.allSettled(done);
+  });
+  await page.waitForURL("**/sessions/ses_1");
+  await page.getByRole("log").waitFor();
+  expect(await shown()).toEqual([]);
+});
+
 test("toasts are announced politely and can be dismissed by keys", async () => {
   addSession(on.peer);
   const page = await onSession(on);

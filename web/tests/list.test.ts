@@ -46,6 +46,18 @@ test("a session that somebody else starts appears, unread", async () => {
   await page.getByRole("link", { name: /Started by Bo\s*Unread/ }).waitFor();
 });
 
+test("what changes in the list leaves the rest of it as it is", async () => {
+  addSession(on.peer);
+  const other = addSession(on.peer, "ses_2");
+  other.append({ type: "session_titled", title: "Another one" });
+  const page = await on.open("/");
+  const entry = page.getByRole("link", { name: /The tests fail/ });
+  await entry.focus();
+  other.append({ type: "session_titled", title: "Called anew" });
+  await page.getByRole("link", { name: /Called anew/ }).waitFor();
+  expect(await entry.evaluate((link) => link === document.activeElement)).toBe(true);
+});
+
 test("the dot goes when the session is looked at, in other tabs too", async () => {
   addSession(on.peer);
   const elsewhere = await on.open("/");

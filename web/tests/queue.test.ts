@@ -9,6 +9,7 @@ import { picture as pictured } from "../dev/picture.ts";
 import { answering, playNow } from "../dev/recording.ts";
 import type { Source } from "../ui/src/protocol.ts";
 import { addSession, onSession, stage, useBrowser } from "./harness.ts";
+import { inspect } from "./inspection.ts";
 
 useBrowser();
 
@@ -96,6 +97,21 @@ test("a finger drags a waiting prompt, too", async () => {
   await touch("touchMove", [to]);
   await touch("touchEnd", []);
   await expect.poll(() => texts(page)).toEqual(["Two", "One", "Three"]);
+});
+
+test("a long queue says how long it is and folds away, as it is at first on a phone", async () => {
+  const page = await onSession(on, { viewport: { width: 390, height: 844 }, hasTouch: true });
+  session.prompt(ADA, "Running");
+  for (let number = 1; number <= 20; number += 1) session.prompt(BO, `Waiting ${number}`);
+  const head = page.getByRole("button", { name: "20 prompts wait, no more fit" });
+  await head.waitFor();
+  expect(await rows(page).count()).toBe(0);
+  await inspect(page);
+  await head.click();
+  await row(page, "Waiting 20").waitFor();
+  await row(page, "Waiting 20").getByRole("button", { name: "Remove from the queue" }).click();
+  await page.getByRole("button", { name: "19 prompts wait", exact: true }).waitFor();
+  await onSession(on).then((desktop) => row(desktop, "Waiting 19").waitFor());
 });
 
 test("a waiting prompt can be given to the running agent", async () => {

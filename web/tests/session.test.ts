@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { ADA, BO } from "../dev/people.ts";
 import type { PlayedSession } from "../dev/played-session.ts";
-import { answering, mending, playNow } from "../dev/recording.ts";
+import { answering, mending, playNow, text as written } from "../dev/recording.ts";
 import { addSession, onSession, stage, useBrowser } from "./harness.ts";
 
 useBrowser();
@@ -41,6 +41,21 @@ test("lists keep their numbers and tables their alignment", async () => {
   expect(await page.locator(".answer ol").getAttribute("start")).toBe("3");
   const cell = page.locator(".answer td");
   expect(await cell.evaluate((element) => getComputedStyle(element).textAlign)).toBe("end");
+});
+
+test("what is written from right to left is read so, and code beside it is not", async () => {
+  session.append({ type: "session_titled", title: "أصلح الاختبارات" });
+  session.prompt(ADA, "الاختبارات تفشل.");
+  playNow(session, written(session, "سأبدأ بما يفشل.\n\n- أقرأ\n- `cargo test`\n\nIn English.\n\n```\nfn main() {}\n```\n"));
+  const page = await onSession(on);
+  const direction = (selector: string) => page.locator(selector).first().evaluate((element) => getComputedStyle(element).direction);
+  await page.getByText("In English.").waitFor();
+  expect(await direction(".session-name h1")).toBe("rtl");
+  expect(await direction(".prompt-text")).toBe("rtl");
+  expect(await direction(".prose p:has-text('سأبدأ')")).toBe("rtl");
+  expect(await direction(".prose ul")).toBe("rtl");
+  expect(await direction(".prose p:has-text('In English.')")).toBe("ltr");
+  expect(await direction(".prose pre")).toBe("ltr");
 });
 
 test("a text that came in pieces looks as it does when it is opened", async () => {

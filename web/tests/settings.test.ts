@@ -58,16 +58,34 @@ test("what images hold and sandboxes reach is edited as text", async () => {
   const page = await on.open(STOREFRONT);
   await page.getByRole("textbox", { name: "Runtimes" }).fill("node 24");
   await page.getByRole("textbox", { name: "Hosts that sandboxes may reach" }).fill("no host");
-  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
   await page.getByText("“no host” is no host").waitFor();
   await page.getByRole("textbox", { name: "Hosts that sandboxes may reach" }).fill("api.example.com\n*.acme.test");
   await page.getByRole("checkbox", { name: /Allow package registries/ }).uncheck();
-  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
   await page.getByText("Saved.").waitFor();
   expect(shelf().settings).toEqual({
     specification: { runtime: { node: "24" }, packages: ["libpq-dev", "jq"], setup: "npm ci\nnpm run build" },
     egress: { allow: ["api.example.com", "*.acme.test"], defaults: false },
   });
+});
+
+test("what is worked on in a repository is said in people's words, and nothing else changes by it", async () => {
+  const before = shelf().settings;
+  const page = await on.open(STOREFRONT);
+  const hints = page.getByRole("textbox", { name: "What is worked on here" });
+  await hints.fill("  The shop, the basket  ");
+  await page.getByRole("button", { name: "Save hints" }).click();
+  await page.getByText("Saved.").waitFor();
+  expect(shelf().settings).toEqual({ ...before, hints: "The shop, the basket" });
+  await page.getByRole("textbox", { name: "Runtimes" }).fill("node 24\npython 3.11");
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await expect.poll(() => shelf().settings.specification?.runtime).toEqual({ node: "24", python: "3.11" });
+  expect(shelf().settings.hints).toBe("The shop, the basket");
+  await hints.fill("");
+  await page.getByRole("button", { name: "Save hints" }).click();
+  await expect.poll(() => shelf().settings.hints).toBeUndefined();
+  expect(shelf().settings.egress).toEqual(before.egress);
 });
 
 test("a secret is written and never shown", async () => {
@@ -129,12 +147,22 @@ test("a token is shown once", async () => {
 test("a commit address that GitHub does not know is refused in words", async () => {
   const page = await on.open("/settings/account");
   await page.getByRole("textbox", { name: "E-mail" }).fill("ada@elsewhere.test");
-  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
   await page.getByText("GitHub has not verified this address").waitFor();
   await page.getByRole("textbox", { name: "E-mail" }).fill("ada@acme.test");
-  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
   await page.getByText("Your commits have ada@acme.test from now on.").waitFor();
   expect(on.peer.registry.commitEmail).toBe("ada@acme.test");
+});
+
+test("that Slack was disconnected is said, with what to do", async () => {
+  on.peer.registry.slack = {
+    connected: false,
+    outage: { since: Date.UTC(2026, 10, 30), message: "The app was removed from the workspace. Install it again." },
+  };
+  const page = await on.open("/settings/integrations");
+  await page.getByText(/Disconnected since .*2026.* The app was removed from the workspace\. Install it again\./).waitFor();
+  await page.getByText("Disconnected", { exact: true }).waitFor();
 });
 
 test("the audit log is for administrators", async () => {
@@ -183,6 +211,22 @@ for (const [name, options] of Object.entries({
     }
   });
 }
+
+test("on a phone the audit log is read without scrolling sideways", async () => {
+  const long = "a".repeat(120);
+  on.peer.registry.audit = [
+    { at: Date.now(), user: 1, login: "somebody-with-a-long-name", means: "browser", deed: "signed_out_everywhere", subject: long, detail: long },
+  ];
+  const page = await on.open("/settings/audit", { viewport: { width: 390, height: 844 }, hasTouch: true });
+  const row = page.getByRole("row", { name: /somebody-with-a-long-name/ });
+  await row.waitFor();
+  expect(await page.getByRole("region", { name: "Audit log" }).evaluate((box) => box.scrollWidth - box.clientWidth)).toBe(0);
+  expect(await row.getByRole("cell").count()).toBe(5);
+  for (const cell of await row.getByRole("cell").all()) {
+    const box = await cell.boundingBox();
+    expect((box?.x ?? 0) + (box?.width ?? 999)).toBeLessThanOrEqual(390);
+  }
+});
 
 test("on a phone whatever is pressed is at least 44 pixels high", async () => {
   const page = await on.open("/", { viewport: { width: 390, height: 844 }, hasTouch: true });

@@ -366,6 +366,9 @@ pub struct PoolFigures {
     pub days: u32,
     /// Sandboxes that were taken from a pool.
     pub hits: u64,
+    /// Of hits and misses; absent until there was one.
+    #[serde(default)]
+    pub hit_percent: Option<u32>,
     /// Those that could not be. Sandboxes that went on from a snapshot are neither.
     pub misses: Vec<PoolMiss>,
     /// From asking for a sandbox to its being ready; absent until there was one.
@@ -373,8 +376,17 @@ pub struct PoolFigures {
     pub median_cold_ms: Option<u64>,
     /// `hits` times the difference of the medians.
     pub seconds_saved: Option<u64>,
-    /// How long sandboxes waited in pools, all together: what they cost.
+    /// How long sandboxes waited in pools, all together.
     pub warm_sandbox_seconds: u64,
+    /// What that cost; absent where nobody said what a sandbox costs.
+    #[serde(default)]
+    pub cost_microdollars: Option<u64>,
+    /// What it cost today, in UTC.
+    #[serde(default)]
+    pub cost_today_microdollars: Option<u64>,
+    /// What it may cost in a day.
+    #[serde(default)]
+    pub budget_microdollars: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -393,6 +405,8 @@ pub struct PoolMiss {
 pub enum MissReason {
     /// Every entry was given away, or there was no demand before.
     PoolEmpty,
+    /// There are none left, and what they may cost today is spent.
+    BudgetSpent,
     /// The entries left were made from an image that is not the newest any more.
     OlderImage,
     /// The entries left are for another model.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::SecretScope;
 use crate::command::Model;
+use crate::egress::EgressPolicy;
 use crate::event::{FileChange, Limit, PartBody, PartOutcome, Repository, Step};
 use crate::id::{
     Epoch, ImageId, Millis, PartId, PromptId, RunnerId, SandboxId, SessionId, SnapshotId,
@@ -176,6 +177,12 @@ pub struct Register {
     /// Whether it shares snapshots with other runners through a depot.
     #[serde(default)]
     pub depot: bool,
+    /// Whose sandboxes it serves.
+    #[serde(default)]
+    pub repositories: Vec<Repository>,
+    /// Most sandboxes that its pool has memory for; as many as it has room for when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool_room: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,6 +212,17 @@ pub struct Registered {
     /// What the runner's pool should hold; what is not named here may go.
     #[serde(default)]
     pub pool: Vec<PoolTarget>,
+    /// What sandboxes of these repositories may reach from now on: of those that the runner named,
+    /// and of those in `pool`.
+    #[serde(default)]
+    pub egress: Vec<RepositoryEgress>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RepositoryEgress {
+    pub repository: Repository,
+    pub policy: EgressPolicy,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

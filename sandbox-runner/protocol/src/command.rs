@@ -152,6 +152,13 @@ pub struct GitIdentity {
     pub email: String,
 }
 
+/// `POST /refresh`, signed: a repository's settings or secrets have changed. A hint: the runner asks
+/// for them anew, as it does by itself with its next registration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refresh {
+    pub repository: Repository,
+}
+
 /// The answer to an accepted command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {

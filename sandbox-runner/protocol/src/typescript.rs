@@ -54,7 +54,7 @@ fn the_browser_types_are_generated_from_these_ones() {
         api::TokenScope, api::CreateApiToken, api::CreatedApiToken, api::ApiToken, api::ApiTokenList,
         api::AuditPage, api::AuditEntry, api::Means, api::Deed,
         api::SetSecret, api::SecretScope, api::SecretList, api::SecretSummary,
-        api::Integrations, api::GithubIntegration, api::SlackIntegration,
+        api::Integrations, api::GithubIntegration, api::SlackIntegration, api::SlackOutage,
         api::Statistics, api::DayFigures, api::RepositoryFigures, api::PersonFigures, api::SourceFigures,
         api::Totals,
         api::PoolFigures, api::PoolMiss, api::MissReason, api::ErrorBody, api::ErrorDetail,

@@ -28,6 +28,12 @@ pub const WARM_UP_MODEL: &str = "warmup";
 const CONTEXT_TOKENS: u32 = 200_000;
 const OUTPUT_TOKENS: u32 = 32_000;
 
+/// What the agent's runtime allocates before it looks for garbage. At its start and its first prompt
+/// nearly everything stays in use, and to look for the rest would take a tenth of the time. The
+/// plugin takes it back for the programs that the agent runs.
+pub const HEAP: &str = "BUN_JSC_largeHeapSize";
+const HEAP_BYTES: u32 = 256 << 20;
+
 /// The plugin, by the paths that its parts have below the agent's configuration. The agent loads
 /// what is directly in `plugin`.
 const PLUGIN: &[(&str, &str)] = &[
@@ -121,10 +127,38 @@ pub fn launch(place: &Place<'_>, model: &Model) -> Launch {
         "--port",
         &place.port.to_string(),
     ];
-    let argv = std::iter::once(place.binary)
-        .chain(argv)
-        .map(str::to_owned)
-        .collect();
+    let mut env = surroundings(place);
+    let own = [
+        ("OPENCODE_CONFIG_CONTENT", config(place, model).to_string()),
+        ("OPENCODE_CLIENT", "runner".to_owned()),
+        // The plugin asks there whether the workspace is up to date.
+        ("AGENT_GATEWAY", place.gateway.to_owned()),
+        ("AGENT_HOOKS", format!("{}/{HOOKS}", place.tools)),
+        (HEAP, HEAP_BYTES.to_string()),
+    ];
+    env.extend(own.map(|(name, value)| (name.to_owned(), value)));
+    Launch {
+        argv: command(place, argv),
+        env,
+    }
+}
+
+/// How the agent's database is made where there is none: empty, and in one file. It ends by itself.
+pub fn database(place: &Place<'_>) -> Launch {
+    Launch {
+        // The agent brings its database to its own version before it answers any question about it.
+        argv: command(place, ["db", "PRAGMA wal_checkpoint(TRUNCATE)"]),
+        env: surroundings(place),
+    }
+}
+
+fn command<const N: usize>(place: &Place<'_>, arguments: [&str; N]) -> Vec<String> {
+    let argv = std::iter::once(place.binary).chain(arguments);
+    argv.map(str::to_owned).collect()
+}
+
+/// Where it keeps what, and what it leaves alone.
+fn surroundings(place: &Place<'_>) -> Vec<(String, String)> {
     let state = place.state;
     let env = [
         ("HOME", place.home.to_owned()),
@@ -137,11 +171,6 @@ pub fn launch(place: &Place<'_>, model: &Model) -> Launch {
         // Nor the home's own settings and plugins, which set-up could have left there: this is where
         // the agent looks for them, and for nothing that it writes.
         ("OPENCODE_TEST_HOME", place.tools.to_owned()),
-        ("OPENCODE_CONFIG_CONTENT", config(place, model).to_string()),
-        ("OPENCODE_CLIENT", "runner".to_owned()),
-        // The plugin asks there whether the workspace is up to date.
-        ("AGENT_GATEWAY", place.gateway.to_owned()),
-        ("AGENT_HOOKS", format!("{}/{HOOKS}", place.tools)),
         // The repository could load code into the server, and there is no registry to install
         // from: the first request would wait for it for a minute.
         ("OPENCODE_DISABLE_PROJECT_CONFIG", "1".to_owned()),
@@ -151,10 +180,7 @@ pub fn launch(place: &Place<'_>, model: &Model) -> Launch {
         ("OPENCODE_DISABLE_DEFAULT_PLUGINS", "1".to_owned()),
         ("OPENCODE_DISABLE_SHARE", "1".to_owned()),
     ];
-    Launch {
-        argv,
-        env: env.map(|(name, value)| (name.to_owned(), value)).into(),
-    }
+    env.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 /// Writes the folder of [`Place::tools`]; the agent's executable is not part of it.

@@ -155,30 +155,35 @@ impl Parcels {
     pub async fn run(&self) {
         let mut failures = 0;
         loop {
-            let mut failed = false;
-            for parcel in self.waiting().await {
-                match self.deliver(&parcel).await {
-                    Ok(()) => {}
-                    Err(error @ ParcelError::Refused(_)) => {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::error!(session = %parcel.session, error, "a shared file was dropped");
-                    }
-                    Err(error) => {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::warn!(session = %parcel.session, error, "a shared file is not delivered yet");
-                        failed = true;
-                    }
-                }
-            }
-            if failed {
-                failures = u32::saturating_add(failures, 1);
-                tokio::time::sleep(backoff(failures, clock::random())).await;
-            } else {
+            if self.deliver_all().await {
                 failures = 0;
                 self.left.notified().await;
                 tokio::time::sleep(FIRST_WAIT).await;
+            } else {
+                failures = u32::saturating_add(failures, 1);
+                tokio::time::sleep(backoff(failures, clock::random())).await;
             }
         }
+    }
+
+    /// Tries once to deliver what is left; whether nothing is left any more.
+    pub async fn deliver_all(&self) -> bool {
+        let mut all = true;
+        for parcel in self.waiting().await {
+            match self.deliver(&parcel).await {
+                Ok(()) => {}
+                Err(error @ ParcelError::Refused(_)) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(session = %parcel.session, error, "a shared file was dropped");
+                }
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(session = %parcel.session, error, "a shared file is not delivered yet");
+                    all = false;
+                }
+            }
+        }
+        all
     }
 
     /// In no order: each stands for itself.

@@ -9,6 +9,8 @@
 //! A request to port 80 of a host for which the repository has a header secret is sent on by HTTPS,
 //! with the secret in it: see `web.rs`.
 //!
+//! A connection goes on only while the policy allows its host: see [`super::bounds`].
+//!
 //! What is inside an HTTPS connection nobody but its ends can read: a host that serves many sites
 //! under one name can be asked for any of them.
 
@@ -25,7 +27,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use protocol::egress::{EgressPolicy, HostName};
+use protocol::egress::HostName;
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::net::{TcpListener, TcpStream};
@@ -34,6 +36,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use self::address::{Reach, reach};
+use super::bounds::Bounds;
 use super::ledger::{ContactKind, Ledger};
 use super::names::Names;
 use super::secrets::Vault;
@@ -187,7 +190,7 @@ enum DialError {
 /// One sandbox's way out.
 pub(super) struct Way {
     egress: Arc<Egress>,
-    policy: Arc<EgressPolicy>,
+    bounds: Arc<Bounds>,
     names: Arc<Names>,
     ledger: Arc<Ledger>,
     vault: Arc<Vault>,
@@ -197,7 +200,7 @@ pub(super) struct Way {
 impl Way {
     pub(super) fn new(
         egress: Arc<Egress>,
-        policy: Arc<EgressPolicy>,
+        bounds: Arc<Bounds>,
         names: Arc<Names>,
         ledger: Arc<Ledger>,
         vault: Arc<Vault>,
@@ -205,7 +208,7 @@ impl Way {
         let room = Arc::new(Semaphore::new(egress.limits.connections));
         Self {
             egress,
-            policy,
+            bounds,
             names,
             ledger,
             vault,
@@ -299,11 +302,21 @@ impl Way {
             let reason = format!("The connection was made to {looked_up} and is for another host.");
             return denied(host.as_str(), reason);
         }
-        if !self.policy.allows(&host) {
+        if !self.bounds.allow(&host) {
             let reason = refusal(&host);
             return denied(host.as_str(), reason);
         }
         Ok(host)
+    }
+
+    /// Returns once the connection to `host` may not go on: the settings have changed.
+    async fn excluded(&self, kind: ContactKind, host: impl Fn() -> Option<HostName>) {
+        self.bounds
+            .until(|policy| host().is_some_and(|host| !policy.allows(&host)))
+            .await;
+        if let Some(host) = host() {
+            self.ledger.denied(kind, host.as_str(), &refusal(&host));
+        }
     }
 
     async fn dial(&self, kind: ContactKind, host: &HostName) -> Result<TcpStream, DialError> {

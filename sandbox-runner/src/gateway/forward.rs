@@ -79,7 +79,8 @@ pub(super) fn fail_contact(
     error: &dyn std::error::Error,
 ) {
     let error = cause::chain(error);
-    tracing::warn!(host, error, "a place outside was not reached");
+    let log = || tracing::warn!(host, error, "a place outside was not reached");
+    ledger.log(log);
     ledger.failed(kind, host, "it could not be reached");
 }
 
@@ -92,7 +93,7 @@ pub(super) fn allow_contact(
 ) {
     ledger.allowed(kind, host);
     let status = status.as_u16();
-    tracing::info!(host, path, status, "a sandbox made a contact");
+    ledger.log(|| tracing::info!(host, path, status, "a sandbox made a contact"));
 }
 
 pub(super) fn refuse(status: StatusCode, code: &str, message: &str) -> Response {

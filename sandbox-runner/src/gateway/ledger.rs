@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use protocol::Millis;
 pub use protocol::ledger::{Contact, ContactKind, OTHERS, Tokens, Verdict};
 use tokio::sync::{Notify, watch};
+use tracing::Span;
 
 use crate::clock;
 use crate::metrics::METRICS;
@@ -18,8 +19,10 @@ use crate::metrics::METRICS;
 /// More than any honest session reaches.
 const MOST_CONTACTS: usize = 256;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ledger {
+    /// Of whoever serves the sandbox: connections are served by tasks that know nothing of it.
+    span: Span,
     entries: Mutex<BTreeMap<Key, Entry>>,
     // One permit is enough: one task reports.
     changed: Notify,
@@ -38,6 +41,17 @@ struct Key {
 struct Entry {
     contact: Contact,
     is_new: bool,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            span: Span::current(),
+            entries: Mutex::default(),
+            changed: Notify::default(),
+            exhausted: watch::Sender::default(),
+        }
+    }
 }
 
 impl Ledger {
@@ -115,6 +129,11 @@ impl Ledger {
         costs.fold(0, u64::saturating_add)
     }
 
+    /// Logs something as the session's whose sandbox this is of, if it is one's.
+    pub(super) fn log(&self, log: impl FnOnce()) {
+        self.span.in_scope(log);
+    }
+
     pub(super) fn allowed(&self, kind: ContactKind, host: &str) {
         METRICS.gateway.count(kind, Verdict::Allowed);
         self.change(kind, host, Verdict::Allowed, clock::now(), |contact| {
@@ -125,13 +144,13 @@ impl Ledger {
     pub(super) fn denied(&self, kind: ContactKind, host: &str, reason: &str) {
         // Once for each, since a sandbox can be denied without end.
         if self.complain(kind, host, Verdict::Denied, reason) {
-            tracing::info!(host, ?kind, reason, "a sandbox was denied a contact");
+            self.log(|| tracing::info!(host, ?kind, reason, "a sandbox was denied a contact"));
         }
     }
 
     pub(super) fn failed(&self, kind: ContactKind, host: &str, reason: &str) {
         if self.complain(kind, host, Verdict::Failed, reason) {
-            tracing::warn!(host, ?kind, reason, "a sandbox's contact failed");
+            self.log(|| tracing::warn!(host, ?kind, reason, "a sandbox's contact failed"));
         }
     }
 

@@ -14,9 +14,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
-use protocol::egress::{EgressPolicy, HostName};
+use protocol::egress::HostName;
 use tokio::net::UdpSocket;
 
+use super::bounds::Bounds;
 use super::egress::refusal;
 use super::ledger::{ContactKind, Ledger};
 
@@ -30,7 +31,7 @@ const MOST_NAMES: usize = 1024;
 const TTL: u32 = 10;
 
 pub(super) struct Names {
-    policy: Arc<EgressPolicy>,
+    bounds: Arc<Bounds>,
     ledger: Arc<Ledger>,
     table: Mutex<Table>,
 }
@@ -44,9 +45,9 @@ struct Table {
 }
 
 impl Names {
-    pub(super) fn new(policy: Arc<EgressPolicy>, ledger: Arc<Ledger>) -> Self {
+    pub(super) fn new(bounds: Arc<Bounds>, ledger: Arc<Ledger>) -> Self {
         Self {
-            policy,
+            bounds,
             ledger,
             table: Mutex::default(),
         }
@@ -126,7 +127,7 @@ impl Names {
             // Names of one label are the sandbox's own business: nothing was to be reached.
             return Err(ResponseCode::NXDomain);
         };
-        if !self.policy.allows(&host) {
+        if !self.bounds.allow(&host) {
             if !host.as_str().ends_with(".arpa") {
                 self.ledger
                     .denied(ContactKind::Name, host.as_str(), &refusal(&host));
@@ -185,7 +186,7 @@ mod tests {
     use std::str::FromStr as _;
 
     use proptest::prelude::*;
-    use protocol::egress::HostPattern;
+    use protocol::egress::{EgressPolicy, HostPattern};
 
     use super::*;
 
@@ -196,7 +197,7 @@ mod tests {
                 .into(),
             defaults: false,
         };
-        Names::new(Arc::new(policy), Arc::default())
+        Names::new(Arc::new(Bounds::new(policy)), Arc::default())
     }
 
     fn query(name: &str, kind: RecordType) -> Message {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -23,7 +24,8 @@ pub type SecretSource = Arc<
     dyn Fn(SecretsRequest) -> BoxFuture<'static, Result<Secrets, CredentialsError>> + Send + Sync,
 >;
 
-/// How long they are held: a secret that was removed or replaced is used no longer than this.
+/// How long they are held: a secret that was removed or replaced is used no longer than this, also
+/// where the news of it is lost.
 const HELD: Duration = Duration::from_secs(5 * 60);
 
 /// Answers that there are none.
@@ -37,11 +39,15 @@ pub(super) struct Vault {
     source: SecretSource,
     session: Option<SessionId>,
     held: Mutex<Option<Held>>,
+    /// Counts how often they have changed.
+    changes: AtomicU64,
 }
 
 struct Held {
     until: Instant,
     secrets: Arc<[Secret]>,
+    /// Changes that were known when they were asked for.
+    changes: u64,
 }
 
 impl Vault {
@@ -50,7 +56,13 @@ impl Vault {
             source,
             session,
             held: Mutex::default(),
+            changes: AtomicU64::new(0),
         }
+    }
+
+    /// They have changed: what is held or on its way is not used any more.
+    pub(super) fn forget(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Asks before anybody needs them, so that nobody waits. A failure shows when somebody does.
@@ -98,7 +110,9 @@ impl Vault {
         };
         // Held over the request on purpose: whoever comes meanwhile wants the same answer.
         let mut held = self.held.lock().await;
-        if let Some(held) = held.as_ref().filter(|held| held.until > now) {
+        let changes = self.changes.load(Ordering::SeqCst);
+        let is_good = |held: &&Held| held.until > now && held.changes == changes;
+        if let Some(held) = held.as_ref().filter(is_good) {
             return Ok(Arc::clone(&held.secrets));
         }
         *held = None;
@@ -111,6 +125,7 @@ impl Vault {
         *held = Some(Held {
             until,
             secrets: Arc::clone(&secrets),
+            changes,
         });
         Ok(secrets)
     }
@@ -119,7 +134,7 @@ impl Vault {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use protocol::egress::HostPattern;
 
@@ -194,6 +209,17 @@ mod tests {
         vault.get(last).await.unwrap();
         assert_eq!(asked.load(Ordering::SeqCst), 1);
         vault.get(now + HELD).await.unwrap();
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn after_a_change_they_are_asked_for_anew() {
+        let (source, asked) = counting();
+        let vault = Vault::new(source, session());
+        vault.variables().await.unwrap();
+        vault.forget();
+        vault.variables().await.unwrap();
+        vault.variables().await.unwrap();
         assert_eq!(asked.load(Ordering::SeqCst), 2);
     }
 

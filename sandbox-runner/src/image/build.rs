@@ -12,8 +12,8 @@ use super::ground::Ground;
 use super::log::Log;
 use super::recipe::{self, Findings, Work};
 use super::runtime::Versions;
-use super::site::{Kind, Site};
-use super::{HOME, Image, ImageError, Made, WORKSPACE, Workshop, packages, runtime, size};
+use super::site::{Answer, Kind, Site};
+use super::{HOME, Image, ImageError, Made, WORKSPACE, Workshop, agent, packages, runtime, size};
 use crate::clock;
 use crate::init::wire::{ExecSpec, GATEWAY_PORT};
 use crate::layer::LayerId;
@@ -87,7 +87,7 @@ impl Build<'_> {
             .lease(&below)
             .map_err(ImageError::Keep)?;
         let site = self.open(&below).await?;
-        match self.begin(&site).await {
+        match self.begin(&site, known.as_ref()).await {
             Ok(done) => self.keep(site, &below, done, known.as_ref()).await,
             Err(error) => {
                 site.discard().await;
@@ -150,10 +150,10 @@ impl Build<'_> {
         site.git(&reset, WORKSPACE, LOCAL).await?;
         let clean = ["clean", "--quiet", "-ffd"];
         site.git(&clean, WORKSPACE, LOCAL).await?;
-        self.finish(site).await.map(Update::Done)
+        self.finish(site, Some(known)).await.map(Update::Done)
     }
 
-    async fn begin(&self, site: &Site<'_>) -> Result<Done, ImageError> {
+    async fn begin(&self, site: &Site<'_>, known: Option<&Image>) -> Result<Done, ImageError> {
         // What cannot be had is said before anything takes its time.
         runtime::ensure(site, &self.ground.specification.runtime).await?;
         let (url, branch) = (self.url(), format!("--branch={}", self.base.branch));
@@ -167,19 +167,30 @@ impl Build<'_> {
             WORKSPACE,
         ];
         site.git(&clone, HOME, CLONE).await?;
-        self.finish(site).await
+        self.finish(site, known).await
     }
 
-    /// Set-up, build and tests. None of them has to succeed: a branch that fails is worked on too.
-    async fn finish(&self, site: &Site<'_>) -> Result<Done, ImageError> {
+    /// Set-up, build and tests. A branch that fails is worked on too, so none of them has to succeed,
+    /// but for a set-up without which there is something better: see [`Build::needs`].
+    async fn finish(&self, site: &Site<'_>, known: Option<&Image>) -> Result<Done, ImageError> {
         let head = ["rev-parse", "--verify", "HEAD"];
         let commit = site.git(&head, WORKSPACE, LOCAL).await?;
         let mut steps = Vec::new();
         let mut missing = BTreeSet::new();
-        for work in [recipe::set_up, recipe::build_and_test] {
-            for work in work(&self.look(site).await?) {
+        let phases = [
+            (recipe::set_up as Phase, true),
+            (recipe::build_and_test, false),
+        ];
+        for (phase, is_set_up) in phases {
+            for work in phase(&self.look(site).await?) {
                 match work {
-                    Work::Run(step) => steps.push(run(site, &step).await?),
+                    Work::Run(step) => {
+                        let (step, answer) = run(site, step).await?;
+                        if is_set_up && !step.success && self.needs(&step.name, known) {
+                            return Err(answer.failure(&step.name));
+                        }
+                        steps.push(step);
+                    }
                     Work::Missing(tool) => {
                         if missing.insert(tool) {
                             let said = format!("{tool} is not installed in this environment");
@@ -190,12 +201,25 @@ impl Build<'_> {
             }
         }
         clean(site).await?;
+        if let Some(binary) = &self.workshop.agent {
+            agent::begin(site, binary).await?;
+        }
         let runtime = runtime::measure(site).await?;
         Ok(Done {
             commit,
             steps,
             runtime,
         })
+    }
+
+    /// Whether an image in which this part of the set-up has failed is worse than none: an environment
+    /// would not be what was asked for, and the last image in which it has not failed is better.
+    fn needs(&self, step: &str, known: Option<&Image>) -> bool {
+        let Some(known) = known else {
+            return self.base.environment.is_some();
+        };
+        let failed = |before: &BuildStep| before.name == step && !before.success;
+        !known.steps.iter().any(failed)
     }
 
     async fn look(&self, site: &Site<'_>) -> Result<Findings, ImageError> {
@@ -279,7 +303,9 @@ impl Build<'_> {
     }
 }
 
-async fn run(site: &Site<'_>, step: &recipe::Step) -> Result<BuildStep, ImageError> {
+type Phase = fn(&Findings) -> Vec<Work>;
+
+async fn run(site: &Site<'_>, step: recipe::Step) -> Result<(BuildStep, Answer), ImageError> {
     let argv = step.argv.iter().map(String::as_str);
     let mut spec = ExecSpec::new(argv, step.limit).cwd(WORKSPACE);
     for (name, value) in step.env {
@@ -287,11 +313,12 @@ async fn run(site: &Site<'_>, step: &recipe::Step) -> Result<BuildStep, ImageErr
     }
     let started = Instant::now();
     let answer = site.exec(&step.name, &spec).await?;
-    Ok(BuildStep {
-        name: step.name.clone(),
+    let done = BuildStep {
+        name: step.name,
         success: answer.exit.success(),
         ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-    })
+    };
+    Ok((done, answer))
 }
 
 async fn read(site: &Site<'_>, file: &str) -> Result<String, ImageError> {

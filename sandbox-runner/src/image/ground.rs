@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 use super::Image;
 use super::system::System;
 
-/// To be raised when [`super::recipe`] does something else.
-pub(super) const RECIPE: u32 = 2;
+/// To be raised when [`super::recipe`] or [`super::agent`] does something else.
+pub(super) const RECIPE: u32 = 3;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ground {

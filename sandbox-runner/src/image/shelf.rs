@@ -1,11 +1,13 @@
 //! Which image of a base is the newest and which was it before: two small files for each, replaced
 //! as a whole.
 //!
-//! What is older has expired: nothing starts from it any more.
+//! What is older has expired: nothing starts from it any more. So has an image that nothing has started
+//! from for long; when something last did is the time of its file.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use protocol::event::Repository;
 use protocol::image::Base;
@@ -15,6 +17,8 @@ use crate::sandbox::{directory, durable};
 
 const NEWEST: &str = "json";
 const PREVIOUS: &str = "previous";
+const LOG: &str = "log";
+const FAILED_LOG: &str = "failed.log";
 
 pub(super) struct Shelf {
     root: PathBuf,
@@ -50,23 +54,26 @@ impl Shelf {
 
     fn with_extension(&self, wanted: &str) -> Result<Vec<Image>, ImageError> {
         let mut images = Vec::new();
-        for owner in entries(&self.root)? {
-            for repository in entries(&owner)? {
-                for file in entries(&repository)? {
-                    if file
-                        .extension()
-                        .is_some_and(|extension| extension == wanted)
-                    {
-                        let json = fs::read(&file).map_err(|source| ImageError::Read {
-                            path: file.clone(),
-                            source,
-                        })?;
-                        images.extend(serde_json::from_slice::<Image>(&json).ok());
-                    }
-                }
+        for path in self.files(wanted)? {
+            match fs::read(&path) {
+                Ok(json) => images.extend(serde_json::from_slice::<Image>(&json).ok()),
+                // It has expired meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(ImageError::Read { path, source }),
             }
         }
         Ok(images)
+    }
+
+    fn files(&self, wanted: &str) -> Result<Vec<PathBuf>, ImageError> {
+        let mut files = Vec::new();
+        for owner in entries(&self.root)? {
+            for repository in entries(&owner)? {
+                let all = entries(&repository)?.into_iter();
+                files.extend(all.filter(|file| file.extension().is_some_and(|it| it == wanted)));
+            }
+        }
+        Ok(files)
     }
 
     /// The image is the newest of its branch when this returns, also after a loss of power.
@@ -85,18 +92,42 @@ impl Shelf {
             .map_err(|source| ImageError::Write { path, source })
     }
 
+    /// Notes that something starts from the newest image.
+    pub(super) fn used(&self, base: &Base, now: SystemTime) -> io::Result<()> {
+        let file = fs::File::options()
+            .write(true)
+            .open(self.path(base, NEWEST))?;
+        file.set_modified(now)
+    }
+
+    /// Forgets the images that nothing has started from since `before`, and says how many.
+    pub(super) fn expire(&self, before: SystemTime) -> Result<usize, ImageError> {
+        let mut expired = 0;
+        for path in self.files(NEWEST)? {
+            let about = fs::metadata(&path).and_then(|about| about.modified());
+            // One that is replaced just now is not old.
+            if about.is_ok_and(|used_at| used_at < before) {
+                for extension in [NEWEST, PREVIOUS, LOG, FAILED_LOG] {
+                    remove(&path.with_extension(extension))?;
+                }
+                expired += 1;
+            }
+        }
+        Ok(expired)
+    }
+
     /// What the making of the newest image printed.
     pub(super) fn log(&self, base: &Base) -> String {
-        fs::read_to_string(self.path(base, "log")).unwrap_or_default()
+        fs::read_to_string(self.path(base, LOG)).unwrap_or_default()
     }
 
     pub(super) fn put_log(&self, base: &Base, text: &str) -> Result<(), ImageError> {
-        self.put_text(base, "log", text)
+        self.put_text(base, LOG, text)
     }
 
     /// Keeps what was printed by the last attempt that became no image.
     pub(super) fn put_failure(&self, base: &Base, text: &str) -> Result<(), ImageError> {
-        self.put_text(base, "failed.log", text)
+        self.put_text(base, FAILED_LOG, text)
     }
 
     fn put_text(&self, base: &Base, extension: &str, text: &str) -> Result<(), ImageError> {
@@ -119,6 +150,16 @@ impl Shelf {
         }
         self.directory(&base.repository)
             .join(format!("{name}.{extension}"))
+    }
+}
+
+fn remove(path: &Path) -> Result<(), ImageError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(ImageError::Write {
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -152,6 +193,7 @@ fn escape(branch: &str) -> String {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use protocol::{ImageId, Millis};
 
@@ -218,6 +260,42 @@ mod tests {
             );
         }
         assert_eq!(shelf.all().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn an_image_expires_when_nothing_has_started_from_it_for_long() {
+        let root = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(root.path().to_owned());
+        let (now, day) = (SystemTime::now(), Duration::from_secs(24 * 3600));
+        for (branch, number) in [
+            ("used", 1),
+            ("used", 2),
+            ("old.x", 3),
+            ("old.x", 4),
+            ("new", 5),
+        ] {
+            shelf.put(&image(branch, number)).unwrap();
+            shelf.put_log(&base(branch), "log").unwrap();
+            shelf.put_failure(&base(branch), "log").unwrap();
+        }
+        for (branch, at) in [("used", now - 3 * day), ("old.x", now - 3 * day)] {
+            shelf.used(&base(branch), at).unwrap();
+        }
+        shelf.used(&base("used"), now - day).unwrap();
+        assert_eq!(shelf.expire(now - 2 * day).unwrap(), 1);
+        assert_eq!(shelf.newest(&base("old.x")).unwrap(), None);
+        let kept = shelf.kept().unwrap().into_iter();
+        let mut kept: Vec<_> = kept.map(|image| image.id).collect();
+        kept.sort();
+        let expected = [1, 2, 5].map(|number| ImageId::from_random([number; 16]));
+        assert_eq!(kept, expected);
+        let files = entries(&root.path().join("octo/hello")).unwrap();
+        assert!(
+            !files
+                .iter()
+                .any(|file| file.display().to_string().contains("old"))
+        );
+        assert_eq!(shelf.log(&base("used")), "log");
     }
 
     #[test]

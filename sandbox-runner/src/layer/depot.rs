@@ -376,5 +376,9 @@ fn plain(name: &str) -> Result<&str, DepotError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod peer;
+
+#[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests;

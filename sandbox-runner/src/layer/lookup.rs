@@ -8,9 +8,10 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fgetxattr, fstat, openat, statat};
+use rustix::fs::{AtFlags, FileType, fgetxattr, fstat, statat};
 use rustix::io::Errno;
 
+use super::descent;
 use super::overlay::OPAQUE;
 
 #[derive(Debug, thiserror::Error)]
@@ -24,16 +25,6 @@ pub enum LookupError {
     #[error("failed to read a file of a layer")]
     Read(#[from] io::Error),
 }
-
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
-const FILE: OFlags = OFlags::RDONLY
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::NONBLOCK)
-    .union(OFlags::NOCTTY)
-    .union(OFlags::CLOEXEC);
 
 /// What a name is in a stack of directories.
 enum Shown {
@@ -69,7 +60,7 @@ fn show(directories: &[OwnedFd], name: &str) -> Result<Shown, LookupError> {
         };
         match FileType::from_raw_mode(about.st_mode) {
             FileType::Directory => {
-                let opened = openat(directory, name, DIRECTORY, Mode::empty()).map_err(failed)?;
+                let opened = descent::directory(directory, name).map_err(failed)?;
                 let hides = is_opaque(&opened);
                 below.push(opened);
                 if hides {
@@ -79,7 +70,7 @@ fn show(directories: &[OwnedFd], name: &str) -> Result<Shown, LookupError> {
             // Neither a file nor a whiteout is merged with a directory above it.
             _ if !below.is_empty() => break,
             FileType::RegularFile => {
-                let opened = openat(directory, name, FILE, Mode::empty());
+                let opened = descent::file(directory, name);
                 return opened.map(Shown::File).map_err(failed);
             }
             FileType::CharacterDevice if about.st_rdev == 0 => return Err(LookupError::Missing),
@@ -136,7 +127,7 @@ mod tests {
 
     /// Two layers, the upper one first.
     fn roots(root: &Path) -> Vec<OwnedFd> {
-        let open = |name: &str| openat(CWD, root.join(name), DIRECTORY, Mode::empty()).unwrap();
+        let open = |name: &str| descent::directory(CWD, root.join(name)).unwrap();
         vec![open("upper"), open("lower")]
     }
 

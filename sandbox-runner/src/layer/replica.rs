@@ -23,14 +23,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, SeekFrom, Stat, XattrFlags, copy_file_range,
-    fsetxattr, fstat, ioctl_ficlone, mknodat, openat, readlinkat, seek, statat,
+    AtFlags, CWD, Dir, FileType, Mode, SeekFrom, Stat, XattrFlags, copy_file_range, fsetxattr,
+    fstat, ioctl_ficlone, mknodat, readlinkat, seek, statat,
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::archive::extended_of;
 use super::collection::Usage;
+use super::descent;
 use super::overlay::{make_whiteout, set_time};
 
 /// No deeper than what an archive takes.
@@ -117,7 +118,7 @@ impl Replica {
         };
         copying.look()?;
         let at = |error: io::Error| failed(from, error);
-        let root = openat(CWD, from, DIRECTORY, Mode::empty()).map_err(|error| at(error.into()))?;
+        let root = descent::directory(CWD, from).map_err(|error| at(error.into()))?;
         fs::create_dir(to).map_err(at)?;
         copying.directory(root, Path::new(""), 0)?;
         Ok(Self {
@@ -131,16 +132,6 @@ impl Replica {
         Self { root, ..self }
     }
 }
-
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
-const FILE: OFlags = OFlags::RDONLY
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::NONBLOCK)
-    .union(OFlags::NOCTTY)
-    .union(OFlags::CLOEXEC);
 
 fn failed(path: &Path, source: io::Error) -> ReplicaError {
     ReplicaError::Copy {
@@ -216,7 +207,7 @@ impl Copying<'_> {
         if depth >= MAX_DEPTH {
             return Err(at(io::Error::other("it lies too deep")));
         }
-        let opened = openat(above, name, DIRECTORY, Mode::empty());
+        let opened = descent::directory(above, name);
         let opened = opened.map_err(|error| at(error.into()))?;
         fs::create_dir(&target).map_err(at)?;
         self.directory(opened, path, depth + 1)
@@ -274,7 +265,7 @@ impl Copying<'_> {
     /// What the file was before the first of its bytes was read.
     fn file(&mut self, above: &OwnedFd, name: &CStr, target: &Path) -> Result<Seen, ReplicaError> {
         let at = |error: Errno| failed(target, error.into());
-        let from = openat(above, name, FILE, Mode::empty()).map_err(at)?;
+        let from = descent::file(above, name).map_err(at)?;
         let about = fstat(&from).map_err(at)?;
         if FileType::from_raw_mode(about.st_mode) != FileType::RegularFile {
             return Err(failed(target, io::Error::other("it changed meanwhile")));

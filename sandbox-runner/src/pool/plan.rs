@@ -15,6 +15,11 @@ const ENTRY_BYTES: u64 = 1 << 30;
 /// Below this share of the machine's memory entries are given up, a tenth.
 const PRESSURE: u64 = 10;
 
+/// How many entries a budget of memory is enough for.
+pub(super) fn entries_in(bytes: u64) -> u32 {
+    u32::try_from(bytes / ENTRY_BYTES).unwrap_or(u32::MAX)
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Plan {
     Make(PoolTarget),
@@ -196,6 +201,13 @@ mod tests {
             total: 24 << 30,
         });
         assert_eq!(plan(&wanted(2), &[&one], 8, tight, true), None);
+    }
+
+    #[test]
+    fn a_budget_of_memory_is_for_whole_entries() {
+        assert_eq!(entries_in(ENTRY_BYTES - 1), 0);
+        assert_eq!(entries_in(3 * ENTRY_BYTES + 1), 3);
+        assert_eq!(entries_in(u64::MAX), u32::MAX);
     }
 
     #[test]

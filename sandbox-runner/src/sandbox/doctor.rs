@@ -1,26 +1,31 @@
 //! Finds out at start-up whether sandboxes can be had, and says what to do if not.
 //!
 //! The last word is a real sandbox: what it cannot do, no later one can. The runner does not start
-//! without it, so nothing ever runs less isolated than it should.
+//! without it, so nothing ever runs less isolated than it should. What a sandbox can do without is in
+//! [`Machine`], with what stands in for it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use protocol::SandboxId;
 
-pub use self::machine::Machine;
+pub use self::kernel::{Kernel, Unfit};
+pub use self::machine::{Machine, Missing};
 use super::channel::ChannelError;
 use super::limits::Limits;
 use super::namespaces::Namespaces;
 use super::{SandboxBackend, SandboxError, SandboxSpec};
 use crate::init::wire::ExecSpec;
 
+mod kernel;
 mod machine;
 
 const PROBE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum DoctorError {
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     #[error(
         "user namespaces are not available: set kernel.unprivileged_userns_clone=1, \
          kernel.apparmor_restrict_unprivileged_userns=0 and user.max_user_namespaces above 0 \
@@ -75,7 +80,8 @@ impl DoctorError {
 /// Checks everything that a sandbox needs; takes some ten milliseconds.
 pub async fn check(backend: &Namespaces) -> Result<Machine, DoctorError> {
     probe(backend).await?;
-    Ok(Machine::look_at(backend.root(), backend.groups()))
+    let kernel = Kernel::read();
+    Ok(Machine::look_at(&kernel, backend.root(), backend.groups()))
 }
 
 async fn probe(backend: &Namespaces) -> Result<(), DoctorError> {

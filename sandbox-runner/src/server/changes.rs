@@ -3,17 +3,14 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, Method, Uri};
+use axum::extract::{FromRef, State};
 use axum::routing::post;
 use axum::{Json, Router};
 use protocol::api::{Changes, LookAtChanges};
 use protocol::signature::Keys;
 
-use super::{Refusal, verified};
-use crate::clock;
+use super::Refusal;
+use super::message::FromWorker;
 use crate::session::Machinery;
 use crate::session::glance::{GlanceError, glance};
 
@@ -22,6 +19,12 @@ use crate::session::glance::{GlanceError, glance};
 pub struct Glances {
     pub keys: Keys,
     pub machinery: Arc<Machinery>,
+}
+
+impl FromRef<Glances> for Keys {
+    fn from_ref(glances: &Glances) -> Self {
+        glances.keys.clone()
+    }
 }
 
 /// To be merged with the other routes.
@@ -33,20 +36,9 @@ pub fn router(glances: Glances) -> Router {
 
 async fn look(
     State(glances): State<Glances>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    sent: FromWorker<LookAtChanges>,
 ) -> Result<Json<Changes>, Refusal> {
-    let body = body.map_err(|rejection| Refusal::Body(rejection.status()))?;
-    verified(
-        &glances.keys,
-        clock::now(),
-        (&method, &uri, &headers),
-        &body,
-    )?;
-    let LookAtChanges { sandbox, scope } =
-        serde_json::from_slice(&body).map_err(Refusal::Malformed)?;
+    let LookAtChanges { sandbox, scope } = sent.message;
     match glance(&glances.machinery, &sandbox, scope).await {
         Ok(changes) => Ok(Json(changes)),
         Err(GlanceError::Unknown) => Err(Refusal::UnknownSandbox),

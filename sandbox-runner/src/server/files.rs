@@ -4,16 +4,14 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::extract::{FromRef, State};
+use axum::http::StatusCode;
 use axum::routing::post;
 use protocol::api::{FilePlace, MAX_SHOWN_FILE, ReadFile, names_of};
 use protocol::signature::Keys;
 
-use super::{Refusal, verified};
-use crate::clock;
+use super::Refusal;
+use super::message::FromWorker;
 use crate::courier::Courier;
 use crate::image::WORKSPACE;
 use crate::layer::lookup::{self, LookupError};
@@ -31,6 +29,12 @@ pub struct Shelves {
     pub courier: Arc<Courier>,
 }
 
+impl FromRef<Shelves> for Keys {
+    fn from_ref(shelves: &Shelves) -> Self {
+        shelves.keys.clone()
+    }
+}
+
 /// To be merged with the other routes.
 pub fn router(shelves: Shelves) -> Router {
     Router::new()
@@ -40,19 +44,9 @@ pub fn router(shelves: Shelves) -> Router {
 
 async fn read(
     State(shelves): State<Shelves>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    sent: FromWorker<ReadFile>,
 ) -> Result<Vec<u8>, Refusal> {
-    let body = body.map_err(|rejection| Refusal::Body(rejection.status()))?;
-    verified(
-        &shelves.keys,
-        clock::now(),
-        (&method, &uri, &headers),
-        &body,
-    )?;
-    let wanted: ReadFile = serde_json::from_slice(&body).map_err(Refusal::Malformed)?;
+    let wanted = sent.message;
     let (roots, lease) = shelves.open(&wanted.place).await?;
     let reading = tokio::task::spawn_blocking(move || {
         // Until it is read.

@@ -13,6 +13,7 @@ use protocol::command::{Command, Start};
 use protocol::{PromptId, SandboxId};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tracing::Instrument as _;
 
 use super::driver::Call;
 use super::machine::{Effects, Ground, Input, Machine, Moment, Ready, State};
@@ -78,6 +79,8 @@ pub(super) struct Actor {
     contacts_reported: Instant,
     /// The prompt that the agent is at, for whoever shares a file of it.
     prompt: watch::Sender<Option<PromptId>>,
+    /// Whether what is kept of it has to be in the depot before anybody is told.
+    retires: bool,
 }
 
 struct Link {
@@ -125,11 +128,13 @@ impl Actor {
             listening: false,
             contacts_reported: Instant::now(),
             prompt: watch::Sender::default(),
+            retires: false,
         })
     }
 
     /// Serves the sandbox to its end. After an error, the recorded state is the truth.
     pub(super) async fn run(mut self, origin: Origin) -> Result<(), StoreError> {
+        self.retires = origin == Origin::Retired;
         let (close, closing) = watch::channel(false);
         let sender = Sender::new(
             self.outbox.clone(),
@@ -137,7 +142,7 @@ impl Actor {
             &self.start,
             closing,
         );
-        let mut sender = AbortOnDrop(tokio::spawn(sender.run()));
+        let mut sender = AbortOnDrop(tokio::spawn(sender.run().in_current_span()));
         let ending = self.serve(origin, &mut sender.0).await?;
         self.tasks.shutdown().await;
         if matches!(ending, Ending::Closed) {
@@ -278,7 +283,7 @@ impl Actor {
                 self.synchronise();
                 let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
                 let told = self.told.clone();
-                self.tasks.spawn(async move {
+                self.spawn(async move {
                     let commit = &ground.commit;
                     let reached =
                         provision::reach(&machinery, &start, &place, commit, beginning, &told);
@@ -396,6 +401,11 @@ impl Actor {
             Report::Lost { reason } => tracing::warn!(%sandbox, reason, "sandbox lost"),
             _ => {}
         }
+    }
+
+    /// What it logs is the session's.
+    fn spawn(&mut self, task: impl Future<Output = Outcome> + Send + 'static) {
+        self.tasks.spawn(task.in_current_span());
     }
 
     fn store(&self) -> &Store {

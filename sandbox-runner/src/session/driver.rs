@@ -7,6 +7,7 @@ use std::sync::Arc;
 use protocol::command::{Model, SendPrompt};
 use protocol::{PromptId, SandboxId};
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use super::Machinery;
 use super::machine::Input;
@@ -38,7 +39,7 @@ pub(super) struct AgentLine {
 /// Starts the task that makes the calls; it ends when the returned sender is dropped.
 pub(super) fn start(line: AgentLine, outcomes: mpsc::Sender<Input>) -> mpsc::Sender<Call> {
     let (sender, calls) = mpsc::channel(MOST_CALLS);
-    tokio::spawn(async move {
+    let calling = async move {
         let mut calls = Calls {
             calls,
             waiting: VecDeque::new(),
@@ -68,7 +69,8 @@ pub(super) fn start(line: AgentLine, outcomes: mpsc::Sender<Input>) -> mpsc::Sen
                 return;
             }
         }
-    });
+    };
+    tokio::spawn(calling.in_current_span());
     sender
 }
 

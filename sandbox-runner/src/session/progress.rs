@@ -1,8 +1,8 @@
 //! Work in progress, kept where the loss of a sandbox does not reach it: at most one tool call old.
 //!
 //! Whenever a tool has written, the work is committed outside of every branch and bundled out of the
-//! sandbox, one bundle at a time and not more often than every two seconds; where there is a depot,
-//! it goes on to there. The agent never waits for it. A bundle is the whole work and says upon which
+//! sandbox, one bundle at a time, with a rest after it that is longer the longer that took; where there
+//! is a depot, it goes on to there in the same way. The agent never waits for it. A bundle is the whole work and says upon which
 //! snapshot it was done: a sandbox that starts from that one begins with it. Whoever has put the
 //! same work in a better place, by a push or a snapshot, drops it.
 
@@ -16,7 +16,7 @@ use protocol::SandboxId;
 use protocol::command::Start;
 use tokio::fs;
 use tokio::sync::{Mutex, MutexGuard, mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use super::Machinery;
 use super::machine::Input;
@@ -27,8 +27,11 @@ use crate::git::BundleError;
 use crate::store::snapshot::Lineage;
 pub use drawer::{Drawer, Keep, KeepError, Kept, Label};
 
-/// Between two bundles, so that a busy agent's work is not bundled all the time.
-const INTERVAL: Duration = Duration::from_secs(2);
+/// How many times as long as a bundle has taken it is rested, so that a busy agent's work is not bundled
+/// all the time.
+const REST: u32 = 4;
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(2);
 /// The largest bundle.
 const LIMIT: u64 = 256 << 20;
 
@@ -116,13 +119,13 @@ impl Progress {
         let mut wanted = self.wanted.subscribe();
         let (courier, session) = (&self.machinery.courier, &self.start.session);
         while wanted.changed().await.is_ok() {
-            let next = Instant::now() + INTERVAL;
+            let began = Instant::now();
             let now = *wanted.borrow_and_update();
             match now {
                 Wanted::Kept => self.put().await,
                 Wanted::Nothing => courier.drop_progress(session, self.start.epoch).await,
             }
-            sleep_until(next).await;
+            sleep(rest(began.elapsed())).await;
         }
     }
 
@@ -147,7 +150,7 @@ impl Progress {
         let mut too_large = false;
         loop {
             gate.wrote().await;
-            let next = Instant::now() + INTERVAL;
+            let began = Instant::now();
             match self.keep(site).await {
                 Ok(()) => too_large = false,
                 Err(KeepingError::Bundle(BundleError::TooLarge { .. })) if too_large => {}
@@ -160,7 +163,7 @@ impl Progress {
                 }
                 Err(error) => self.warn(&error),
             }
-            sleep_until(next).await;
+            sleep(rest(began.elapsed())).await;
         }
     }
 
@@ -223,6 +226,10 @@ impl Progress {
     }
 }
 
+fn rest(took: Duration) -> Duration {
+    took.saturating_mul(REST).clamp(SHORTEST, LONGEST)
+}
+
 #[derive(Debug, thiserror::Error)]
 enum KeepingError {
     #[error(transparent)]
@@ -234,5 +241,19 @@ enum KeepingError {
 async fn remove(draft: &Path) {
     if let Err(error) = fs::remove_file(draft).await {
         tracing::debug!(%error, "there is no draft to remove");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_fast_is_kept_often_and_nothing_waits_for_long() {
+        let cases = [(1, 100), (50, 200), (300, 1200), (60_000, 2000)];
+        for (took, rested) in cases {
+            let rested = Duration::from_millis(rested);
+            assert_eq!(rest(Duration::from_millis(took)), rested);
+        }
     }
 }

@@ -256,7 +256,7 @@ async fn image(
         source,
     };
     let base = base(start);
-    if let Some(image) = machinery.images.newest(&base).map_err(failed)? {
+    if let Some(image) = machinery.images.start_from(&base).map_err(failed)? {
         return Ok((image, false));
     }
     let began = clock::now();

@@ -92,6 +92,60 @@ async fn a_sub_agents_write_waits_too() {
 }
 
 #[tokio::test]
+async fn an_edit_waits_too() {
+    let stage = Stage::behind(Provider::Openai).await;
+    let edit = json!({
+        "filePath": stage.workspace().join("AGENTS.md"),
+        "oldString": "marmot",
+        "newString": "walrus",
+    });
+    let turns = [
+        Turn::say("I read.").call("read", json!({ "filePath": edit["filePath"] })),
+        Turn::say("I edit.").call("edit", edit),
+        Turn::say("All done."),
+    ];
+    stage.model.script("edit", turns);
+    let mut run = Run::of(stage, "[[edit]]").await;
+    run.started(2).await;
+    let text =
+        |run: &Run| std::fs::read_to_string(run.stage.workspace().join("AGENTS.md")).unwrap();
+    assert!(text(&run).contains("marmot"));
+    run.change(&["other.txt"]);
+    run.end().await;
+    assert!(text(&run).contains("walrus"), "{:?}", run.told);
+    assert_eq!(run.wait().await.tool, "edit");
+}
+
+#[tokio::test]
+async fn a_command_of_the_shell_endpoint_waits_too() {
+    let stage = Stage::behind(Provider::Openai).await;
+    let (conversation, _, _events) = stage.conversation().await;
+    let mut run = Run::of(stage, r#"[[read path="AGENTS.md"]] [[say text="Read."]]"#).await;
+    let gate = run.stage.gateway.gate();
+    {
+        let server = run.stage.server();
+        let shell = server.shell(&conversation, "echo x > made.txt");
+        tokio::pin!(shell);
+        tokio::select! {
+            // In that time the command would be done.
+            () = run.end() => {}
+            status = &mut shell => panic!("it did not wait: {status}"),
+        }
+        assert!(!run.wrote("made.txt"));
+        gate.changing(Some(&["other.txt".to_owned()]));
+        assert!(shell.as_mut().now_or_never().is_none());
+        gate.up_to_date();
+        assert_eq!(shell.await, 200);
+    }
+    assert!(run.wrote("made.txt"));
+    assert_eq!(run.wait().await.tool, "shell");
+    // Nothing is in its way any more.
+    let server = run.stage.server();
+    let status = server.shell(&conversation, "echo y >> made.txt");
+    assert_eq!(status.await, 200);
+}
+
+#[tokio::test]
 async fn a_write_based_on_what_the_sync_replaced_is_refused() {
     let prompt = r#"[[read path="AGENTS.md"]] [[write path="AGENTS.md" content="mine"]] [[read path="AGENTS.md"]] [[write path="AGENTS.md" content="mine"]] [[say text="Written."]]"#;
     let stage = Stage::behind(Provider::Openai).await;

@@ -36,8 +36,31 @@ pub(crate) struct Stage {
     pub(crate) gateway: Serving,
     pub(crate) directory: TempDir,
     provider: Provider,
+    port: u16,
     /// Ends with its value.
     _agent_server: Child,
+}
+
+/// The agent's server, asked in ways that the driver never does.
+pub(crate) struct Server {
+    port: u16,
+}
+
+impl Server {
+    /// Has it run a command, which no model asked for.
+    pub(crate) async fn shell(&self, conversation: &ConversationId, command: &str) -> u16 {
+        let conversation = serde_json::to_value(conversation).unwrap();
+        let conversation = conversation.as_str().unwrap();
+        let url = format!(
+            "http://127.0.0.1:{}/session/{conversation}/shell",
+            self.port
+        );
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let body = json!({ "agent": "build", "command": command }).to_string();
+        let request = client.post(url).header("content-type", "application/json");
+        let answer = timeout(DEADLINE, request.body(body).send()).await.unwrap();
+        answer.unwrap().status().as_u16()
+    }
 }
 
 /// What one prompt led to.
@@ -153,8 +176,13 @@ impl Stage {
             gateway,
             directory,
             provider,
+            port,
             _agent_server: agent_server,
         }
+    }
+
+    pub(crate) fn server(&self) -> Server {
+        Server { port: self.port }
     }
 
     pub(crate) fn workspace(&self) -> std::path::PathBuf {

@@ -34,6 +34,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Scene {
     pub(crate) serving: Serving,
+    gateway: Gateway,
     pub(crate) https: SocketAddr,
     pub(crate) http: SocketAddr,
     names: SocketAddr,
@@ -146,7 +147,8 @@ impl Scene {
         let (https, http) = (&ports.https, &ports.http);
         let (https, http) = (https.local_addr().unwrap(), http.local_addr().unwrap());
         let names = ports.names.local_addr().unwrap();
-        let serving = gateway().serve(policy(), ports);
+        let gateway = gateway();
+        let serving = gateway.serve(policy(), ports);
         if let Some(name) = props.looked_up {
             let answer = look_up(names, name, RecordType::A).await.unwrap();
             assert_eq!(answer.map(IpAddr::V4), Some(address));
@@ -154,6 +156,7 @@ impl Scene {
         let (web, heard) = web_peer().await;
         let scene = Self {
             serving,
+            gateway,
             https,
             http,
             names,
@@ -178,6 +181,16 @@ impl Scene {
     pub(crate) fn peer(&self, port: u16) -> SocketAddr {
         let answers = self.hosts.answers.lock().unwrap();
         answers[&format!("b.example.net:{port}")][0][0]
+    }
+
+    /// The repository's settings are changed to allow these alone.
+    pub(crate) fn allow(&self, hosts: &[&str]) {
+        let allow = hosts.iter().map(|host| HostPattern::parse(host).unwrap());
+        let egress = EgressPolicy {
+            allow: allow.collect(),
+            defaults: false,
+        };
+        self.gateway.bound([(policy().repository, egress)].into());
     }
 
     /// What was looked up outside.

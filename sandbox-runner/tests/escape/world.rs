@@ -1,6 +1,7 @@
 //! What attempts share: a runtime, the pair of sandboxes, and what the host offers to be reached.
 
 use std::fs::{self, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -175,7 +176,12 @@ fn arm(setuid: &Path, capable: &Path) {
 pub(crate) fn find(root: &Path, name: &str) -> PathBuf {
     let mut directories = vec![root.to_owned()];
     while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(&directory).unwrap() {
+        let entries = match fs::read_dir(&directory) {
+            // Nobody but root may look into an overlay's own working directory.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => continue,
+            entries => entries.unwrap(),
+        };
+        for entry in entries {
             let entry = entry.unwrap();
             if entry.file_name() == name {
                 return entry.path();

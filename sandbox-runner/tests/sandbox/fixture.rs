@@ -12,6 +12,7 @@ use std::time::Duration;
 use protocol::SandboxId;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use sandbox_runner::init::wire::ExecSpec;
 use sandbox_runner::layer::LayerId;
@@ -41,11 +42,24 @@ fn users() -> u32 {
 }
 
 /// Sandboxes outlive the process that started them, so they are ended with their directory.
-struct State(TempDir);
+struct State {
+    // First, since the directory is removed when nothing is mounted there.
+    _volume: Option<Volume>,
+    directory: TempDir,
+}
+
+/// A file system of its own, in memory, mounted there.
+struct Volume(PathBuf);
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
+    }
+}
 
 impl Drop for State {
     fn drop(&mut self) {
-        for entry in fs::read_dir(self.0.path().join("sandboxes")).unwrap() {
+        for entry in fs::read_dir(self.directory.path().join("sandboxes")).unwrap() {
             let record = fs::read(entry.unwrap().path().join("record.json")).unwrap_or_default();
             let Ok(record) = serde_json::from_slice::<SandboxRecord>(&record) else {
                 continue;
@@ -63,7 +77,7 @@ impl Drop for State {
 
 impl State {
     fn remove_groups(&self) {
-        let groups = Driver::detect(self.0.path());
+        let groups = Driver::detect(self.directory.path());
         for name in groups.list().unwrap() {
             if let Some(group) = groups.open(&name).unwrap() {
                 group.kill().unwrap();
@@ -71,7 +85,7 @@ impl State {
             }
         }
         // The directory of this state's groups; that of all stays.
-        let metadata = self.0.path().metadata().unwrap();
+        let metadata = self.directory.path().metadata().unwrap();
         let owner = format!("hosted-agents/{:x}-{:x}", metadata.dev(), metadata.ino());
         let hierarchies = fs::read_dir("/sys/fs/cgroup").unwrap();
         let hierarchies = hierarchies.map(|entry| entry.unwrap().path());
@@ -95,12 +109,36 @@ impl Fixture {
     }
 
     pub(crate) fn with_tools(tools: Vec<Tool>) -> Self {
+        Self::within(
+            State {
+                _volume: None,
+                directory: TempDir::new().unwrap(),
+            },
+            tools,
+        )
+    }
+
+    /// With a few megabytes for everything; `None` for whoever may not mount.
+    pub(crate) fn on_a_small_volume() -> Option<Self> {
         let state = TempDir::new().unwrap();
+        let size = Some(c"size=8m,mode=755");
+        mount("tests", state.path(), "tmpfs", MountFlags::empty(), size).ok()?;
+        let volume = Volume(state.path().to_owned());
+        Some(Self::within(
+            State {
+                _volume: Some(volume),
+                directory: state,
+            },
+            Vec::new(),
+        ))
+    }
+
+    fn within(state: State, tools: Vec<Tool>) -> Self {
         let first_user = users();
         Self {
-            backend: open(state.path(), first_user, tools),
+            backend: open(state.directory.path(), first_user, tools),
             first_user,
-            state: State(state),
+            state,
         }
     }
 
@@ -113,7 +151,7 @@ impl Fixture {
         } = self;
         drop(backend);
         Self {
-            backend: open(state.0.path(), first_user, Vec::new()),
+            backend: open(state.directory.path(), first_user, Vec::new()),
             first_user,
             state,
         }
@@ -134,11 +172,15 @@ impl Fixture {
     }
 
     pub(crate) fn directory(&self, id: &SandboxId) -> PathBuf {
-        self.state.0.path().join("sandboxes").join(id.as_str())
+        self.state
+            .directory
+            .path()
+            .join("sandboxes")
+            .join(id.as_str())
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.state.0.path()
+        self.state.directory.path()
     }
 
     /// Runs a shell script and returns all that it did.

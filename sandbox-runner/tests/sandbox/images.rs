@@ -10,8 +10,10 @@ use protocol::callback::Credentials;
 use protocol::command::BuildImage;
 use protocol::egress::{DEFAULTS, HostName};
 use protocol::event::Repository;
-use protocol::image::{Base, Specification};
-use protocol::{ImageId, Millis};
+use protocol::image::{Base, EnvironmentName, Specification};
+use protocol::{Epoch, ImageId, Millis, PartId, SessionId, SnapshotId};
+use sandbox_runner::agent::ConversationId;
+use sandbox_runner::agent::transcript::Transcript;
 use sandbox_runner::collector::Collector;
 use sandbox_runner::config::Upstream;
 use sandbox_runner::gateway::Gateway;
@@ -20,6 +22,7 @@ use sandbox_runner::image::{self, Image, ImageError, Images, Log, Made, System, 
 use sandbox_runner::layer::LayerId;
 use sandbox_runner::sandbox::SandboxBackend;
 use sandbox_runner::store::Store;
+use sandbox_runner::store::snapshot::{Lineage, Snapshot};
 
 use crate::fixture::Fixture;
 use crate::forge::Forge;
@@ -30,6 +33,11 @@ const PASSING: &str = "#[test]\nfn adds() { assert_eq!(1 + 1, 2); }\n";
 const FAILING: &str = "#[test]\nfn adds() { assert_eq!(1 + 1, 3); }\n";
 
 pub(crate) fn images(fixture: &Fixture, forge: &Forge) -> Images {
+    images_for(fixture, forge, None)
+}
+
+/// Images that the agent with this executable is to run in.
+pub(crate) fn images_for(fixture: &Fixture, forge: &Forge, agent: Option<String>) -> Images {
     let provider = Upstream {
         base_url: "http://127.0.0.1:9".to_owned(),
         key: None,
@@ -62,6 +70,7 @@ pub(crate) fn images(fixture: &Fixture, forge: &Forge) -> Images {
         Arc::new(gateway),
         System::read(),
         None,
+        agent,
     )
 }
 
@@ -347,6 +356,38 @@ async fn a_failed_order_says_why_and_keeps_the_last_good_image() {
 }
 
 #[tokio::test]
+async fn a_set_up_that_fails_keeps_the_last_image_in_which_it_did_not() {
+    let (fixture, forge) = (Fixture::new(), Forge::start().await);
+    let images = images(&fixture, &forge);
+    let commit = |script: &str| forge.commit("octo/hello", &[(".agents/setup.sh", script)]);
+    commit("echo one > made");
+    let good = ready(&images, &order("main", 1)).await;
+    commit("echo it is broken >&2; exit 3");
+    let failed = images.order(&order("main", 2), Arc::default()).await;
+    let message = failed.unwrap_err().to_string();
+    assert_eq!(message, "set-up failed, exit code 3: it is broken");
+    assert_eq!(images.newest(&base("main")).unwrap(), Some(good));
+    assert!(fixture.backend.list().await.unwrap().is_empty());
+    let repaired = commit("echo two > made");
+    assert_eq!(ready(&images, &order("main", 3)).await.commit, repaired);
+
+    // A branch in which it never succeeded is worked on as well; an environment would not be what
+    // was asked for.
+    let broken = Specification {
+        setup: Some("exit 3".to_owned()),
+        ..Specification::default()
+    };
+    forge.commit_on("octo/hello", "broken", &[(".agents/setup.sh", "exit 3")]);
+    let first = ready(&images, &order("broken", 4)).await;
+    assert_eq!(steps(&first), [("set-up", false)]);
+    let mut environment = specified(5, broken);
+    environment.base.environment = Some(EnvironmentName::parse("legacy").unwrap());
+    let failed = images.order(&environment, Arc::default()).await;
+    let message = failed.unwrap_err().to_string();
+    assert_eq!(message, "set-up failed, exit code 3: it printed nothing");
+}
+
+#[tokio::test]
 async fn an_image_holds_no_token() {
     let (fixture, forge) = (Fixture::new(), Forge::start().await);
     let setup = "env > environment; git config --list --show-origin > settings; git fetch origin";
@@ -477,12 +518,13 @@ fn age(fixture: &Fixture, layer: &LayerId) {
 }
 
 #[tokio::test]
-async fn layers_of_an_expired_image_go_unless_a_sandbox_is_made_of_it() {
+async fn layers_of_an_expired_image_go_unless_a_sandbox_or_a_snapshot_is_made_of_it() {
     let (fixture, forge) = (Fixture::new(), Forge::start().await);
     let images = images(&fixture, &forge);
+    let store = Store::open(&fixture.path().join("runner.sqlite")).unwrap();
     let mut layers = Vec::new();
     forge.commit("octo/hello", &[("file", "")]);
-    for (seed, version) in (1..).zip(["unused", "used", "previous", "newest"]) {
+    for (seed, version) in (1..).zip(["unused", "used", "kept", "previous", "newest"]) {
         // From nothing each, so that none lies upon another.
         let forced = BuildImage {
             force: true,
@@ -492,6 +534,9 @@ async fn layers_of_an_expired_image_go_unless_a_sandbox_is_made_of_it() {
         if version == "used" {
             fixture.create(&image.layers).await;
         }
+        if version == "kept" {
+            store.keep_snapshot(&snapshot(&image)).unwrap();
+        }
         layers.extend(image.layers);
     }
     for layer in &layers {
@@ -500,13 +545,46 @@ async fn layers_of_an_expired_image_go_unless_a_sandbox_is_made_of_it() {
     let collector = Collector {
         backend: fixture.backend.clone(),
         images: Arc::new(images),
-        store: Arc::new(Store::open(&fixture.path().join("runner.sqlite")).unwrap()),
+        store: Arc::new(store),
         layers: fixture.backend.layers().clone(),
         depot: None,
     };
     let unused = layers.remove(0);
     assert_eq!(collector.collect().await.unwrap(), [unused]);
     assert!(layers.iter().all(|layer| collector.layers.exists(layer)));
+
+    // Nothing has started from either of the two newest for long.
+    let newest = fixture.path().join("images/octo/hello/main.json");
+    let newest = std::fs::File::options().write(true).open(newest).unwrap();
+    let days = |days: u64| SystemTime::now() - Duration::from_secs(days * 24 * 3600);
+    newest.set_modified(days(13)).unwrap();
+    assert_eq!(collector.collect().await.unwrap(), []);
+    newest.set_modified(days(15)).unwrap();
+    let mut removed = collector.collect().await.unwrap();
+    let mut expired = layers.split_off(2);
+    removed.sort();
+    expired.sort();
+    assert_eq!(removed, expired);
+    assert!(layers.iter().all(|layer| collector.layers.exists(layer)));
+}
+
+/// What a session may go on from, upon an image.
+fn snapshot(image: &Image) -> Snapshot {
+    let conversation = ConversationId::parse("ses_1").unwrap();
+    Snapshot {
+        id: SnapshotId::from_random([1; 16]),
+        session: SessionId::from_random([1; 16]),
+        epoch: Epoch(1),
+        base: image.base.clone(),
+        image: Some(image.id.clone()),
+        commit: image.commit.clone(),
+        layers: image.layers.clone(),
+        transcript: Transcript::new(conversation, WORKSPACE, PartId(1)),
+        lineage: Lineage::default(),
+        prompt: None,
+        remains: false,
+        at: image.built_at,
+    }
 }
 
 #[tokio::test]
@@ -516,7 +594,8 @@ async fn an_image_whose_layers_were_lost_is_made_again() {
     let images = images(&fixture, &forge);
     let lost = images.build(&base("main")).await.unwrap();
     let path = fixture.path().join("layers").join(lost.layers[0].as_str());
-    std::fs::remove_dir_all(path).unwrap();
+    // The store may be writing beside the files.
+    std::fs::rename(path, fixture.path().join("lost")).unwrap();
     assert_eq!(images.newest(&base("main")).unwrap(), None);
     let image = ready(&images, &order("main", 1)).await;
     assert_ne!(image.id, lost.id);

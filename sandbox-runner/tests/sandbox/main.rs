@@ -7,7 +7,9 @@
     reason = "tests"
 )]
 
+mod beginning;
 mod egress;
+mod failures;
 mod fixture;
 mod forge;
 mod hostile;

@@ -75,9 +75,10 @@ impl Scene {
         seen
     }
 
-    /// Returns when a program of that name runs in the sandbox.
+    /// Returns when a program of that name runs in the foreground of its terminal, as the terminal
+    /// sees it: only then do keys reach it.
     async fn runs(&self, name: &str) {
-        let search = format!("until pgrep -x {name}; do :; done");
+        let search = format!("until ps -o stat= -C {name} | grep -q +; do :; done");
         self.fixture.text(&self.id, &search).await;
     }
 

@@ -66,6 +66,7 @@ impl Site {
             Arc::clone(&gateway),
             System::read(),
             None,
+            None,
         );
         let repository = Repository::parse("octo/hello").unwrap();
         let base = Base {

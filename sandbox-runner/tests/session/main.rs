@@ -9,11 +9,14 @@
     reason = "tests"
 )]
 
+mod bounds;
 mod changes;
 mod orders;
+mod retirement;
 mod stage;
 mod survival;
 mod terminal;
+mod waits;
 mod warm;
 
 use axum::http::StatusCode;
@@ -435,6 +438,33 @@ async fn a_sandbox_whose_session_is_void_is_ended() {
         }
     });
     ended.await.expect("the sandbox lives on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_logged_of_a_session_names_it_and_its_sandbox() {
+    let stage = Stage::start().await;
+    let start = stage.open(1).await;
+    let text = r#"[[bash command="curl -s https://denied.example; true"]]"#;
+    let prompt = stage.prompt(&start, 1, text).await;
+    stage.finished(&start, &prompt).await;
+    let log = std::fs::read_to_string(stage.path().join("runner.log")).unwrap();
+    let lines = log.lines();
+    let lines = lines.map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")));
+    let lines: Vec<serde_json::Value> = lines.collect();
+    for message in [
+        "step ended",
+        "prompt ended",
+        "a sandbox made a contact",
+        "a sandbox was denied a contact",
+    ] {
+        let said = |line: &&serde_json::Value| {
+            // What is done for an image is no session's.
+            line["fields"]["message"] == message && !line["span"].is_null()
+        };
+        let line = lines.iter().find(said).unwrap_or_else(|| panic!("{log}"));
+        assert_eq!(line["span"]["session"], start.session.as_str());
+        assert_eq!(line["span"]["sandbox"], start.sandbox.as_str());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

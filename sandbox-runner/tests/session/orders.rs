@@ -1,9 +1,9 @@
 //! Orders for images, which are carried out and reported whatever happens in between.
 
 use protocol::ImageId;
-use protocol::callback::{Register, Report};
+use protocol::callback::{PromptResult, Register, Report};
 use protocol::command::{BuildImage, Command, Start};
-use protocol::image::{ImageOutcome, Specification};
+use protocol::image::{EnvironmentName, ImageOutcome, Specification};
 
 use crate::stage::{Heard, Stage};
 
@@ -170,6 +170,39 @@ async fn an_image_that_nobody_wants_any_more_is_told_no_further() {
     }
     let heard = stage.worker.heard(&order.image, |_| true).await;
     assert_eq!((heard.reports, heard.refusals), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_starts_from_an_environments_image_like_from_any() {
+    let stage = Stage::start().await;
+    let environment = Some(EnvironmentName::parse("legacy").unwrap());
+    let mut order = stage.order("main", 1);
+    order.base.environment.clone_from(&environment);
+    order.specification = Some(Specification {
+        setup: Some("echo of legacy > ~/made".to_owned()),
+        ..Specification::default()
+    });
+    stage.accept(&Command::BuildImage(order.clone())).await;
+    assert_made_once(&stage.worker.heard(&order.image, is_told).await);
+
+    let start = Start {
+        environment,
+        ..stage.start_command(1)
+    };
+    let start = stage.open_as(start).await;
+    let text = r#"[[bash command="cp ~/made made.txt"]] [[say text="Done."]]"#;
+    let prompt = stage.prompt(&start, 1, text).await;
+    assert_eq!(
+        stage.finished(&start, &prompt).await,
+        PromptResult::Completed
+    );
+    assert_eq!(stage.git(&["show", "agent/work:made.txt"]), "of legacy");
+    let ready = |report: &Report| match report {
+        Report::Ready { image, .. } => image.clone(),
+        _ => None,
+    };
+    let used = stage.reports(&start).iter().find_map(ready);
+    assert_eq!(used, Some(order.image));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 //! forge, git, sandboxes, agent. Only the model is scripted.
 
 mod commands;
+mod database;
 mod heard;
 mod reading;
 mod repository;
@@ -133,6 +134,29 @@ impl Stage {
         std::fs::remove_dir_all(self.state()).unwrap();
         self.states.push(format!("state-{}", self.states.len()));
         self.start_runner().await;
+    }
+
+    /// Ends a machine as its operator does who knows that it goes away. Another one takes its place.
+    pub(crate) async fn retire_runner(&mut self) {
+        self.kill_runner().await;
+        let (success, said) = self.try_to_retire().await;
+        assert!(success, "{said}");
+        let left = std::fs::read_dir(self.state().join("sandboxes")).unwrap();
+        assert_eq!(left.count(), 0, "{said}");
+        std::fs::remove_dir_all(self.state()).unwrap();
+        self.states.push(format!("state-{}", self.states.len()));
+        self.start_runner().await;
+    }
+
+    /// Whether the command succeeds while no runner runs, and what it says.
+    pub(crate) async fn try_to_retire(&self) -> (bool, String) {
+        let retiring = self.command().arg("retire").output();
+        let output = tokio::time::timeout(LIMIT, retiring)
+            .await
+            .unwrap()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
     }
 
     /// Ends the sandboxes' processes as a crash would, and leaves what they wrote.

@@ -6,12 +6,13 @@ use protocol::callback::{PromptResult, Report};
 use protocol::command::{Command, Start};
 use protocol::event::StepName;
 use protocol::{PromptId, SnapshotId};
+use sandbox_runner::sandbox::cgroup::Driver;
 
 use crate::stage::{LIMIT, Stage};
 use crate::warm::kept;
 
 /// What is told of a lost sandbox: the snapshot that it left, if it did.
-async fn lost(stage: &Stage, start: &Start) -> Option<SnapshotId> {
+pub(crate) async fn lost(stage: &Stage, start: &Start) -> Option<SnapshotId> {
     stage
         .until(start, "loss", |reports| {
             let lost = |report: &Report| matches!(report, Report::Lost { .. });
@@ -29,7 +30,7 @@ fn newest(reports: &[Report]) -> Option<SnapshotId> {
 }
 
 /// The session's next sandbox, from what it was told of last.
-async fn open_from(stage: &Stage, epoch: u32, snapshot: Option<SnapshotId>) -> Start {
+pub(crate) async fn open_from(stage: &Stage, epoch: u32, snapshot: Option<SnapshotId>) -> Start {
     let start = Start {
         snapshot,
         ..stage.start_command(epoch)
@@ -47,7 +48,7 @@ async fn until(wanted: &str, holds: impl Fn() -> bool) {
     waited.await.unwrap_or_else(|_| panic!("no {wanted}"));
 }
 
-async fn is_at_work(stage: &Stage, start: &Start, prompt: &PromptId) {
+pub(crate) async fn is_at_work(stage: &Stage, start: &Start, prompt: &PromptId) {
     stage
         .until(start, "running program", |reports| {
             let begun = |report: &Report| matches!(report, Report::Delta { text, .. } if text.contains("begun"));
@@ -57,10 +58,11 @@ async fn is_at_work(stage: &Stage, start: &Start, prompt: &PromptId) {
         .await;
 }
 
-const WORK: &str = r#"remember the word heron
+pub(crate) const WORK: &str = r#"remember the word heron
     [[bash command="echo kept > a.txt; mkdir -p ~/notes; echo ignored > ~/notes/word"]]
     [[bash command="echo begun; sleep 300"]]"#;
-const GO_ON: &str = r#"[[bash command="cat a.txt ~/notes/word > both.txt"]] [[say text="Done."]]"#;
+pub(crate) const GO_ON: &str =
+    r#"[[bash command="cat a.txt ~/notes/word > both.txt"]] [[say text="Done."]]"#;
 
 async fn goes_on_with_everything(stage: &Stage, second: &Start) {
     let prompt = stage.prompt_again(second, 1, GO_ON).await;
@@ -309,6 +311,108 @@ async fn a_runner_that_is_killed_in_the_middle_of_a_restore_restores_again() {
     }
     assert!(hits > 0, "no restore was ever interrupted");
     stage.worker.assert_faultless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_that_is_killed_in_the_middle_of_a_claim_gives_the_entry_to_nobody_else() {
+    let mut stage = Stage::start().await;
+    // The moment is short, so it is missed at times.
+    for round in 1..=12 {
+        let warm = stage.warm(|_| true).await;
+        let start = Start {
+            warm: Some(warm.sandbox.clone()),
+            ..stage.start_command(round)
+        };
+        let start = stage.open_as(start).await;
+        let claim = stage.claims();
+        let is_hit = kill_while(
+            &mut stage,
+            |_| claim.is_under_way(&start),
+            |_| claim.is_served(&start),
+        )
+        .await;
+        stage.start_runner().await;
+        let text = format!(r#"[[bash command="echo {round} > {round}.txt"]]"#);
+        let prompt = stage.prompt(&start, round as u8, &text).await;
+        assert_eq!(
+            stage.finished(&start, &prompt).await,
+            PromptResult::Completed
+        );
+        let file = format!("agent/work:{round}.txt");
+        assert_eq!(stage.git(&["show", &file]), round.to_string());
+        if is_hit {
+            let entry = stage.state().join("sandboxes").join(warm.sandbox.as_str());
+            until("end of the entry", || !entry.exists()).await;
+            let next = stage.warm(|_| true).await;
+            assert_ne!(next.sandbox, warm.sandbox);
+            stage.worker.assert_faultless();
+            return;
+        }
+        let sandbox = start.sandbox.clone();
+        stage.accept(&Command::End { sandbox }).await;
+    }
+    panic!("no claim was ever interrupted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_that_is_killed_in_the_middle_of_a_callback_loses_and_repeats_nothing() {
+    let mut stage = Stage::start().await;
+    let start = stage.open(1).await;
+    stage.ready(&start).await;
+    stage.worker.set_holding(true);
+    let text = r#"[[write path="a.txt" content="a"]] [[say text="Done."]]"#;
+    let prompt = stage.prompt(&start, 1, text).await;
+    // The session has it, and the runner never learns that.
+    stage.worker.holds_a_callback().await;
+    stage.kill_runner().await;
+    stage.worker.set_holding(false);
+    stage.start_runner().await;
+    assert_eq!(
+        stage.finished(&start, &prompt).await,
+        PromptResult::Completed
+    );
+    assert_eq!(
+        stage.texts(&start).last().map(String::as_str),
+        Some("Done.")
+    );
+    assert_eq!(stage.git(&["show", "agent/work:a.txt"]), "a");
+    let reports = stage.reports(&start);
+    let ends = |report: &&Report| matches!(report, Report::PromptFinished { .. });
+    assert_eq!(reports.iter().filter(ends).count(), 1);
+    stage.worker.assert_faultless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_wants_any_more_when_a_killed_runner_is_back_is_removed() {
+    let mut stage = Stage::start().await;
+    stage.commit("slow", ".agents/setup.sh", "echo at it; sleep 300");
+    let order = stage.order("slow", 1);
+    stage.accept(&Command::BuildImage(order.clone())).await;
+    let is_at_it = |heard: &crate::stage::Heard| heard.log.contains("at it\n");
+    stage.worker.heard(&order.image, is_at_it).await;
+    let start = stage.open(1).await;
+    let prompt = stage.prompt(&start, 1, WORK).await;
+    is_at_work(&stage, &start, &prompt).await;
+    let groups = Driver::detect(&stage.state());
+    let before = groups.list().unwrap();
+    let sandboxes = stage.state().join("sandboxes");
+    assert_eq!(std::fs::read_dir(&sandboxes).unwrap().count(), 2);
+    stage.kill_runner().await;
+
+    // Nobody asks for that image again, and the session is over.
+    stage.forget_orders();
+    stage.worker.set_void(true);
+    stage.start_runner().await;
+    until("end of what was left", || {
+        std::fs::read_dir(&sandboxes).unwrap().count() == 0
+    })
+    .await;
+    let after = groups.list().unwrap();
+    let left = before.iter().filter(|group| after.contains(group));
+    assert_eq!(left.count(), 0, "{before:?} {after:?}");
+    let path = stage.state().display().to_string();
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    assert!(!mounts.contains(&path), "{mounts}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

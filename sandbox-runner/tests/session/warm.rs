@@ -1,6 +1,6 @@
 //! Sandboxes that were ready before the session was, and sessions that go on from a snapshot.
 
-use protocol::callback::{PromptResult, Report, WarmSandbox};
+use protocol::callback::{PromptResult, Register, Report, WarmSandbox};
 use protocol::command::{Command, Start};
 use protocol::event::StepName;
 use protocol::{PartId, PromptId, SessionId, SnapshotId};
@@ -90,6 +90,32 @@ async fn a_warm_sandbox_is_given_to_one_of_two_sessions_and_the_other_starts_fro
         claimed += stage.reports(start).iter().filter_map(is_warm).count();
     }
     assert_eq!(claimed, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_of_an_older_image_is_replaced_when_the_newer_one_is_made() {
+    let stage = Stage::start().await;
+    let old = stage.warm(|_| true).await;
+    stage.move_main("README.md", "# hello again\n");
+    let order = stage.order("main", 10);
+    stage.accept(&Command::BuildImage(order.clone())).await;
+    let replaced = |register: &Register| {
+        let warm = register.warm.as_slice();
+        matches!(warm, [entry] if entry.image == order.image && entry.sandbox != old.sandbox)
+    };
+    stage.worker.until_registered(replaced).await;
+    let new = stage.worker.registered().warm.remove(0);
+    let start = open_warm(&stage, 1, &new).await;
+    let text = r#"[[bash command="cat README.md"]] [[say text="Done."]]"#;
+    let prompt = stage.prompt(&start, 1, text).await;
+    assert_eq!(
+        stage.finished(&start, &prompt).await,
+        PromptResult::Completed
+    );
+    assert!(stage.reports(&start).iter().find_map(is_warm).is_some());
+    assert!(stage.texts(&start)[0].contains("# hello again"));
+    let gone = stage.state().join("sandboxes").join(old.sandbox.as_str());
+    assert!(!gone.exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -140,8 +140,11 @@ fn a_build_that_was_not_accepted_waits_again_unless_another_waits_already() {
 }
 
 #[test]
-fn what_is_old_goes_with_its_log_but_the_current_image_stays() {
+fn what_is_old_goes_with_its_log_but_the_current_image_of_what_is_in_use_stays() {
     let database = migrated();
+    let used = "INSERT INTO bases (repository, branch, environment, used_at)
+        VALUES ('a/b', 'main', '', 0)";
+    database.execute(used, []).unwrap();
     let states = ["ready", "failed", "ready", "unchanged", "failed"];
     for (number, state) in states.into_iter().enumerate() {
         database
@@ -166,4 +169,9 @@ fn what_is_old_goes_with_its_log_but_the_current_image_stays() {
         let left: Vec<String> = rows.map(Result::unwrap).collect();
         assert_eq!(left, ["img_2", "img_4"], "{table}");
     }
+    database.execute("DELETE FROM bases", []).unwrap();
+    database.execute(EXPIRE, params![4, 200]).unwrap();
+    let left = "SELECT COUNT(*) FROM images WHERE id = 'img_2'";
+    let left: i64 = database.query_row(left, [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
 }

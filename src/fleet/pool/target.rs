@@ -1,7 +1,8 @@
 //! How many warm sandboxes there should be, and which runner is to hold them: pure.
 //!
 //! Enough for what is asked for while another one is made, twice over; at least one for what was
-//! asked for lately; never more than a runner has room for with one place left for a session.
+//! asked for lately; never more than a runner has room for with one place left for a session, than its
+//! memory budget allows, and than the deployment's budget of money pays for.
 
 use std::collections::BTreeMap;
 
@@ -54,9 +55,10 @@ pub struct Host {
 
 impl Host {
     pub fn new(register: Register, room: i64) -> Self {
+        let most = register.pool_room.map_or(i64::MAX, i64::from);
         Self {
             register,
-            budget: room - 1,
+            budget: most.min(room - 1),
             targets: Vec::new(),
         }
     }
@@ -94,12 +96,15 @@ impl Host {
 }
 
 /// Gives every demand its first entry, then its second and so on, the greatest demand first, each
-/// to a runner that has it already, else to one that has its image, else to the one with most room.
+/// to a runner that has it already, else to one that has its image, else to the one with most room; no
+/// more than `most` all together.
 pub fn spread(
     demands: &[Demand],
     mut hosts: Vec<Host>,
+    most: Option<u64>,
     now: Millis,
 ) -> BTreeMap<RunnerId, Vec<PoolTarget>> {
+    let mut left = most.unwrap_or(u64::MAX);
     for round in 0..MOST {
         for demand in demands.iter().filter(|demand| demand.size(now) > round) {
             let registers = hosts.iter().map(|host| &host.register);
@@ -122,7 +127,8 @@ pub fn spread(
                         std::cmp::Reverse(host.register.runner.clone()),
                     )
                 });
-            if let Some(host) = best {
+            if let Some(host) = best.filter(|_| left > 0) {
+                left -= 1;
                 host.give(demand);
             }
         }

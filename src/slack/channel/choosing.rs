@@ -38,7 +38,8 @@ impl Core {
             return Ok(Done::Finished);
         };
         let is_settled = thread.session.is_some() && !thread.is_doubted;
-        if is_settled && thread.waiting.is_empty() {
+        let is_over = thread.session.is_none() && thread.waiting.is_empty();
+        if is_over || is_settled && thread.waiting.is_empty() {
             return Ok(Done::Finished);
         }
         if self.reach(&speaker, repository).await?.is_none() {
@@ -60,13 +61,14 @@ impl Core {
         }
         let name = escape(&speaker.person.login);
         let text = format!("*{}* it is, says {name}.", escape(&repository.to_string()));
-        let said = Said::line(&text);
+        let said = Said::line(&text).actions(self.offer_always(repository).await?);
         let thread = self.store()?.thread(root)?.unwrap_or_default();
         if let Some(first) = thread.waiting.first() {
             let bot = self.bot()?;
             let example = cut(&plain(&first.text, &bot.user), MAX_EXAMPLE);
-            let known = self.store()?.examples(repository)?;
-            if !known.contains(&example) {
+            let known = self.store()?.examples()?;
+            let is_known = |texts: &Vec<String>| texts.contains(&example);
+            if !known.get(repository).is_some_and(is_known) {
                 self.store()?.learn(repository, &example)?;
             }
         }
@@ -102,9 +104,26 @@ impl Core {
         Ok(Done::Finished)
     }
 
-    /// What the speaker may choose from, with what this channel has taught.
+    /// What the speaker may choose from, with what people wrote of it and what this channel has taught.
     pub(super) async fn candidates(&self, speaker: &Speaker) -> Result<Vec<Candidate>, Error> {
-        let mut candidates = Vec::new();
+        let described = self.described(speaker).await?;
+        let names: Vec<Repository> = described.iter().map(|(name, _)| name.clone()).collect();
+        let database = Database::new(&self.env)?;
+        let mut hints = database::repositories::hints(&database, &names).await?;
+        let mut examples = self.store()?.examples()?;
+        let candidates = described
+            .into_iter()
+            .map(|(repository, description)| Candidate {
+                description,
+                hints: hints.remove(&repository).unwrap_or_default(),
+                examples: examples.remove(&repository).unwrap_or_default(),
+                repository,
+            });
+        Ok(candidates.collect())
+    }
+
+    /// What the speaker reaches, with its own description.
+    async fn described(&self, speaker: &Speaker) -> Result<Vec<(Repository, String)>, Error> {
         if speaker.is_linked {
             let github = Github::new(&self.env)?;
             let user = speaker.person.id;
@@ -114,23 +133,14 @@ impl Core {
             let summaries: Vec<_> = found.iter().map(|found| found.summary.clone()).collect();
             let database = Database::new(&self.env)?;
             database::users::remember_access(&database, user, &summaries, clock::now()).await?;
-            for found in found {
-                candidates.push(Candidate {
-                    examples: self.store()?.examples(&found.summary.repository)?,
-                    repository: found.summary.repository,
-                    description: found.description,
-                });
-            }
+            let described = found.into_iter();
+            Ok(described
+                .map(|found| (found.summary.repository, found.description))
+                .collect())
         } else {
-            for repository in self.settings()?.open_repositories {
-                candidates.push(Candidate {
-                    examples: self.store()?.examples(&repository)?,
-                    repository,
-                    description: String::new(),
-                });
-            }
+            let open = self.settings()?.open_repositories.into_iter();
+            Ok(open.map(|name| (name, String::new())).collect())
         }
-        Ok(candidates)
     }
 
     /// Without its sign; empty if there is none, or it cannot be had.
@@ -141,8 +151,9 @@ impl Core {
         let Ok(settings) = self.settings() else {
             return String::new();
         };
-        let name = settings.client().channel_name(&self.channel).await;
-        let name = name.unwrap_or_default();
+        let Ok(name) = settings.client().channel_name(&self.channel).await else {
+            return String::new();
+        };
         if let Ok(store) = self.store() {
             // Asked again if it could not be written down.
             let _ = store.set_note("channel", &name);

@@ -57,10 +57,20 @@ impl Core {
 
     async fn act(self: &Rc<Self>, item: &Item) -> Result<Done, Error> {
         match item {
-            Item::Heard(heard) => self.heard(item, heard).await,
+            Item::Heard(heard) => match self.as_revised(heard)? {
+                Some(heard) => self.heard(&Item::Heard(heard.clone()), &heard).await,
+                None => Ok(Done::Finished),
+            },
+            Item::Revised(revised) => self.revised(revised).await,
             Item::Chose {
                 root, repository, ..
             } => self.chose(item, root, repository).await,
+            Item::Associated {
+                root, repository, ..
+            } => self.associated(item, root, repository).await,
+            Item::Dissociated {
+                root, repository, ..
+            } => self.dissociated(item, root, repository).await,
             Item::Stopped { root, .. } => self.stop(item, root).await,
             Item::Doubted { root, .. } => self.doubted(item, root).await,
             Item::Reacted { ts, name, .. } => self.reacted(item, ts, name).await,
@@ -105,6 +115,7 @@ impl Core {
         let said_before: Vec<String> = first.into_iter().collect();
         let name = self.channel_name().await;
         let settings = self.settings()?;
+        let association = self.association()?;
         let question = Question {
             text: &text,
             thread: &said_before,
@@ -112,6 +123,7 @@ impl Core {
             channel_name: &name,
             candidates: &candidates,
             rules: &settings.rules,
+            association: association.as_ref().map(|known| &known.repository),
         };
         let decision = match classification::decide(&question) {
             Decision::Unsure => {

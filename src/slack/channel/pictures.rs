@@ -35,7 +35,7 @@ impl Core {
             match self.upload(slack, due, session, artifact).await {
                 Ok(true) => return Ok(Sent::Whole(None)),
                 Ok(false) => {}
-                Err(error) if error.is_passing() => return Err(error),
+                Err(error) if !error.is_of_the_call() => return Err(error),
                 Err(error) => self.lacks(Feature::Files, &error),
             }
             self.reached(due, &Stage::Edited, None);

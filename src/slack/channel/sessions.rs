@@ -131,7 +131,11 @@ impl Core {
     }
 
     /// The messages of a thread after `given` and up to what was heard, itself included.
-    async fn said_since(&self, heard: &Heard, given: &str) -> Result<Vec<Message>, Error> {
+    pub(super) async fn said_since(
+        &self,
+        heard: &Heard,
+        given: &str,
+    ) -> Result<Vec<Message>, Error> {
         let slack = self.settings()?.client();
         let replies = match slack.replies(&self.channel, &heard.root, given).await {
             Ok(replies) => replies,
@@ -148,7 +152,7 @@ impl Core {
     }
 
     /// What somebody said, and, marked as what it is, what others said before.
-    async fn compose(&self, heard: &Heard, before: &[Message]) -> Result<String, Error> {
+    pub(super) async fn compose(&self, heard: &Heard, before: &[Message]) -> Result<String, Error> {
         let bot = self.bot()?;
         let mut text = plain(&heard.text, &bot.user);
         if text.is_empty() {

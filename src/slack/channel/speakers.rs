@@ -26,26 +26,31 @@ impl Core {
     /// deployment lets them work as they are. People of workspaces that are not listened to are
     /// nobody, and are asked nothing.
     pub(super) async fn speaker(self: &Rc<Self>, item: &Item) -> Result<Option<Speaker>, Error> {
-        let database = Database::new(&self.env)?;
         let user = item.user();
+        let known = self.known_speaker(user).await?;
+        if known.is_none() && !self.is_stranger(user).await? {
+            self.invite(item).await?;
+        }
+        Ok(known)
+    }
+
+    /// The same, and nobody is asked anything.
+    pub(super) async fn known_speaker(&self, user: &str) -> Result<Option<Speaker>, Error> {
+        let database = Database::new(&self.env)?;
         if let Some(person) = database::slack::person(&database, &self.team, user).await? {
             let is_allowed =
                 config::allowed_users(&self.env).is_none_or(|people| people.contains(&person));
-            if is_allowed {
-                let is_linked = true;
-                return Ok(Some(Speaker { person, is_linked }));
-            }
-        } else if self.is_stranger(user).await? {
-            return Ok(None);
-        } else if !self.settings()?.open_repositories.is_empty() {
-            let name = self.name_of(user).await;
-            return Ok(Some(Speaker {
-                person: identity::unlinked(&self.team, user, &name),
-                is_linked: false,
-            }));
+            let is_linked = true;
+            return Ok(is_allowed.then_some(Speaker { person, is_linked }));
         }
-        self.invite(item).await?;
-        Ok(None)
+        if self.settings()?.open_repositories.is_empty() || self.is_stranger(user).await? {
+            return Ok(None);
+        }
+        let name = self.name_of(user).await;
+        Ok(Some(Speaker {
+            person: identity::unlinked(&self.team, user, &name),
+            is_linked: false,
+        }))
     }
 
     /// Whether somebody is not of a workspace that is listened to. Reactions do not say so, and so
@@ -57,7 +62,7 @@ impl Core {
         }
         let team = match self.settings()?.client().profile(user).await {
             Ok(profile) => profile.team,
-            Err(error) if error.is_passing() => return Err(error.into()),
+            Err(error) if !error.is_of_the_call() => return Err(error.into()),
             Err(error) => {
                 worker::console_warn!("nobody says who {user} is: {error}");
                 None

@@ -51,6 +51,9 @@ impl Core {
             }
             return Ok(true);
         }
+        if self.is_cut_off(now).await? {
+            return Ok(false);
+        }
         let Some(due) = store.next_said(now)? else {
             return Ok(false);
         };
@@ -75,6 +78,10 @@ impl Core {
         match outcome {
             Ok(Sent::Whole(ts)) => store.said(&due, ts.as_deref())?,
             Ok(Sent::More) => {}
+            Err(error) if error.is_disconnected() => {
+                self.cut_off(&error).await?;
+                return Ok(false);
+            }
             Err(error) if error.is_passing() && due.attempts < MAX_ATTEMPTS => {
                 worker::console_warn!("will say it later: key={} reason={error}", due.key);
                 let wait = error.wait_ms().unwrap_or_else(|| backoff(due.attempts));
@@ -98,7 +105,9 @@ impl Core {
             root: Some(&due.root),
         };
         let done = match &due.utterance {
-            Utterance::Message { said } => return self.send_message(slack, due, said).await,
+            Utterance::Message { said } | Utterance::Announcement { said } => {
+                return self.send_message(slack, due, said).await;
+            }
             Utterance::Turn { said, progress } => {
                 return self.send_turn(slack, due, said, progress).await;
             }
@@ -140,7 +149,8 @@ impl Core {
             channel: &self.channel,
             root: Some(&due.root),
         };
-        let ts = slack.post(&place, &due.key, said).await?;
+        let is_shown = matches!(due.utterance, Utterance::Announcement { .. });
+        let ts = slack.post(&place, &due.key, said, is_shown).await?;
         Ok(Sent::Whole(Some(ts)))
     }
 

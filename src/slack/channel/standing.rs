@@ -22,14 +22,14 @@ impl Core {
         if self.may_have(Feature::Sessions) {
             match slack.set_session(&place, is_working, title, user).await {
                 Ok(()) => return Ok(Sent::Whole(None)),
-                Err(error) if error.is_passing() => return Err(error),
+                Err(error) if !error.is_of_the_call() => return Err(error),
                 Err(error) => self.lacks(Feature::Sessions, &error),
             }
         }
         if self.may_have(Feature::Assistant) {
             match slack.set_status(&place, is_working).await {
                 Ok(()) => return Ok(Sent::Whole(None)),
-                Err(error) if error.is_passing() => return Err(error),
+                Err(error) if !error.is_of_the_call() => return Err(error),
                 Err(error) => self.lacks(Feature::Assistant, &error),
             }
         }

@@ -5,6 +5,9 @@
 
 mod inbox;
 mod outbox;
+mod revisions;
+
+use std::collections::BTreeMap;
 
 use protocol::Millis;
 use protocol::event::Repository;
@@ -12,7 +15,7 @@ use protocol::event::Repository;
 pub use self::inbox::Taken;
 pub use self::outbox::{Due, Stage};
 use crate::platform::migration::migrate;
-use crate::platform::sql::{Row, Sql, SqlError};
+use crate::platform::sql::{Row, Sql};
 use crate::session::store::StoreError;
 use crate::slack::thread::Thread;
 pub use crate::slack::utterance::Utterance;
@@ -41,6 +44,12 @@ const STEPS: &[&str] = &["
 ", "
     -- How far something is that takes several calls.
     ALTER TABLE outbox ADD COLUMN stage TEXT
+", "
+    -- The latest revision of each message. `text` is absent of what was deleted.
+    CREATE TABLE revisions (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, ts TEXT NOT NULL UNIQUE, at TEXT NOT NULL,
+        user TEXT NOT NULL, text TEXT
+    )
 "];
 
 /// Examples of what was for which repository; the oldest are forgotten first.
@@ -143,15 +152,19 @@ impl<S: Sql> Store<S> {
         Ok(())
     }
 
-    /// What was for this repository, oldest first.
-    pub fn examples(&self, repository: &Repository) -> Result<Vec<String>, StoreError> {
-        let rows = self.sql.run(
-            "SELECT text FROM examples WHERE repository = ? ORDER BY number",
-            &[repository.to_string().into()],
-        )?;
-        let texts: Result<Vec<String>, SqlError> =
-            rows.iter().map(|row| Ok(row.text(0)?.to_owned())).collect();
-        Ok(texts?)
+    /// What was for which repository, the oldest first.
+    pub fn examples(&self) -> Result<BTreeMap<Repository, Vec<String>>, StoreError> {
+        let rows = self
+            .sql
+            .run("SELECT repository, text FROM examples ORDER BY number", &[])?;
+        let mut examples: BTreeMap<Repository, Vec<String>> = BTreeMap::new();
+        for row in &rows {
+            if let Ok(repository) = Repository::parse(row.text(0)?) {
+                let texts = examples.entry(repository).or_default();
+                texts.push(row.text(1)?.to_owned());
+            }
+        }
+        Ok(examples)
     }
 
     pub fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
@@ -164,6 +177,12 @@ impl<S: Sql> Store<S> {
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             &[name.into(), value.into()],
         )?;
+        Ok(())
+    }
+
+    pub fn forget_note(&self, name: &str) -> Result<(), StoreError> {
+        self.sql
+            .run("DELETE FROM notes WHERE name = ?", &[name.into()])?;
         Ok(())
     }
 

@@ -30,7 +30,7 @@ impl Core {
                     self.reached(due, &Stage::Streaming { told }, None);
                     return Ok(Sent::Whole(None));
                 }
-                Err(error) if error.is_passing() => return Err(error),
+                Err(error) if !error.is_of_the_call() => return Err(error),
                 Err(error) => {
                     self.lacks(Feature::Streams, &error);
                     self.reached(due, &Stage::Edited, None);
@@ -46,7 +46,7 @@ impl Core {
                     self.reached(due, &Stage::Streaming { told }, Some(&ts));
                     return Ok(Sent::Whole(Some(ts)));
                 }
-                Err(error) if error.is_passing() => return Err(error),
+                Err(error) if !error.is_of_the_call() => return Err(error),
                 Err(error) => {
                     self.lacks(Feature::Streams, &error);
                     self.reached(due, &Stage::Edited, None);
@@ -63,7 +63,7 @@ impl Core {
         whole.blocks.insert(0, cards);
         match self.send_message(slack, due, &whole).await {
             // An edit with cards may be one of the things that a workspace lacks.
-            Err(error) if !error.is_passing() => self.send_message(slack, due, said).await,
+            Err(error) if error.is_of_the_call() => self.send_message(slack, due, said).await,
             outcome => outcome,
         }
     }

@@ -7,7 +7,7 @@ use worker::Env;
 
 use super::{Choices, home, welcome};
 use crate::config::{self, slack::Slack};
-use crate::database::preferences;
+use crate::database::preferences::{self, Preference};
 use crate::database::session_list::{self, Filter};
 use crate::database::{self, Database};
 use crate::error::Error;
@@ -95,7 +95,8 @@ async fn set_model(
     if known.is_none() && chosen != NO_MODEL {
         return Ok("There is no such model here any more.".to_owned());
     }
-    preferences::set_model(database, user, known.map(|_| chosen)).await?;
+    let model = Preference::Model(known.map(|_| chosen));
+    preferences::set(database, user, model).await?;
     Ok("Your next sessions start with it.".to_owned())
 }
 
@@ -104,7 +105,7 @@ async fn set_branch(database: &Database, user: UserId, chosen: &str) -> Result<S
         return Ok("That is no name of a branch, and nothing was changed.".to_owned());
     }
     let branch = Some(chosen).filter(|branch| !branch.is_empty());
-    preferences::set_branch(database, user, branch).await?;
+    preferences::set(database, user, Preference::Branch(branch)).await?;
     Ok(match branch {
         Some(_) => "Your next sessions start on it, in repositories that have it.".to_owned(),
         None => "Your next sessions start on each repository's own branch.".to_owned(),

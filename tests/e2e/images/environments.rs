@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::bench::{self, Bench, refused_with};
-use crate::stage::{BOB, Outcome, wanted};
+use crate::stage::{BOB, Failure, Outcome, wanted};
 use crate::tests;
 use crate::world::{Group, World};
 
@@ -17,6 +17,7 @@ pub fn tests(group: &mut Group<'_>) {
     tests!(group;
         settings_that_make_no_sense_are_refused_and_change_nothing,
         another_specification_in_the_settings_is_built,
+        another_policy_in_the_settings_is_told_to_runners_at_once,
         an_environment_is_asked_for_by_specification_and_tells_its_versions,
         an_environment_that_cannot_be_built_says_why_and_can_be_asked_for_again,
         an_environment_is_there_for_its_members_alone,
@@ -93,6 +94,41 @@ async fn another_specification_in_the_settings_is_built(world: &World) -> Outcom
     );
     assert_eq!(image.reason, "the specification changed");
     bench.finish(&build.image, bench::ready("a")).await
+}
+
+async fn another_policy_in_the_settings_is_told_to_runners_at_once(world: &World) -> Outcome {
+    let bench = Bench::new(world, "bounded").await?;
+    let told = async || {
+        let registered = bench.puppet.registered(|register| {
+            register.repositories = vec![bench.repository.clone()];
+        });
+        let egress = registered.await?.egress;
+        let policy = egress
+            .into_iter()
+            .find(|told| told.repository == bench.repository);
+        Ok::<_, Failure>(policy.ok_or("it is not told")?.policy)
+    };
+    assert_eq!(told().await?, Settings::default().egress);
+    let body = json!({ "egress": { "allow": ["*.example.com"], "defaults": false } });
+    let set: Settings = bench.put("settings", &body).await?;
+    bench.puppet.refreshed(&bench.repository).await?;
+    assert_eq!(told().await?, set.egress);
+    // A secret as well is used from now on.
+    let body = json!({ "value": "quiet", "scope": { "kind": "sandbox" } });
+    bench.put::<Value>("secrets/TOKEN", &body).await?;
+    bench.puppet.refreshed(&bench.repository).await?;
+    let path = bench.path("secrets/TOKEN");
+    let removed = bench
+        .alice
+        .send::<Value>(Method::DELETE, &path, None::<&()>);
+    removed.await?;
+    bench.puppet.refreshed(&bench.repository).await?;
+    // Other tests have the same runner.
+    bench
+        .puppet
+        .offer(|register| register.repositories.clear())
+        .await?;
+    Ok(())
 }
 
 fn legacy() -> Value {

@@ -1,5 +1,7 @@
 //! What goes wrong at Slack and at ours: nothing is lost, and nothing is doubled.
 
+use std::time::{Duration, Instant};
+
 use protocol::Seq;
 use protocol::event::Fact;
 use reqwest::StatusCode;
@@ -26,9 +28,13 @@ async fn nothing_is_lost_or_doubled_while_slack_and_the_worker_fail(_: &World) -
     let words = mention(&scene.chat, "fix it");
     let root = scene.chat.write("alice", CHANNEL, None, &words).await?;
     let mut event = scene.chat.message("alice", CHANNEL, None, &words, &root)?;
+    let mut fastest = Duration::MAX;
     for _ in 0..4 {
+        let told = Instant::now();
         assert_eq!(scene.chat.deliver(&event, "EvSame").await?, 200);
+        fastest = fastest.min(told.elapsed());
     }
+    assert!(fastest < Duration::from_secs(1), "{fastest:?}");
     event["type"] = "app_mention".into();
     assert_eq!(scene.chat.deliver(&event, "EvOther").await?, 200);
     // It was acknowledged, and the agent was given nothing: that cannot be done yet.

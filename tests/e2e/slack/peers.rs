@@ -28,7 +28,7 @@ async fn slacks_own_framework_takes_and_refuses_the_same_requests(_: &World) -> 
         "",
     )
     .await?;
-    assert_eq!(written.lines().count(), 12 * 9);
+    assert_eq!(written.lines().count(), 15 * 9);
     Ok(())
 }
 

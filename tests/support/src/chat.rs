@@ -9,18 +9,18 @@
     reason = "of JSON alone, where what is not there is null"
 )]
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod door;
+mod seed;
+
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::header;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -28,11 +28,12 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
+pub use self::door::Call;
+use self::door::{Door, Kept, pass};
+pub use self::seed::RENEWED_TOKEN;
+use self::seed::{BOT_TOKEN, SETUP_TOKEN, person_token, seed_of};
+
 pub const SIGNING_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
-const BOT_TOKEN: &str = "xoxb-hosted-agents";
-/// Of the app as well, for what people do before it works.
-const SETUP_TOKEN: &str = "xoxb-invited";
-const BOT_NAME: &str = "agent";
 
 /// Everybody, by the names that they have at the forge as well.
 pub const PEOPLE: &[&str] = &["alice", "bob"];
@@ -56,54 +57,6 @@ pub enum ChatError {
     Refused { method: String, answer: Value },
     #[error("there is nobody and nothing called {0}")]
     Unknown(String),
-}
-
-/// One call of the Web API.
-#[derive(Debug, Clone)]
-pub struct Call {
-    pub method: String,
-    pub at: Instant,
-    pub body: Value,
-    /// What it was answered with.
-    pub status: u16,
-    /// The workspace has no such method.
-    pub is_unknown: bool,
-}
-
-#[derive(Default)]
-struct Record {
-    calls: Vec<Call>,
-    failures: BTreeMap<String, VecDeque<u16>>,
-    /// Whether the workspace has what is newer than the emulator: [`NEWER`].
-    has_agents: bool,
-    /// Time stamps of messages that grow.
-    streams: BTreeSet<String>,
-    files: BTreeMap<String, Kept>,
-}
-
-/// A file, which is given to whoever has the app's token.
-#[derive(Debug, Clone)]
-enum Kept {
-    Bytes(&'static str, Vec<u8>),
-    /// It is elsewhere.
-    Moved(String),
-}
-
-const UNKNOWN: &str = "unknown_method";
-
-/// What not every workspace has.
-const NEWER: &[&str] = &[
-    "chat.startStream",
-    "chat.appendStream",
-    "chat.stopStream",
-    "agents.sessions.setStatus",
-    "assistant.threads.setStatus",
-];
-
-struct Door {
-    upstream: String,
-    client: reqwest::Client,
-    record: Mutex<Record>,
 }
 
 pub struct Chat {
@@ -455,6 +408,17 @@ impl Chat {
         self.door.record().failures.remove(method);
     }
 
+    /// Has a method refused with a code from now on.
+    pub fn refuse(&self, method: &str, code: &'static str) {
+        let mut record = self.door.record();
+        record.refused.insert(method.to_owned(), code);
+    }
+
+    /// Has the app's token refused with a code from now on, whatever is called. [`RENEWED_TOKEN`] works.
+    pub fn disconnect(&self, code: &'static str) {
+        self.door.record().dead = Some(code);
+    }
+
     /// Whether the workspace has growing messages and sessions of agents from now on.
     pub fn set_agents(&self, has_agents: bool) {
         self.door.record().has_agents = has_agents;
@@ -479,151 +443,6 @@ impl Chat {
     }
 }
 
-impl Door {
-    fn record(&self) -> std::sync::MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Passes a call of the app's on, unless it is to fail.
-async fn pass(
-    State(door): State<Arc<Door>>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    if let Some(name) = uri.path().strip_prefix("/files/") {
-        return file(&door, name, &headers);
-    }
-    let method = uri.path().trim_start_matches("/api/").to_owned();
-    let parsed = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let failure = {
-        let mut record = door.record();
-        record
-            .failures
-            .get_mut(&method)
-            .and_then(VecDeque::pop_front)
-    };
-    let (status, answer) = match failure {
-        Some(status) => (status, Bytes::from_static(b"not now")),
-        None => forward(&door, &uri, &headers, &method, body).await,
-    };
-    door.record().calls.push(Call {
-        method,
-        at: Instant::now(),
-        body: parsed,
-        status,
-        is_unknown: answer
-            .windows(UNKNOWN.len())
-            .any(|part| part == UNKNOWN.as_bytes()),
-    });
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let json = (header::CONTENT_TYPE, "application/json");
-    match status {
-        StatusCode::TOO_MANY_REQUESTS => {
-            (status, [(header::RETRY_AFTER, "1")], answer).into_response()
-        }
-        status => (status, [json], answer).into_response(),
-    }
-}
-
-/// A file, for whoever has the app's token; for all others the page to sign in on.
-fn file(door: &Door, name: &str, headers: &HeaderMap) -> Response {
-    let mut record = door.record();
-    let bearer = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let host = headers.get(header::HOST);
-    record.calls.push(Call {
-        method: format!("files/{name}"),
-        at: Instant::now(),
-        body: json!([bearer, host.and_then(|host| host.to_str().ok())]),
-        status: 200,
-        is_unknown: false,
-    });
-    let is_app = bearer == Some(format!("Bearer {BOT_TOKEN}").as_str());
-    match record.files.get(name) {
-        Some(Kept::Bytes(kind, bytes)) if is_app => {
-            ([(header::CONTENT_TYPE, *kind)], bytes.clone()).into_response()
-        }
-        Some(Kept::Moved(to)) if is_app => {
-            (StatusCode::FOUND, [(header::LOCATION, to.clone())]).into_response()
-        }
-        _ => ([(header::CONTENT_TYPE, "text/html")], "<h1>Sign in</h1>").into_response(),
-    }
-}
-
-async fn forward(
-    door: &Door,
-    uri: &Uri,
-    headers: &HeaderMap,
-    method: &str,
-    body: Bytes,
-) -> (u16, Bytes) {
-    // What the emulator does not know.
-    if method == "chat.unfurl" {
-        return (200, Bytes::from_static(br#"{"ok":true}"#));
-    }
-    if NEWER.contains(&method) {
-        let answer = newer(door, method, &body).await;
-        return (200, Bytes::from(answer.to_string()));
-    }
-    let mut request = door.client.post(format!("{}{uri}", door.upstream));
-    for name in [header::AUTHORIZATION, header::CONTENT_TYPE] {
-        if let Some(value) = headers.get(&name) {
-            request = request.header(name, value);
-        }
-    }
-    match request.body(body).send().await {
-        Ok(answer) => {
-            let status = answer.status().as_u16();
-            (status, answer.bytes().await.unwrap_or_default())
-        }
-        Err(_) => (502, Bytes::new()),
-    }
-}
-
-/// Growing messages and sessions of agents, as a workspace that has them answers.
-async fn newer(door: &Door, method: &str, body: &[u8]) -> Value {
-    let refused = |code: &str| json!({ "ok": false, "error": code });
-    if !door.record().has_agents {
-        return refused(UNKNOWN);
-    }
-    let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    match method {
-        "chat.startStream" => {
-            let message = json!({
-                "channel": body["channel"], "thread_ts": body["thread_ts"], "text": "streaming",
-            });
-            let request = door
-                .client
-                .post(format!("{}/api/chat.postMessage", door.upstream))
-                .bearer_auth(BOT_TOKEN)
-                .json(&message);
-            let Ok(answer) = request.send().await else {
-                return refused("internal_error");
-            };
-            let posted: Value = answer.json().await.unwrap_or(Value::Null);
-            let ts = text(&posted["ts"]);
-            door.record().streams.insert(ts.clone());
-            json!({ "ok": true, "channel": body["channel"], "ts": ts })
-        }
-        "chat.appendStream" | "chat.stopStream" => {
-            let ts = text(&body["ts"]);
-            let mut record = door.record();
-            let is_open = match method {
-                "chat.stopStream" => record.streams.remove(&ts),
-                _ => record.streams.contains(&ts),
-            };
-            match is_open {
-                true => json!({ "ok": true, "channel": body["channel"], "ts": ts }),
-                false => refused("message_not_in_streaming_state"),
-            }
-        }
-        _ => json!({ "ok": true }),
-    }
-}
-
 /// What Slack signs a body with.
 pub fn signature(timestamp: &str, body: &[u8]) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(SIGNING_SECRET.as_bytes()) else {
@@ -643,40 +462,4 @@ fn now() -> u64 {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
-}
-
-fn person_token(name: &str) -> String {
-    format!("xoxp-{name}")
-}
-
-fn seed_of(channels: &[&str], scopes: &[&str]) -> Value {
-    let users: Vec<Value> = PEOPLE
-        .iter()
-        .map(|name| json!({ "name": name, "email": format!("{name}@example.com") }))
-        .collect();
-    let everything =
-        "chat:write channels:read channels:history channels:join users:read im:history";
-    let tokens = PEOPLE
-        .iter()
-        .map(|name| json!({ "token": person_token(name), "user": name, "scopes": everything }));
-    let bot = json!({
-        "token": BOT_TOKEN, "user": "UAGENT", "type": "bot", "scopes": scopes.join(" "),
-        "app_id": "A1", "bot_id": "BAGENT", "bot_user_id": "UAGENT",
-    });
-    let setup = json!({
-        "token": SETUP_TOKEN, "user": "UAGENT", "type": "bot", "scopes": "channels:join im:write",
-        "app_id": "A1", "bot_id": "BAGENT", "bot_user_id": "UAGENT",
-    });
-    json!({ "slack": {
-        "team": { "name": "Acme", "domain": "acme" },
-        "users": users,
-        "oauth_apps": [{
-            "client_id": "1.1", "client_secret": "unused", "app_id": "A1", "name": "Agent",
-            "redirect_uris": ["http://127.0.0.1/unused"], "scopes": scopes,
-            "bot_id": "BAGENT", "bot_user_id": "UAGENT", "bot_name": BOT_NAME,
-        }],
-        "channels": channels.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>(),
-        "tokens": tokens.chain([bot, setup]).collect::<Vec<_>>(),
-        "strict_scopes": true,
-    }})
 }

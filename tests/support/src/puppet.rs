@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use protocol::callback::{
     Acknowledgement, Batch, ImageReport, PoolTarget, REGISTRATION_MS, Register, Registered, Report,
 };
-use protocol::command::{Accepted, BuildImage, Command, SendPrompt, Start};
+use protocol::command::{Accepted, BuildImage, Command, Refresh, SendPrompt, Start};
 use protocol::event::Repository;
 use protocol::image::ImageOutcome;
 use protocol::signature::{Keys, Signature, Signed};
@@ -62,6 +62,8 @@ struct Line {
 struct Inbox {
     keys: Keys,
     commands: Mutex<Vec<Command>>,
+    /// Repositories of which something has changed.
+    refreshed: Mutex<Vec<Repository>>,
     count: watch::Sender<u64>,
 }
 
@@ -76,10 +78,12 @@ impl Puppet {
         let inbox = Arc::new(Inbox {
             keys: keys.clone(),
             commands: Mutex::new(Vec::new()),
+            refreshed: Mutex::default(),
             count: watch::Sender::new(0),
         });
         let router = Router::new()
             .route("/commands", post(take))
+            .route("/refresh", post(refresh))
             .with_state(inbox.clone());
         let serve = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
@@ -100,6 +104,8 @@ impl Puppet {
             images: Vec::new(),
             warm: Vec::new(),
             depot: false,
+            repositories: Vec::new(),
+            pool_room: None,
         };
         line.post("/runner/register", &register).await?;
         let register = Arc::new(tokio::sync::Mutex::new(register));
@@ -117,10 +123,41 @@ impl Puppet {
         &self,
         change: impl FnOnce(&mut Register),
     ) -> Result<Vec<PoolTarget>, PuppetError> {
+        Ok(self.registered(change).await?.pool)
+    }
+
+    /// As [`Self::offer`]; answers all that a runner is told.
+    pub async fn registered(
+        &self,
+        change: impl FnOnce(&mut Register),
+    ) -> Result<Registered, PuppetError> {
         let mut register = self.register.lock().await;
         change(&mut register);
         let answer = self.post("/runner/register", &*register).await?;
-        Ok(serde_json::from_str::<Registered>(&answer)?.pool)
+        Ok(serde_json::from_str(&answer)?)
+    }
+
+    /// Returns when it was told that something of a repository has changed since this was last
+    /// asked.
+    pub async fn refreshed(&self, repository: &Repository) -> Result<(), PuppetError> {
+        let mut count = self.inbox.count.subscribe();
+        let told = async {
+            loop {
+                {
+                    let refreshed = self.inbox.refreshed.lock();
+                    let mut refreshed = refreshed.unwrap_or_else(PoisonError::into_inner);
+                    let before = refreshed.len();
+                    refreshed.retain(|told| told != repository);
+                    if refreshed.len() < before {
+                        return Some(());
+                    }
+                }
+                count.changed().await.ok()?;
+            }
+        };
+        let told = tokio::time::timeout(COMMAND_LIMIT, told).await.ok();
+        let wanted = "refresh";
+        told.flatten().ok_or(PuppetError::Late { wanted })
     }
 
     /// Says that it is there, as a runner does every twenty seconds.
@@ -369,25 +406,49 @@ async fn take(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Accepted>), StatusCode> {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let signature = Signature::from_headers(header).map_err(|_| StatusCode::UNAUTHORIZED)?;
-    let signed = Signed {
-        method: "POST",
-        path: uri.path(),
-        body: &body,
-    };
-    inbox
-        .keys
-        .verify_request(&signature, now(), signed)
-        .map_err(|_| StatusCode::UNAUTHORIZED)?;
-    let command = serde_json::from_slice(&body).map_err(|_| StatusCode::BAD_REQUEST)?;
-    inbox
-        .commands
-        .lock()
+    let command = inbox.verified(&uri, &headers, &body)?;
+    let commands = inbox.commands.lock();
+    commands
         .unwrap_or_else(PoisonError::into_inner)
         .push(command);
     inbox.count.send_modify(|count| *count += 1);
     Ok((StatusCode::ACCEPTED, Json(Accepted { accepted: true })))
+}
+
+async fn refresh(
+    State(inbox): State<Arc<Inbox>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, StatusCode> {
+    let Refresh { repository } = inbox.verified(&uri, &headers, &body)?;
+    let refreshed = inbox.refreshed.lock();
+    refreshed
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(repository);
+    inbox.count.send_modify(|count| *count += 1);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl Inbox {
+    fn verified<T: serde::de::DeserializeOwned>(
+        &self,
+        uri: &Uri,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<T, StatusCode> {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let signature = Signature::from_headers(header).map_err(|_| StatusCode::UNAUTHORIZED)?;
+        let signed = Signed {
+            method: "POST",
+            path: uri.path(),
+            body,
+        };
+        self.keys
+            .verify_request(&signature, now(), signed)
+            .map_err(|_| StatusCode::UNAUTHORIZED)?;
+        serde_json::from_slice(body).map_err(|_| StatusCode::BAD_REQUEST)
+    }
 }
 
 pub fn now() -> Millis {

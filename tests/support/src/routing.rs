@@ -94,6 +94,7 @@ impl Messages {
                 channel_name: &message.channel,
                 candidates: &self.repositories,
                 rules: &rules,
+                association: None,
             };
             let decision = match decide(&question) {
                 Decision::Unsure => judged(&question, model(&question).await),
@@ -156,9 +157,10 @@ pub fn scripted(question: &Question<'_>) -> Option<Answer> {
 
 fn stems_of(candidate: &Candidate) -> BTreeSet<String> {
     let known = format!(
-        "{} {} {}",
+        "{} {} {} {}",
         candidate.repository.name(),
         candidate.description,
+        candidate.hints,
         candidate.examples.join(" ")
     );
     stems(&known)

@@ -9,7 +9,7 @@ import type { LobbyNotice, Person, SessionId } from "#ui/protocol.ts";
 import { Connection, type Link } from "#ui/socket.ts";
 
 import { LOBBY_PATH, api } from "./api.ts";
-import { tellOfEnd } from "./notifications.ts";
+import { startNotifications, tellOfEnd } from "./notifications.ts";
 import { route } from "./router.ts";
 import { applyNotice, knownSession, markSeen, refreshSessions } from "./sessions.ts";
 
@@ -84,6 +84,7 @@ export function createLobby(me: Person): void {
   window.addEventListener("online", wake);
   document.addEventListener("visibilitychange", wake);
   createEffect(on(openSession, look));
+  startNotifications();
   connection.start();
   onCleanup(() => {
     window.removeEventListener("online", wake);

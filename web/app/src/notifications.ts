@@ -7,7 +7,8 @@ import { createSignal } from "solid-js";
 import type { Person, SessionId, SessionSummary } from "#ui/protocol.ts";
 
 import { notify } from "./notices.ts";
-import { navigate, sessionPath } from "./router.ts";
+import { showNotification, startWorker } from "./notifications/system.ts";
+import { sessionPath } from "./router.ts";
 import { remember, remembered } from "./storage.ts";
 
 const WANTED = "notifications";
@@ -24,12 +25,18 @@ export { permission };
 
 export const notificationsOn = (): boolean => wanted() && permission() === "granted";
 
+/** For whoever has turned them on before. */
+export function startNotifications(): void {
+  if (notificationsOn()) startWorker();
+}
+
 /** Called by a button and by nothing else. */
 export async function turnNotificationsOn(): Promise<void> {
   if (permission() === "unsupported") return;
   if (permission() !== "granted") setPermission(await Notification.requestPermission());
   setWanted(true);
   remember(WANTED, "yes");
+  startNotifications();
 }
 
 export function turnNotificationsOff(): void {
@@ -58,16 +65,10 @@ export function tellOfEnd(before: SessionSummary, after: SessionSummary, me: Per
   const ended = before.state === "working" && words !== undefined;
   const mine = after.created_by.id === me.id || prompted.has(after.id);
   if (!ended || !mine || !notificationsOn() || document.visibilityState === "visible") return;
-  const name = after.title || "Untitled session";
-  try {
-    // Several tabs say it once.
-    const shown = new Notification(`${words}: ${name}`, { body: after.repository, tag: after.id });
-    shown.onclick = () => {
-      window.focus();
-      navigate(sessionPath(after.id));
-      shown.close();
-    };
-  } catch {
-    // Phones know them only from service workers.
-  }
+  void showNotification({
+    title: `${words}: ${after.title || "Untitled session"}`,
+    body: after.repository,
+    tag: `${after.id}:${after.updated_at}`,
+    path: sessionPath(after.id),
+  });
 }

@@ -25,6 +25,9 @@ export const sessionParts = {
     const query = new URLSearchParams({ scope, ...(prompt !== undefined && { prompt }) });
     return call<Changes>("GET", `${sessionApi(id)}/diff?${query}`);
   },
+  /** As the files are now if a prompt runs; else, and if nobody can tell, as at the end of the newest. */
+  changesNow: (id: SessionId, scope: ChangesScope) =>
+    call<Changes>("GET", `${sessionApi(id)}/diff?${new URLSearchParams({ scope, live: "true" })}`),
   contacts: (id: SessionId) => call<ContactList>("GET", `${sessionApi(id)}/contacts`),
   artifacts: (id: SessionId) => call<ArtifactList>("GET", `${sessionApi(id)}/artifacts`),
   wishPullRequest: (id: SessionId, body: WishPullRequest) => call<unknown>("POST", `${sessionApi(id)}/pull-requests`, body),

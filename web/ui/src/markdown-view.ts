@@ -14,6 +14,9 @@ import { sanitise, sanitiseColours } from "./sanitiser.ts";
 const GROUP_SIZE = 12;
 const CHAPTER_SIZE = 12;
 
+/** Letters of Hebrew, Arabic and their neighbours. */
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+
 export class MarkdownView {
   readonly #root: HTMLElement;
   readonly #splitter = new BlockSplitter();
@@ -55,6 +58,11 @@ export class MarkdownView {
   #replace(settled: string, tail: string): void {
     const blocks = settled === "" ? [] : [...sanitise(settled).children];
     const rest = tail === "" ? [] : [...sanitise(tail).children];
+    // Each is read in the direction of its own language; code is not. Nothing is done to most texts,
+    // since what has a direction of its own costs more with each token.
+    for (const block of [...blocks, ...rest]) {
+      if (block.localName !== "pre" && RIGHT_TO_LEFT.test(block.textContent)) block.setAttribute("dir", "auto");
+    }
     const first = this.#settled;
     replaceFrom(this.#group, first, [...blocks, ...rest]);
     // Those that were on the page already have stayed.

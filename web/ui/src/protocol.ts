@@ -547,7 +547,12 @@ specification?: Specification,
 /**
  * What sandboxes may reach.
  */
-egress?: EgressPolicy, };
+egress?: EgressPolicy, 
+/**
+ * What is worked on here, in the words that people use: what chats go by when nobody names a
+ * repository.
+ */
+hints?: string, };
 
 /**
  * `GET /api/repositories/{owner}/{name}`.
@@ -853,7 +858,17 @@ install_url?: string,
  */
 webhooks: boolean, };
 
-export type SlackIntegration = { connected: boolean, };
+export type SlackIntegration = { connected: boolean, 
+/**
+ * It was connected, and works no more.
+ */
+outage?: SlackOutage, };
+
+export type SlackOutage = { since: Millis, 
+/**
+ * What happened and what to do.
+ */
+message: string, };
 
 /**
  * `GET /api/statistics?days=&repository=`: of repositories that the caller reaches, in the last
@@ -950,6 +965,10 @@ export type PoolFigures = { days: number,
  */
 hits: number, 
 /**
+ * Of hits and misses; absent until there was one.
+ */
+hit_percent: number | null, 
+/**
  * Those that could not be. Sandboxes that went on from a snapshot are neither.
  */
 misses: Array<PoolMiss>, 
@@ -962,16 +981,28 @@ median_warm_ms: number | null, median_cold_ms: number | null,
  */
 seconds_saved: number | null, 
 /**
- * How long sandboxes waited in pools, all together: what they cost.
+ * How long sandboxes waited in pools, all together.
  */
-warm_sandbox_seconds: number, };
+warm_sandbox_seconds: number, 
+/**
+ * What that cost; absent where nobody said what a sandbox costs.
+ */
+cost_microdollars: number | null, 
+/**
+ * What it cost today, in UTC.
+ */
+cost_today_microdollars: number | null, 
+/**
+ * What it may cost in a day.
+ */
+budget_microdollars: number | null, };
 
 export type PoolMiss = { reason: MissReason, count: number, };
 
 /**
  * Why a sandbox was not taken from a pool.
  */
-export type MissReason = "pool_empty" | "older_image" | "other_model" | "no_image";
+export type MissReason = "pool_empty" | "budget_spent" | "older_image" | "other_model" | "no_image";
 
 /**
  * Every answer that is not a success.

@@ -262,6 +262,17 @@ test("what the agent shares belongs to the turn of its prompt", () => {
   expect(timeline.items().map(({ kind }) => kind)).toEqual(["turn", "row"]);
 });
 
+test("tool calls that may have written are counted when they end", () => {
+  const call = (part: number, tool: string): Fact[] => [
+    { type: "part_started", part, prompt: "pmt_1", body: { kind: "tool", tool, title: tool, input: "{}" } },
+    { type: "part_finished", part, prompt: "pmt_1", length: 0, text: "", outcome: { result: "completed" } },
+  ];
+  const timeline = folded(...STREAMING, ...call(2, "read"), ...call(3, "grep"));
+  expect(timeline.written()).toBe(0);
+  for (const event of log(...call(4, "edit"), ...call(5, "bash"), ...call(6, "a_tool_of_their_own"))) timeline.apply(event);
+  expect(timeline.written()).toBe(3);
+});
+
 test("an update of the agent's belongs to the turn of its prompt", () => {
   const timeline = folded(...STREAMING, { type: "update", prompt: "pmt_1", text: "The cause is found." });
   expect(turn(timeline).items().at(-1)).toMatchObject({ kind: "row", row: { text: "The cause is found." } });

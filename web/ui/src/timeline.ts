@@ -24,6 +24,7 @@ import type {
   SessionSummary,
   Step,
 } from "./protocol.ts";
+import { mayWrite } from "./writing.ts";
 
 export type EventOf<T extends Fact["type"]> = Extract<Event, { type: T }>;
 
@@ -166,6 +167,7 @@ export class Timeline {
   readonly #starting = createSignal<number | undefined>();
   readonly #sandbox = createSignal<SandboxLife | undefined>();
   readonly #kept = createSignal<EventOf<"changes_kept"> | undefined>();
+  readonly #written = createSignal(0);
   readonly #artifacts = list<Artifact>();
 
   /** Turns and what happened between them, oldest first. */
@@ -174,6 +176,8 @@ export class Timeline {
   readonly queue: Accessor<readonly Waiting[]> = this.#queue[0];
   /** The newest turn that has not finished: an inserted prompt joins the one that runs. */
   readonly running: Accessor<Turn | undefined> = () => this.#running[0]().at(-1);
+  /** All turns that have not finished, oldest first. */
+  readonly unfinished: Accessor<readonly Turn[]> = this.#running[0];
   /** The running turn, or the one that ran last. */
   readonly last: Accessor<Turn | undefined> = this.#last[0];
   /** Where time went before the next turn has started. */
@@ -192,6 +196,8 @@ export class Timeline {
   readonly sandbox: Accessor<SandboxLife | undefined> = this.#sandbox[0];
   /** Changes that can be looked at; a newer one each time that a prompt ends. */
   readonly kept: Accessor<EventOf<"changes_kept"> | undefined> = this.#kept[0];
+  /** Grows with each tool call that ended and may have written a file. */
+  readonly written: Accessor<number> = this.#written[0];
   /** What the agent has shown, oldest first. */
   readonly artifacts: Accessor<readonly Artifact[]> = this.#artifacts.all;
 
@@ -522,6 +528,7 @@ export class Timeline {
     else if (part.view.source.length !== event.length) return false;
     if (event.outcome.result === "completed" && event.outcome.title) part.setTitle(event.outcome.title);
     part.setState({ phase: "finished", at: event.at, ...event.outcome });
+    if (part.view.kind === "tool" && mayWrite(part.view.tool)) this.#written[1]((count) => count + 1);
     return true;
   }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::Millis;
+
 /// `GET /api/integrations`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -32,4 +34,17 @@ pub struct GithubIntegration {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SlackIntegration {
     pub connected: bool,
+    /// It was connected, and works no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub outage: Option<SlackOutage>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SlackOutage {
+    pub since: Millis,
+    /// What happened and what to do.
+    pub message: String,
 }

@@ -24,6 +24,11 @@ pub struct Settings {
     #[serde(default)]
     #[cfg_attr(test, ts(optional, as = "Option<EgressPolicy>"))]
     pub egress: EgressPolicy,
+    /// What is worked on here, in the words that people use: what chats go by when nobody names a
+    /// repository.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[cfg_attr(test, ts(optional, as = "Option<String>"))]
+    pub hints: String,
 }
 
 /// `GET /api/repositories/{owner}/{name}`.

@@ -74,7 +74,7 @@ variants! {
     }
     ServerFrame { Welcome, Events, Delta, Presence, Typing, Error, Pong }
     SessionState { Warming, Working, Idle, Failed, Archived }
-    MissReason { PoolEmpty, OlderImage, OtherModel, NoImage }
+    MissReason { PoolEmpty, BudgetSpent, OlderImage, OtherModel, NoImage }
     ImageState { Requested, Building, Ready, Unchanged, Failed }
     EnvironmentStatus { Building, Ready, Failed }
     Role { Member, Administrator }

@@ -24,6 +24,14 @@ pub(super) async fn serve(way: Arc<Way>, mut client: TcpStream) {
         let _ = client.shutdown().await;
         return;
     };
+    let known = host.clone();
+    tokio::select! {
+        () = lead(&way, client, hello, host) => {}
+        () = way.excluded(ContactKind::Https, || Some(known.clone())) => {}
+    }
+}
+
+async fn lead(way: &Way, mut client: TcpStream, hello: Hello, host: HostName) {
     let mut upstream = match way.dial(ContactKind::Https, &host).await {
         Ok(upstream) => upstream,
         Err(super::DialError::Forbidden(_)) => {

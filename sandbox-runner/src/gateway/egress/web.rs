@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use http_body_util::BodyExt as _;
@@ -48,9 +48,21 @@ pub(super) async fn serve(way: Arc<Way>, client: TcpStream) {
     };
     let (client, silence) = Watched::new(client, Box::new(|_, _| {}));
     let limits = way.egress.limits;
+    // Requests of one connection are answered one after another.
+    let asked = Arc::new(Mutex::new(None));
     let answering = service_fn(|request| {
-        let way = Arc::clone(&way);
-        async move { Ok::<_, std::convert::Infallible>(answer(way, address.ip(), request).await) }
+        let (way, asked) = (Arc::clone(&way), Arc::clone(&asked));
+        let said = host_of(&request);
+        // Before it is admitted: a change of the policy in between is not missed.
+        let host = said
+            .as_ref()
+            .ok()
+            .and_then(|said| HostName::parse(said).ok());
+        *asked.lock().unwrap_or_else(PoisonError::into_inner) = host;
+        async move {
+            let answer = answer(way, address.ip(), said, request).await;
+            Ok::<_, std::convert::Infallible>(answer)
+        }
     });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -64,11 +76,19 @@ pub(super) async fn serve(way: Arc<Way>, client: TcpStream) {
             }
         }
         () = silence.of(limits.idle) => tracing::debug!("a sandbox's connection was idle"),
+        () = way.excluded(ContactKind::Http, || {
+            asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        }) => {}
     }
 }
 
-async fn answer(way: Arc<Way>, address: IpAddr, request: Request<Incoming>) -> Response<Body> {
-    let said = match host_of(&request) {
+async fn answer(
+    way: Arc<Way>,
+    address: IpAddr,
+    said: Result<String, &'static str>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let said = match said {
         Ok(said) => said,
         Err(reason) => {
             let host = way

@@ -5,7 +5,7 @@ use super::bucket::Bucket;
 use super::*;
 use crate::layer::fixture::{Bench, id, store};
 
-fn incompressible(size: usize) -> Vec<u8> {
+pub(super) fn incompressible(size: usize) -> Vec<u8> {
     let mut content = vec![0; size];
     getrandom::fill(&mut content).unwrap();
     content
@@ -17,7 +17,7 @@ fn objects(bench: &Bench) -> Vec<PathBuf> {
     entries.map(|entry| entry.unwrap().path()).collect()
 }
 
-fn file(layers: &LayerStore, id: &LayerId) -> Option<Vec<u8>> {
+pub(super) fn file(layers: &LayerStore, id: &LayerId) -> Option<Vec<u8>> {
     Some(fs::read(layers.files(id)?.join("file")).unwrap())
 }
 
@@ -282,7 +282,7 @@ async fn what_is_old_is_removed_but_for_layers() {
 }
 
 /// As if all times of waiting were over.
-fn at_once() -> collection::Terms {
+pub(super) fn at_once() -> collection::Terms {
     collection::Terms {
         grace: Duration::ZERO,
         notice: Duration::ZERO,

@@ -9,17 +9,13 @@ use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, openat, statat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, fstat, statat};
 
 use super::Usage;
+use crate::layer::descent;
 
 /// So many directories stay open from the top, and one in so many below.
 const KEPT: usize = 64;
-
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 
 /// Ends early when there is more than the limits.
 pub(super) fn measure(roots: &[impl AsRef<Path>], limits: Usage) -> Usage {
@@ -35,7 +31,7 @@ fn walk(roots: &[impl AsRef<Path>], limits: Usage, linked: Option<HashSet<u64>>)
         way: Vec::new(),
     };
     for root in roots {
-        let Ok(directory) = openat(CWD, root.as_ref(), DIRECTORY, Mode::empty()) else {
+        let Ok(directory) = descent::directory(CWD, root.as_ref()) else {
             continue;
         };
         let Ok(about) = fstat(&directory) else {
@@ -106,7 +102,7 @@ impl Walk {
         let mut reached: Option<OwnedFd> = None;
         for name in closed.chain([name]) {
             let above = reached.as_ref().unwrap_or(from);
-            reached = Some(openat(above, name, DIRECTORY, Mode::empty()).ok()?);
+            reached = Some(descent::directory(above, name).ok()?);
         }
         reached.filter(|directory| fstat(directory).is_ok_and(|about| about.st_dev == self.device))
     }
@@ -153,7 +149,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    use rustix::fs::mkdirat;
+    use rustix::fs::{Mode, mkdirat};
 
     use super::*;
 
@@ -205,10 +201,10 @@ mod tests {
     #[test]
     fn no_depth_hides_anything() {
         let root = tempfile::tempdir().unwrap();
-        let mut directory = openat(CWD, root.path(), DIRECTORY, Mode::empty()).unwrap();
+        let mut directory = descent::directory(CWD, root.path()).unwrap();
         for _ in 0..3000 {
             mkdirat(&directory, c"below", Mode::RWXU).unwrap();
-            directory = openat(&directory, c"below", DIRECTORY, Mode::empty()).unwrap();
+            directory = descent::directory(&directory, c"below").unwrap();
         }
         mkdirat(&directory, c"last", Mode::RWXU).unwrap();
         assert_eq!(measure(&[root.path()], NONE).files, 3001);

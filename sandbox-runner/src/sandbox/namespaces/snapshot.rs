@@ -113,7 +113,7 @@ impl Namespaces {
         let (root, directory) = (self.state.root(), self.state.sandbox(&record.id));
         self.copy_agent(&directory).await?;
         let sandbox = below(root, directory.path());
-        let mut home = self.home(&lower, &sandbox);
+        let mut home = self.home(&lower, &sandbox)?;
         home.lower.push(sandbox.join("upper"));
         let order = Order::Swap(Swap {
             state: root.to_owned(),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
@@ -49,10 +49,12 @@ impl Namespaces {
             self.spares.take(&spec.limits),
             self.prepare(&directory, &record)
         );
-        prepared?;
-        let launched = match spare {
-            Ok(spare) => self.launch(spec, &mut record, spare).await,
-            Err(error) => Err(error),
+        if let Err(error @ SandboxError::Exists(_)) = prepared {
+            return Err(error);
+        }
+        let launched = match (prepared, spare) {
+            (Ok(()), Ok(spare)) => self.launch(spec, &mut record, spare).await,
+            (Err(error), _) | (_, Err(error)) => Err(error),
         };
         self.spares.replace();
         match launched {
@@ -141,7 +143,7 @@ impl Namespaces {
         let path = self.state.sandbox(&spec.id).path().to_owned();
         let control = listen(&path).map_err(|source| SandboxError::Prepare { path, source })?;
         let channel = spare.channel();
-        let plan = self.plan(spec, record);
+        let plan = self.plan(spec, record)?;
         // If it cannot be told, it has ended, and said before why.
         let told = channel.send(&plan, &[control.as_fd()]).await;
         drop(control);
@@ -158,7 +160,7 @@ impl Namespaces {
         }
     }
 
-    fn plan(&self, spec: &SandboxSpec, record: &SandboxRecord) -> Start {
+    fn plan(&self, spec: &SandboxSpec, record: &SandboxRecord) -> Result<Start, SandboxError> {
         let root = self.state.root();
         let sandbox = below(root, self.state.sandbox(&spec.id).path());
         let mut env = spec.env.clone();
@@ -180,29 +182,37 @@ impl Namespaces {
         let systems = systems
             .map(|path| path.join("usr"))
             .filter(|path| path.is_dir());
-        Start {
-            home: self.home(&record.layers, &sandbox),
+        Ok(Start {
+            home: self.home(&record.layers, &sandbox)?,
             sandbox,
             systems: systems.map(|path| below(root, &path)).collect(),
             env,
             workshop: spec.workshop,
             limits: spec.limits,
             counted: self.groups.enforced().processes,
-        }
+        })
     }
 
-    pub(super) fn home(&self, layers: &[LayerId], sandbox: &Path) -> Home {
+    pub(super) fn home(&self, layers: &[LayerId], sandbox: &Path) -> Result<Home, SandboxError> {
         let root = self.state.root();
-        let files = layers.iter().filter_map(|layer| self.layers.files(layer));
-        let mut lower: Vec<_> = files.map(|path| below(root, &path)).collect();
+        let files = |layer: &LayerId| -> Result<PathBuf, SandboxError> {
+            let path = self.layers.files(layer);
+            // Without it the sandbox would lack files, and nobody would know.
+            let path = path.ok_or_else(|| SandboxError::UnknownLayer(layer.clone()))?;
+            Ok(below(root, &path))
+        };
+        let mut lower: Vec<_> = layers
+            .iter()
+            .map(files)
+            .collect::<Result<_, SandboxError>>()?;
         if lower.is_empty() {
             lower.push(below(root, &self.state.empty()));
         }
-        Home {
+        Ok(Home {
             lower,
             upper: sandbox.join("upper"),
             work: sandbox.join("work"),
-        }
+        })
     }
 }
 

@@ -26,13 +26,13 @@ impl Actor {
             Action::Listen => self.listen(),
             Action::Synchronise => self.synchronise(),
             Action::Clear => {
-                self.tasks.spawn(async move {
+                self.spawn(async move {
                     clear(&machinery, &place).await;
                     Outcome::Input(Input::Cleared)
                 });
             }
             Action::Publish(work) => {
-                self.tasks.spawn(async move {
+                self.spawn(async move {
                     let published = publication::publish(&machinery, &start, &place, &work).await;
                     let is_pushed = |input: &Input| {
                         matches!(input, Input::Published { outcome, .. } if outcome.as_ref().is_ok_and(|pushed| !pushed.is_empty()))
@@ -48,7 +48,7 @@ impl Actor {
                 scene,
                 survey,
             } => {
-                self.tasks.spawn(async move {
+                self.spawn(async move {
                     let still = progress.still().await;
                     let kept =
                         keeping::keep(&machinery, &start, &place, *scene, prompt, &survey).await;
@@ -66,7 +66,7 @@ impl Actor {
                 });
             }
             Action::Survey(turn) => {
-                self.tasks.spawn(async move {
+                self.spawn(async move {
                     // Git would hold files open that are to be kept.
                     let still = progress.still().await;
                     let kept = survey::survey(&machinery, &start, &place, &turn).await;
@@ -81,9 +81,13 @@ impl Actor {
                 // The agent's end is wanted, and nothing that it still says is of any use.
                 (self.link, self.events, self.keeping) = (None, None, false);
                 self.tasks.abort_all();
-                self.tasks.spawn(async move {
+                let retires = self.retires;
+                self.spawn(async move {
                     let slept = keeping::sleep(&machinery, &start, &place, *scene).await;
-                    if matches!(slept, Input::Slept { .. }) {
+                    if let Input::Slept { snapshot } = &slept {
+                        if retires {
+                            machinery.courier.bring_for_good(snapshot).await;
+                        }
                         progress.forget().await;
                     }
                     Outcome::Input(slept)
@@ -92,8 +96,12 @@ impl Actor {
             Action::Salvage(scene) => {
                 (self.link, self.events, self.keeping) = (None, None, false);
                 self.tasks.abort_all();
-                self.tasks.spawn(async move {
+                let retires = self.retires;
+                self.spawn(async move {
                     let snapshot = keeping::salvage(&machinery, &start, &place, *scene).await;
+                    if let (true, Some(snapshot)) = (retires, &snapshot) {
+                        machinery.courier.bring_for_good(snapshot).await;
+                    }
                     Outcome::Input(Input::Salvaged { snapshot })
                 });
             }
@@ -101,7 +109,7 @@ impl Actor {
                 let Some(agent) = self.link.as_ref().map(|link| link.agent.clone()) else {
                     return;
                 };
-                self.tasks.spawn(async move {
+                self.spawn(async move {
                     if let Err(error) = agent.warm_up().await {
                         tracing::warn!(
                             error = &error as &dyn std::error::Error,
@@ -121,8 +129,7 @@ impl Actor {
         };
         self.listening = true;
         let (agent, conversation) = (link.agent.clone(), link.conversation.clone());
-        self.tasks
-            .spawn(async move { open_stream(&agent, &conversation).await });
+        self.spawn(async move { open_stream(&agent, &conversation).await });
     }
 
     fn call(&self, call: Call) {

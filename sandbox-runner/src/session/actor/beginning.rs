@@ -8,6 +8,7 @@ use crate::cause;
 use crate::session::driver::{self, AgentLine};
 use crate::session::machine::{Ground, Input};
 use crate::session::provision::{self, Adopted, Sources};
+use crate::session::retirement::REASON;
 use crate::session::upkeep::destroy;
 use crate::session::{Origin, limits};
 use crate::store::StoreError;
@@ -16,13 +17,16 @@ impl Actor {
     /// Makes the sandbox, or takes it over where an earlier process made it.
     pub(super) async fn begin(&mut self, origin: Origin) -> Result<(), StoreError> {
         let Some(conversation) = self.machine.conversation().cloned() else {
-            if origin == Origin::Recorded {
+            if origin != Origin::New {
                 self.vacate().await?;
+            }
+            if origin == Origin::Retired {
+                return self.give_up();
             }
             let (machinery, pool) = (Arc::clone(&self.machinery), Arc::clone(&self.pool));
             let (start, told) = (self.start.clone(), self.told.clone());
             let line = self.line.clone();
-            self.tasks.spawn(async move {
+            self.spawn(async move {
                 // What an earlier sandbox of the session leaves is what this one goes on from.
                 line.reached().await;
                 let sources = Sources {
@@ -38,6 +42,9 @@ impl Actor {
             let effects = self.machine.resume(now());
             return self.carry_out(effects, &[]);
         }
+        if origin == Origin::Retired && !self.machine.is_at_rest() {
+            return self.give_up();
+        }
         let reason = match provision::adopt(&self.machinery, &self.start, &self.place).await {
             Ok(Adopted::Alive(agent, serving)) => {
                 tracing::info!(sandbox = %self.start.sandbox, "sandbox taken over");
@@ -49,7 +56,11 @@ impl Actor {
                 self.reach(agent, conversation);
                 self.keep_progress();
                 let effects = self.machine.resume(now());
-                return self.carry_out(effects, &[]);
+                self.carry_out(effects, &[])?;
+                if origin == Origin::Retired {
+                    self.apply(Input::Sleep, &[])?;
+                }
+                return Ok(());
             }
             Ok(Adopted::Ended) if self.machine.may_sleep() => {
                 let effects = self.machine.sleep_ended(now());
@@ -60,6 +71,12 @@ impl Actor {
             }
             Err(error) => cause::chain(&error),
         };
+        self.apply(Input::Lost { reason }, &[])
+    }
+
+    /// What runs in it goes on elsewhere.
+    fn give_up(&mut self) -> Result<(), StoreError> {
+        let reason = REASON.to_owned();
         self.apply(Input::Lost { reason }, &[])
     }
 
@@ -87,7 +104,7 @@ impl Actor {
         });
         let backend = Arc::clone(&self.machinery.backend);
         let (place, told) = (self.place.clone(), self.told.clone());
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             limits::watch(backend.as_ref(), &place, &told).await;
             Outcome::Nothing
         });

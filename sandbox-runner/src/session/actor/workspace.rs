@@ -21,7 +21,7 @@ impl Actor {
         // Here, where nothing was counted yet, an earlier process's figures are counted on from.
         serving.ledger().restore(self.machine.contacts());
         let (ledger, told) = (Arc::clone(serving.ledger()), self.told.clone());
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let message = ledger.exhausted().await;
             let limit = Limit::Money;
             // A session that is gone spends nothing.
@@ -37,12 +37,12 @@ impl Actor {
             prompt: self.prompt.subscribe(),
         };
         let offering = Arc::clone(&gate);
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             desk.serve(offering.offers()).await;
             Outcome::Nothing
         });
         self.serving = Some(serving);
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             loop {
                 let input = tokio::select! {
                     wait = gate.waited() => Input::Step(write_wait(wait)),
@@ -66,7 +66,7 @@ impl Actor {
         let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
         let (place, told) = (self.place.clone(), self.told.clone());
         let untouched = !self.keeping;
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let footing = Footing {
                 place: &place,
                 ground: &ground,
@@ -87,12 +87,12 @@ impl Actor {
             return;
         }
         let progress = Arc::clone(&self.progress);
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             progress.ship().await;
             Outcome::Nothing
         });
         let (progress, told) = (Arc::clone(&self.progress), self.told.clone());
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             progress.follow(&site, &gate, &told).await;
             Outcome::Nothing
         });

@@ -7,9 +7,10 @@ use protocol::PromptId;
 use protocol::callback::PromptResult;
 use protocol::command::SendPrompt;
 
+use super::Machine;
 use super::exchange::{Action, Effects, Moment};
 use super::state::{Delivery, Phase, Turn};
-use super::{Machine, deliver};
+use super::turns::deliver;
 
 /// How often a prompt is given to an agent that does not take it.
 pub(super) const DELIVERY_ATTEMPTS: u32 = 3;

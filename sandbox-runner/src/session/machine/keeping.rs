@@ -68,8 +68,12 @@ impl Machine {
 
     /// Whether the sandbox is to sleep and nothing is to be done before.
     pub(in crate::session) fn may_sleep(&self) -> bool {
-        let idle = self.state.waiting.is_empty() && self.scene().is_some();
-        self.state.rest != Rest::Awake && idle
+        self.state.rest != Rest::Awake && self.is_at_rest()
+    }
+
+    /// Whether no prompt runs or waits.
+    pub(in crate::session) fn is_at_rest(&self) -> bool {
+        self.state.waiting.is_empty() && self.scene().is_some()
     }
 
     /// Has a sandbox that is to sleep do so although its processes have ended already: nothing of it

@@ -10,7 +10,10 @@
 use serde_json::json;
 
 use super::delivery::DELIVERY_ATTEMPTS;
-use protocol::event::Limit;
+use super::turns::overdue;
+use protocol::callback::PromptResult;
+use protocol::command::SendPrompt;
+use protocol::event::{Limit, Mode};
 use protocol::{PartId, SnapshotId};
 
 use super::*;

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use protocol::api::{ErrorBody, ErrorDetail, KeepChanges, TerminalUsed};
 use protocol::callback::{
     Acknowledgement, Batch, Credentials, CredentialsRequest, PoolTarget, Register, Registered,
-    Report, Secrets,
+    Report, RepositoryEgress, Secrets,
 };
 use protocol::signature::{Keys, Signature, Signed};
 use protocol::{ImageId, PromptId, SandboxId};
@@ -29,9 +29,14 @@ pub(crate) struct Told {
     pub(super) registered: Vec<Register>,
     /// What registrations are answered with.
     pub(super) pool: Vec<PoolTarget>,
+    pub(crate) egress: Vec<RepositoryEgress>,
     faults: Vec<String>,
     /// Callbacks are answered with an error while set.
     deaf: bool,
+    /// Callbacks are taken, and not answered, while set.
+    holds: bool,
+    /// How many callbacks were not answered.
+    held: u32,
     void: bool,
     images: HashMap<ImageId, Heard>,
     /// What prompts have changed, and those whose changes were not taken.
@@ -91,6 +96,16 @@ impl Worker {
 
     pub(crate) fn set_deaf(&self, deaf: bool) {
         self.with(|told| told.deaf = deaf);
+    }
+
+    pub(crate) fn set_holding(&self, holds: bool) {
+        self.with(|told| told.holds = holds);
+    }
+
+    /// Returns when a callback was taken that is not answered.
+    pub(crate) async fn holds_a_callback(&self) {
+        self.once("callback", |told| (told.held > 0).then_some(()))
+            .await;
     }
 
     /// While set, sessions are gone, and nobody wants an image.
@@ -204,6 +219,7 @@ async fn answer(
             Json(Registered {
                 registered: true,
                 pool: told.pool.clone(),
+                egress: told.egress.clone(),
             })
             .into_response()
         }
@@ -253,7 +269,16 @@ async fn answer(
         }
         _ => callback(&mut desk.told.lock().unwrap(), &body),
     };
+    let is_held = uri.path().starts_with("/runner/callbacks/") && {
+        let told = &mut desk.told.lock().unwrap();
+        told.held += u32::from(told.holds);
+        told.holds
+    };
     desk.changes.send_modify(|count| *count += 1);
+    if is_held {
+        // Whoever waits for it is killed.
+        std::future::pending::<()>().await;
+    }
     response
 }
 

@@ -103,6 +103,24 @@ impl<S: Sql> Store<S> {
         Ok(found.and_then(|prompt| PromptId::parse(&prompt).ok()))
     }
 
+    /// Which prompt a message became by its author's own word.
+    pub fn prompt_said_at(&self, ts: &str) -> Result<Option<PromptId>, StoreError> {
+        let statement = "SELECT prompt FROM inbox WHERE id = ? AND prompt IS NOT NULL";
+        let found = self.text(statement, ts)?;
+        Ok(found.and_then(|prompt| PromptId::parse(&prompt).ok()))
+    }
+
+    /// The last message of a thread that became a prompt before this one; empty if none did.
+    pub fn given_before(&self, root: &str, ts: &str) -> Result<String, StoreError> {
+        let rows = self.sql.run(
+            "SELECT id FROM inbox WHERE root = ? AND prompt IS NOT NULL AND id < ?
+             ORDER BY id DESC LIMIT 1",
+            &[root.into(), ts.into()],
+        )?;
+        let found = rows.first().map(|row| row.text(0).map(str::to_owned));
+        Ok(found.transpose()?.unwrap_or_default())
+    }
+
     /// Whether a message is a prompt by itself, or may become one.
     pub fn is_prompt(&self, ts: &str) -> Result<bool, StoreError> {
         let found = self.text(

@@ -139,6 +139,15 @@ impl<S: Sql> Store<S> {
         Ok(())
     }
 
+    /// What was held until `until` is due now.
+    pub fn release(&self, until: Millis, now: Millis) -> Result<(), StoreError> {
+        self.sql.run(
+            "UPDATE outbox SET due_at = ? WHERE due_at = ?",
+            &[now.0.into(), until.0.into()],
+        )?;
+        Ok(())
+    }
+
     /// Slack will not have it.
     pub fn leave_unsaid(&self, number: i64) -> Result<(), StoreError> {
         self.sql.run(

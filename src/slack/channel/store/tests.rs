@@ -1,14 +1,15 @@
 //! The statements against real SQLite.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::unreachable, reason = "tests")]
 
+use protocol::event::Repository;
 use protocol::{Millis, PromptId};
 
 use super::{Stage, Store, Utterance};
 use crate::platform::sql::native::NativeSql;
 use crate::slack::blocks::Said;
 use crate::slack::channel::Item;
-use crate::slack::event::Heard;
+use crate::slack::event::{Heard, Revised};
 use crate::slack::progress::Progress;
 
 fn store() -> Store<NativeSql> {
@@ -158,4 +159,95 @@ fn how_far_something_is_outlives_its_newer_forms() {
     store.reach(due.number, &Stage::Streamed, None).unwrap();
     let due = store.next_said(Millis(1)).unwrap().unwrap();
     assert_eq!(due.ts.as_deref(), Some("5.1"));
+}
+
+fn revised(ts: &str, at: &str, text: Option<&str>) -> Revised {
+    let Item::Heard(heard) = heard("1.1", ts) else {
+        unreachable!()
+    };
+    Revised {
+        heard: Heard {
+            text: text.unwrap_or_default().to_owned(),
+            ..heard
+        },
+        at: at.to_owned(),
+        is_deleted: text.is_none(),
+    }
+}
+
+#[test]
+fn the_latest_revision_of_a_message_counts_in_whatever_order_they_come() {
+    let store = store();
+    let says = |ts: &str| store.revision(ts).unwrap().map(|known| known.text);
+    assert_eq!(says("1.2"), None);
+    assert!(store.revise(&revised("1.2", "9.2", Some("later"))).unwrap());
+    assert!(
+        !store
+            .revise(&revised("1.2", "9.1", Some("earlier")))
+            .unwrap()
+    );
+    // Another try of the same.
+    assert!(store.revise(&revised("1.2", "9.2", Some("later"))).unwrap());
+    assert_eq!(says("1.2"), Some(Some("later".to_owned())));
+    assert!(store.revise(&revised("1.2", "9.3", None)).unwrap());
+    assert_eq!(says("1.2"), Some(None));
+    for number in 0..600 {
+        let ts = format!("2.{number:06}");
+        store.revise(&revised(&ts, "9.4", Some("x"))).unwrap();
+    }
+    assert_eq!(says("1.2"), None, "the oldest are forgotten");
+    assert!(says("2.000599").is_some());
+}
+
+#[test]
+fn the_prompt_before_a_message_is_one_of_its_thread() {
+    let store = store();
+    let prompt = PromptId::parse("pmt_1").unwrap();
+    for (root, ts) in [
+        ("1.1", "1.1"),
+        ("1.1", "1.2"),
+        ("0.1", "1.3"),
+        ("1.1", "1.4"),
+    ] {
+        store.take(ts, &heard(root, ts), Millis(0)).unwrap();
+        store.note_prompt(ts, &prompt).unwrap();
+    }
+    store.take("1.5", &heard("1.1", "1.5"), Millis(0)).unwrap();
+    assert_eq!(store.given_before("1.1", "1.4").unwrap(), "1.2");
+    assert_eq!(store.given_before("1.1", "1.6").unwrap(), "1.4");
+    assert_eq!(store.given_before("1.1", "1.1").unwrap(), "");
+    assert_eq!(store.prompt_said_at("1.4").unwrap(), Some(prompt));
+    assert_eq!(store.prompt_said_at("1.5").unwrap(), None);
+}
+
+#[test]
+fn what_was_held_is_released_at_once() {
+    let store = store();
+    for (name, at) in [("a", 0), ("b", 5), ("c", 900)] {
+        store.say("1.1", name, &message(name), Millis(at)).unwrap();
+    }
+    store.hold(Millis(500)).unwrap();
+    assert_eq!(store.next_said(Millis(499)).unwrap(), None);
+    store.release(Millis(500), Millis(10)).unwrap();
+    let mut said = Vec::new();
+    while let Some(due) = store.next_said(Millis(10)).unwrap() {
+        store.said(&due, None).unwrap();
+        said.push(due.key);
+    }
+    assert_eq!(said, ["1.1:a", "1.1:b"]);
+    assert_eq!(store.next_due().unwrap(), Some(Millis(900)));
+}
+
+#[test]
+fn what_people_chose_is_known_for_its_repository_and_the_oldest_is_forgotten() {
+    let store = store();
+    let [api, web] = ["api", "web"].map(|name| Repository::new("acme", name).unwrap());
+    store.learn(&web, "the page is blank").unwrap();
+    for number in 0..100 {
+        store.learn(&api, &format!("call {number}")).unwrap();
+    }
+    let examples = store.examples().unwrap();
+    assert_eq!(examples.get(&web), None);
+    let last = examples.get(&api).unwrap().last().unwrap();
+    assert_eq!((examples.len(), last.as_str()), (1, "call 99"));
 }

@@ -77,6 +77,8 @@ impl Alone {
                 launch
                     .env
                     .iter()
+                    // Whoever starts it by hand leaves its runtime as it is.
+                    .filter(|(name, _)| name != launch::HEAP)
                     .map(|(name, value)| (name, direct(name, value, model_url))),
             );
         let began = Instant::now();

@@ -100,6 +100,23 @@ impl Bed {
         std::fs::remove_dir_all(away).map_err(io("remove a layer"))
     }
 
+    /// Puts the files of a layer that no sandbox uses into one that is new, as if it had written them,
+    /// and removes the layer. The sandbox has not looked into its home yet, so it finds them there.
+    pub fn give_back(&self, layer: &LayerId, id: &SandboxId) -> Result<(), BenchError> {
+        let moved = io("move the files of a layer");
+        let files = self.backend.layers().files(layer).unwrap_or_default();
+        let upper = self.state.join("sandboxes").join(id.as_str()).join("upper");
+        let give = || {
+            for entry in std::fs::read_dir(files)? {
+                let entry = entry?;
+                std::fs::rename(entry.path(), upper.join(entry.file_name()))?;
+            }
+            Ok(())
+        };
+        give().map_err(moved)?;
+        self.remove_layer(layer)
+    }
+
     /// Waits until nothing of what was destroyed is being deleted any more.
     pub async fn quiet(&self) -> Result<(), BenchError> {
         let trash = self.state.join("trash");

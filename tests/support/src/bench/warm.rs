@@ -106,7 +106,7 @@ struct Claims {
 
 async fn claims(yard: &Yard) -> Result<Claims, BenchError> {
     let alone = yard.alone("alone").await?;
-    let pool = Pool::new(Arc::clone(&yard.machinery), 4);
+    let pool = Pool::new(Arc::clone(&yard.machinery), 4, None);
     pool.aim(vec![PoolTarget {
         base: yard.base.clone(),
         model: model(),
@@ -219,6 +219,7 @@ impl Yard {
         launch::write_tools(&settings).map_err(io("write the agent's settings"))?;
         let program = PathBuf::from(environment("OPENCODE_BIN")?);
         let agent_binary = Path::new("/opt/agent").join(program.file_name().unwrap_or_default());
+        let agent_binary = agent_binary.to_string_lossy().into_owned();
         let tool = Tool {
             name: "agent".to_owned(),
             sources: vec![settings, program],
@@ -257,6 +258,7 @@ impl Yard {
             Arc::clone(&gateway),
             System::read(),
             None,
+            Some(agent_binary.clone()),
         );
         let progress = Drawer::open(bed.state().join("wip")).map_err(unexpected)?;
         let store = Arc::new(Store::open(&bed.state().join("runner.sqlite"))?);
@@ -275,7 +277,7 @@ impl Yard {
             layers,
             images: Arc::new(images),
             gateway,
-            agent_binary: agent_binary.to_string_lossy().into_owned(),
+            agent_binary,
             committer: author(),
             turn_limit: Duration::from_secs(3600),
         });

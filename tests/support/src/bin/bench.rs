@@ -60,7 +60,7 @@ async fn run() -> Result<(), BenchError> {
     }
     if wanted("slack_routing_accuracy") || wanted("slack_routing_asked") {
         println!(
-            "slack_routing_accuracy, slack_routing_asked: 125 labelled messages over 25 \
+            "slack_routing_accuracy, slack_routing_asked: 133 labelled messages over 25 \
              repositories; the baseline is without a model"
         );
         results.extend(routing::measure().await?);
@@ -101,7 +101,7 @@ async fn launcher(wanted: &impl Fn(&str) -> bool, results: &mut Results) -> Resu
     }
     if wanted("snapshot_1gb") || wanted("restore_1gb") {
         println!(
-            "snapshot_1gb, restore_1gb: 100,000 files, which take seconds to write anew for each \
+            "snapshot_1gb, restore_1gb: 100,000 files, which are written once and read before each \
              snapshot; the baseline is one megabyte"
         );
         results.extend(snapshot::measure().await?);

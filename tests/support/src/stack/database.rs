@@ -3,8 +3,12 @@
 use std::path::Path;
 
 use tokio::process::Command;
+use tokio::sync::Mutex;
 
 use super::{StackError, environment};
+
+/// One of this process makes the template; another process makes its own, under a name of its own.
+static MAKING: Mutex<()> = Mutex::const_new(());
 
 /// Puts a migrated D1 into `directory`: made once for each state of the migrations, then copied.
 pub(super) async fn prepare(root: &Path, directory: &Path) -> Result<(), StackError> {
@@ -12,6 +16,7 @@ pub(super) async fn prepare(root: &Path, directory: &Path) -> Result<(), StackEr
     let template = root
         .join("target/stack-database")
         .join(fingerprint(&migrations)?);
+    let alone = MAKING.lock().await;
     if !template.exists() {
         let making = template.with_extension(format!("making-{}", std::process::id()));
         let output = Command::new(environment("WRANGLER_BIN")?)
@@ -41,6 +46,7 @@ pub(super) async fn prepare(root: &Path, directory: &Path) -> Result<(), StackEr
         // Another stack may have been first; theirs is as good.
         let _ = std::fs::rename(&making, &template);
     }
+    drop(alone);
     copy_directory(&template, directory).map_err(|source| StackError::Directory {
         path: directory.to_owned(),
         source,

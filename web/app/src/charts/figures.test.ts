@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { average, ceiling, dayName, dollars, percent, time, trendOf, trendWords } from "./figures.ts";
+import { average, ceiling, dayName, dollars, percent, poolCost, time, trendOf, trendWords } from "./figures.ts";
 
 const days = (...merged: number[]) => merged.map((one, index) => ({ day: `2026-11-0${index + 1}`, opened: one, merged: one }));
 
@@ -24,6 +24,13 @@ test("the trend is the later half against the earlier one", () => {
 
 test("an axis ends at a round number", () => {
   expect([0, 3, 7, 12, 38, 100, 101].map(ceiling)).toEqual([4, 4, 10, 20, 40, 100, 200]);
+});
+
+test("what the pool costs is told where it is known, and against its budget where there is one", () => {
+  const pool = { cost_microdollars: 11_200_000, cost_today_microdollars: 1_500_000, budget_microdollars: null };
+  expect(poolCost(pool)).toBe("They cost $11.20, today $1.50.");
+  expect(poolCost({ ...pool, budget_microdollars: 2_000_000 })).toBe("They cost $11.20, today $1.50 of $2.00.");
+  expect(poolCost({ ...pool, cost_microdollars: null })).toBe("");
 });
 
 test("a day is the same day everywhere", () => {

@@ -1,5 +1,5 @@
 /** Figures in words. Purely; what there is nothing of is a dash. */
-import type { DayFigures, MissReason } from "#ui/protocol.ts";
+import type { DayFigures, MissReason, PoolFigures } from "#ui/protocol.ts";
 import { duration } from "#ui/view/duration.ts";
 
 export const NONE = "–";
@@ -46,10 +46,18 @@ export function trendWords({ days, before, after }: Trend): string {
 
 export const MISSES: Readonly<Record<MissReason, string>> = {
   pool_empty: "The pool was empty",
+  budget_spent: "The day's budget was spent",
   older_image: "Of an older image",
   other_model: "For another model",
   no_image: "No image yet",
 };
+
+/** What warm sandboxes cost; nothing where nobody said what one of them costs. */
+export function poolCost(pool: Pick<PoolFigures, "cost_microdollars" | "cost_today_microdollars" | "budget_microdollars">): string {
+  if (pool.cost_microdollars === null) return "";
+  const budget = pool.budget_microdollars === null ? "" : ` of ${dollars(pool.budget_microdollars)}`;
+  return `They cost ${dollars(pool.cost_microdollars)}, today ${dollars(pool.cost_today_microdollars)}${budget}.`;
+}
 
 /** "30 Nov", of a day in UTC. */
 export function dayName(day: string): string {

@@ -111,6 +111,7 @@ export function Composer(props: {
       <textarea
         ref={field}
         aria-label={props.label}
+        dir="auto"
         aria-invalid={problem() !== undefined}
         placeholder={props.placeholder}
         rows={props.rows}

@@ -198,7 +198,7 @@ export default function Palette(props: { close: () => void; openShortcuts: () =>
                     onClick={() => choose(command)}
                   >
                     <Icon name={command.icon} />
-                    <span class="palette-label">{command.label}</span>
+                    <span class="palette-label" dir="auto">{command.label}</span>
                     <Show when={command.detail}>
                       <span class="quiet palette-detail">{command.detail}</span>
                     </Show>

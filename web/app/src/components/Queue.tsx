@@ -12,6 +12,11 @@ import { api, messageOf } from "../api.ts";
 import { notify } from "../notices.ts";
 import { createDrag, type Drag } from "./queue-drag.ts";
 
+/** So many can be folded away. */
+const LONG = 5;
+/** As many as wait at most (`MAX_QUEUE` in `sandbox-runner/protocol/src/api.rs`). */
+const MOST = 20;
+
 export function Queue(props: { id: SessionId; client: SessionClient }): JSX.Element {
   const timeline = () => props.client.store.timeline();
   /** An order that the server has not told yet. */
@@ -48,6 +53,9 @@ export function Queue(props: { id: SessionId; client: SessionClient }): JSX.Elem
     }, { defer: true }),
   );
   const outgoing = () => props.client.store.outbox.items();
+  // A long queue leaves a phone no room to read.
+  const [folded, setFolded] = createSignal(matchMedia("(max-width: 640px)").matches);
+  const isLong = () => waiting().length >= LONG;
   return (
     <>
       <Show when={timeline().paused()}>
@@ -55,7 +63,13 @@ export function Queue(props: { id: SessionId; client: SessionClient }): JSX.Elem
       </Show>
       <Show when={waiting().length + outgoing().length > 0}>
         <section class="queue" aria-label="Queue">
-          <ol ref={list} classList={{ dragging: drag.dragging() }}>
+          <Show when={isLong()}>
+            <button class="queue-head" aria-expanded={!folded()} onClick={() => setFolded(!folded())}>
+              <Icon name="chevron" class={folded() ? "" : "turned"} />
+              {waiting().length} prompts wait{waiting().length >= MOST ? ", no more fit" : ""}
+            </button>
+          </Show>
+          <ol ref={list} classList={{ dragging: drag.dragging() }} hidden={isLong() && folded()}>
             <For each={waiting()}>
               {(item, index) => (
                 <WaitingPrompt
@@ -195,7 +209,7 @@ function WaitingPrompt(props: {
         when={draft() !== undefined}
         fallback={
           <>
-            <p class="queued-text" title={prompt().text}>
+            <p class="queued-text" dir="auto" title={prompt().text}>
               <span class="unseen">{displayName(prompt().author)}: </span>
               {prompt().text}
               <Show when={props.waiting.editedBy}>
@@ -275,6 +289,7 @@ function WaitingPrompt(props: {
         >
           <textarea
             aria-label="Waiting prompt"
+            dir="auto"
             rows={2}
             value={draft() ?? ""}
             ref={(field) => queueMicrotask(() => field.focus())}
@@ -303,7 +318,7 @@ function OutgoingPrompt(props: { client: SessionClient; outgoing: Outgoing }): J
       <Show when={props.outgoing.refusal === undefined} fallback={<Icon name="warning" />}>
         <Spinner />
       </Show>
-      <p class="queued-text">
+      <p class="queued-text" dir="auto">
         {props.outgoing.text}
         <Show when={props.outgoing.attachments.length > 0}>
           <span class="quiet"> · {props.outgoing.attachments.map(({ name }) => name).join(", ")}</span>

@@ -5,8 +5,9 @@ import type { PullRequest, SessionSummary } from "#ui/protocol.ts";
 import { Avatar, displayName } from "#ui/view/Avatar.tsx";
 import { age } from "#ui/view/duration.ts";
 import { Icon, Spinner } from "#ui/view/Icon.tsx";
+import { Keyed } from "#ui/view/Keyed.tsx";
 
-import { GROUPS, families } from "../groups.ts";
+import { GROUPS, families, type Member } from "../groups.ts";
 import { route, sessionPath } from "../router.ts";
 import {
   cursor,
@@ -70,20 +71,20 @@ export function SessionList(props: { empty: JSX.Element; compact?: boolean }): J
           </p>
         </Match>
         <Match when={sessions()}>
-          <For each={groups()}>
+          <Keyed each={groups()} by={({ name }) => name}>
             {(group) => (
               <section>
                 <h2 class="group">
-                  {group.name} <span class="quiet">{group.members.length}</span>
+                  {group().name} <span class="quiet">{group().members.length}</span>
                 </h2>
                 <ul>
-                  <For each={group.members}>
-                    {({ session, depth }) => <Entry session={session} depth={depth} now={now()} />}
-                  </For>
+                  <Keyed each={group().members} by={({ session }) => session.id} same={isSame}>
+                    {(member) => <Entry session={member().session} depth={member().depth} now={now()} />}
+                  </Keyed>
                 </ul>
               </section>
             )}
-          </For>
+          </Keyed>
           <Show when={cursor()}>
             <button class="button older" disabled={loadingOlder()} onClick={() => void loadOlder()}>
               {loadingOlder() ? "Loading…" : "Show older"}
@@ -100,6 +101,8 @@ export function SessionList(props: { empty: JSX.Element; compact?: boolean }): J
     </nav>
   );
 }
+
+const isSame = (one: Member, other: Member): boolean => one.session === other.session && one.depth === other.depth;
 
 function ListFilter(): JSX.Element {
   let waiting: ReturnType<typeof setTimeout> | undefined;
@@ -156,7 +159,7 @@ function Entry(props: { session: SessionSummary; depth: number; now: number }): 
             <Icon name="fork" class="entry-fork" />
             <span class="unseen">Fork: </span>
           </Show>
-          <span class="entry-name">{sessionTitle(props.session)}</span>
+          <span class="entry-name" dir="auto">{sessionTitle(props.session)}</span>
           <Show when={unread()}>
             <span class="unread-dot">
               <span class="unseen">Unread</span>

@@ -72,7 +72,7 @@ export function SessionTitle(props: { id: SessionId; naming: Naming; fixed: bool
     <Show
       when={editing()}
       fallback={
-        <h1 title={naming.name()}>
+        <h1 title={naming.name()} dir="auto">
           <Show when={!props.fixed && naming.name() !== ""} fallback={naming.name()}>
             <button ref={button} class="title-button" title="Rename" onClick={() => startRenaming(props.id)}>
               {naming.name()}
@@ -85,6 +85,7 @@ export function SessionTitle(props: { id: SessionId; naming: Naming; fixed: bool
         class="title-field"
         type="text"
         aria-label="Title of the session"
+        dir="auto"
         autocomplete="off"
         maxlength={LONGEST}
         value={naming.name()}

@@ -10,6 +10,7 @@ import { api, messageOf } from "../api.ts";
 import { notify } from "../notices.ts";
 import { sessionPath } from "../router.ts";
 import { sessionParts } from "../session-api.ts";
+import { sessionTitle } from "../sessions.ts";
 import type { PanelProps } from "./Inspector.tsx";
 import { createLoad } from "./load.ts";
 import { PanelFailed, PanelLoading } from "./PanelState.tsx";
@@ -22,6 +23,8 @@ export function DetailsPanel(props: PanelProps): JSX.Element {
           <section>
             <h2>Session</h2>
             <dl class="facts">
+              <dt>Title</dt>
+              <dd dir="auto">{props.client.store.timeline().title() ?? sessionTitle(summary())}</dd>
               <dt>Repository</dt>
               <dd>{summary().repository}</dd>
               <dt>Branch</dt>
@@ -106,8 +109,8 @@ function Participants(props: PanelProps): JSX.Element {
 
 function Artifacts(props: PanelProps): JSX.Element {
   const files = createLoad(() => sessionParts.artifacts(props.id));
-  onMount(() => files.again());
-  createEffect(on(() => props.client.store.timeline().artifacts().length, () => files.again(true), { defer: true }));
+  onMount(() => void files.again());
+  createEffect(on(() => props.client.store.timeline().artifacts().length, () => void files.again(true), { defer: true }));
   const ready = () => {
     const state = files.state();
     return state.phase === "ready" ? state.value.artifacts : undefined;
@@ -120,7 +123,7 @@ function Artifacts(props: PanelProps): JSX.Element {
     <section>
       <h2>Files</h2>
       <Switch fallback={<PanelLoading words="Loading the files…" />}>
-        <Match when={failed()}>{(state) => <PanelFailed message={state().message} retry={() => files.again()} />}</Match>
+        <Match when={failed()}>{(state) => <PanelFailed message={state().message} retry={() => void files.again()} />}</Match>
         <Match when={ready()?.length === 0}>
           <p class="quiet">Pictures and files that people attach or the agent shows are listed here.</p>
         </Match>

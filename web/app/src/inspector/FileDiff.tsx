@@ -6,8 +6,6 @@ import type { ChangedFile } from "#ui/protocol.ts";
 import { Icon } from "#ui/view/Icon.tsx";
 import { Windowed } from "#ui/view/Windowed.tsx";
 
-import { Counts } from "./ChangesPanel.tsx";
-
 export type Layout = "unified" | "split";
 
 /** Longer ones are opened by whoever wants to read them. */
@@ -260,6 +258,7 @@ function CommentForm(props: { line: Line; submit: (words: string) => void; cance
     >
       <textarea
         aria-label={`Comment on line ${place()}`}
+        dir="auto"
         placeholder="What should the agent do about this line?"
         rows={2}
         value={words()}
@@ -275,5 +274,16 @@ function CommentForm(props: { line: Line; submit: (words: string) => void; cance
         </button>
       </div>
     </form>
+  );
+}
+
+export function Counts(props: { file: ChangedFile }): JSX.Element {
+  return (
+    <span class="count">
+      <Show when={props.file.additions !== undefined} fallback={<span class="quiet">binary</span>}>
+        <span class="added">+{props.file.additions?.toLocaleString("en")}</span>{" "}
+        <span class="removed">−{(props.file.deletions ?? 0).toLocaleString("en")}</span>
+      </Show>
+    </span>
   );
 }

@@ -93,7 +93,7 @@ export function Inspector(
         </button>
       </div>
       <Kept name="changes" selected={props.selected} visited={visited()}>
-        <ChangesPanel {...props} />
+        <ChangesPanel {...props} visible={props.open && props.selected === "changes"} />
       </Kept>
       <Kept name="pulls" selected={props.selected} visited={visited()}>
         <PullRequestsPanel {...props} />

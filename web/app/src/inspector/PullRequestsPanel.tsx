@@ -79,7 +79,7 @@ function PullCard(props: PanelProps & { pull: OpenedPullRequest }): JSX.Element 
           <Switch
             fallback={
               <>
-                <Icon name="time" /> <span>{open() ? "Checks run, or there are none" : "No checks ended"}</span>
+                <Icon name="time" /> <span>{open() ? "No checks have ended yet" : "No checks have ended"}</span>
               </>
             }
           >

@@ -69,9 +69,9 @@ const VERDICTS: Readonly<Record<Verdict, string>> = { allowed: "allowed", denied
 
 function Contacts(props: PanelProps): JSX.Element {
   const contacts = createLoad(() => sessionParts.contacts(props.id));
-  onMount(() => contacts.again());
+  onMount(() => void contacts.again());
   // A turn that ends has talked to somebody.
-  createEffect(on(() => props.client.store.timeline().running(), () => contacts.again(true), { defer: true }));
+  createEffect(on(() => props.client.store.timeline().running(), () => void contacts.again(true), { defer: true }));
   const ready = () => {
     const state = contacts.state();
     return state.phase === "ready" ? state.value.contacts : undefined;
@@ -87,7 +87,7 @@ function Contacts(props: PanelProps): JSX.Element {
         <Match when={contacts.state().phase === "loading"}>
           <PanelLoading words="Loading the ledger…" />
         </Match>
-        <Match when={failed()}>{(state) => <PanelFailed message={state().message} retry={() => contacts.again()} />}</Match>
+        <Match when={failed()}>{(state) => <PanelFailed message={state().message} retry={() => void contacts.again()} />}</Match>
         <Match when={ready()?.length === 0}>
           <p class="quiet">The sandboxes of this session have talked to nobody yet.</p>
         </Match>

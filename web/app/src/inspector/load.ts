@@ -11,31 +11,39 @@ export type Loaded<T> =
 export interface Load<T> {
   readonly state: Accessor<Loaded<T>>;
   readonly busy: Accessor<boolean>;
-  /** `keep`: what is shown stays until the answer is here, and if it fails. */
-  again(keep?: boolean): void;
+  /**
+   * `keep`: what is shown stays until the answer is here, and if there is none. Resolves when it is
+   * over, however.
+   */
+  again(keep?: boolean): Promise<void>;
 }
 
-export function createLoad<T>(ask: () => Promise<T>): Load<T> {
+/** `change` puts what came in the place of what is shown. */
+export function createLoad<T>(ask: () => Promise<T>, replace = (change: () => void): void => change()): Load<T> {
   const [state, setState] = createSignal<Loaded<T>>({ phase: "loading" });
   const [busy, setBusy] = createSignal(false);
   // Only the newest answer counts: an earlier request may be slower.
   let newest = 0;
-  const again = (keep = false) => {
+  const again = async (keep = false) => {
     newest += 1;
     const mine = newest;
     setBusy(true);
-    if (!keep || state().phase === "failed") setState({ phase: "loading" });
-    ask()
-      .then((value) => mine === newest && setState({ phase: "ready", value }))
-      .catch((error: unknown) => {
-        if (mine !== newest || (keep && state().phase === "ready")) return;
-        const { code, status } = error instanceof ApiError ? error : { code: "unexpected", status: 0 };
-        setState({ phase: "failed", message: messageOf(error), code, status });
-      })
-      .finally(() => mine === newest && setBusy(false));
+    if (!keep) setState({ phase: "loading" });
+    try {
+      const value = await ask();
+      if (mine === newest) replace(() => setState({ phase: "ready", value }));
+    } catch (error) {
+      if (mine !== newest || (keep && state().phase !== "loading")) return;
+      const { code, status } = error instanceof ApiError ? error : { code: "unexpected", status: 0 };
+      setState({ phase: "failed", message: messageOf(error), code, status });
+    } finally {
+      if (mine === newest) setBusy(false);
+    }
   };
   // Who is offline asks again by coming back.
-  const online = () => state().phase === "failed" && again();
+  const online = () => {
+    if (state().phase === "failed") void again();
+  };
   window.addEventListener("online", online);
   onCleanup(() => {
     newest += 1;

@@ -2,7 +2,7 @@ import { Match, Show, Switch, createEffect, createMemo, createSignal, on, onClea
 
 import { createSessionClient } from "#ui/client.ts";
 import { requestId } from "#ui/outbox.ts";
-import type { Person, SessionId } from "#ui/protocol.ts";
+import type { Person, SessionId, SessionState } from "#ui/protocol.ts";
 import { SurroundingsContext, type Surroundings } from "#ui/view/context.ts";
 import { Icon, Spinner } from "#ui/view/Icon.tsx";
 import { webAddress } from "#ui/view/Row.tsx";
@@ -26,6 +26,12 @@ import { sessionParts } from "../session-api.ts";
 import { navigate, sessionPath, title } from "../router.ts";
 import { knownSession, refreshSessions, sessionTitle } from "../sessions.ts";
 import { draftKey } from "../storage.ts";
+
+/** Where nobody has asked for anything yet. */
+const EMPTY: Partial<Record<SessionState, string>> = {
+  warming: "A sandbox is being made ready. Say what should be done.",
+  archived: "Nothing was asked for here.",
+};
 
 export default function SessionPage(props: { me: Person; id: SessionId }): JSX.Element {
   const { me, id } = props;
@@ -187,7 +193,7 @@ export default function SessionPage(props: { me: Person; id: SessionId }): JSX.E
                     },
                     load: client.loadPast,
                   }}
-                  empty={<p class="row">A sandbox is being made ready. Say what should be done.</p>}
+                  empty={<p class="row">{EMPTY[state() ?? "idle"] ?? "Say what should be done."}</p>}
                 />
               </SurroundingsContext.Provider>
             </Match>

@@ -8,7 +8,7 @@ import { api, messageOf } from "../api.ts";
 import { Bars, type Row } from "../charts/Bars.tsx";
 import { DayBars } from "../charts/DayBars.tsx";
 import { Figure } from "../charts/Figure.tsx";
-import { MISSES, average, count, dayName, dollars, percent, time, trendOf, trendWords } from "../charts/figures.ts";
+import { MISSES, average, count, dayName, dollars, percent, poolCost, time, trendOf, trendWords } from "../charts/figures.ts";
 import { Picker } from "../components/Picker.tsx";
 import { Problem } from "../components/Problem.tsx";
 import { TopBar } from "../components/TopBar.tsx";
@@ -158,7 +158,11 @@ function Tiles(props: { figures: Statistics }): JSX.Element {
         </dd>
         <dd class="quiet">{now() === 1 ? "person" : "people"} in the last 5 minutes</dd>
       </div>
-      <Tile name="Time to first token" value={time(props.figures.first_token_p50_ms)} note={`p95 ${time(props.figures.first_token_p95_ms)}`} />
+      <Tile
+        name="Time to first token"
+        value={time(props.figures.first_token_p50_ms)}
+        note={props.figures.first_token_p95_ms === null ? "" : `19 of 20 within ${time(props.figures.first_token_p95_ms)}`}
+      />
       <Tile name="Approval rate" value={percent(props.figures.approval_share)} note="of those with a verdict" />
       <Tile name="Revisions" value={average(props.figures.revisions)} note="per reviewed pull request" />
       <Tile name="First response" value={time(props.figures.median_first_response_ms)} note="median, by a person" />
@@ -273,8 +277,9 @@ function Pool(props: { pool: PoolFigures }): JSX.Element {
         <p class="quiet">
           Last {props.pool.days} days: ready in {time(props.pool.median_warm_ms)} from the pool, in{" "}
           {time(props.pool.median_cold_ms)} without.
-          {props.pool.seconds_saved !== null && ` Saved ${time(props.pool.seconds_saved * 1_000)} of waiting`}
-          {props.pool.seconds_saved !== null && ` for ${time(props.pool.warm_sandbox_seconds * 1_000)} of sandboxes that waited.`}
+          {props.pool.seconds_saved !== null &&
+            ` People waited ${time(props.pool.seconds_saved * 1_000)} less, for sandboxes that stood ready ${time(props.pool.warm_sandbox_seconds * 1_000)} together.`}{" "}
+          {poolCost(props.pool)}
         </p>
       }
       table={{

@@ -4,6 +4,7 @@ import type { AuditEntry, Deed } from "#ui/protocol.ts";
 
 import { api, messageOf } from "../api.ts";
 import { Problem } from "../components/Problem.tsx";
+import "../styles/audit.css";
 import { Section } from "./Form.tsx";
 
 const DEEDS: Readonly<Record<Deed, string>> = {
@@ -47,32 +48,41 @@ export function Audit(): JSX.Element {
           {(all) => (
             <>
               <div class="scroll" tabindex="0" role="region" aria-label="Audit log">
-                <table class="audit">
-                  <thead>
-                    <tr>
-                      <th scope="col">When</th>
-                      <th scope="col">Who</th>
-                      <th scope="col">Did</th>
-                      <th scope="col">To</th>
-                      <th scope="col">By</th>
+                {/* The roles say what it is on a phone too, where it is not laid out as a table. */}
+                <table class="audit" role="table">
+                  <thead role="rowgroup">
+                    <tr role="row">
+                      <For each={["When", "Who", "Did", "To", "By"]}>
+                        {(head) => (
+                          <th scope="col" role="columnheader">
+                            {head}
+                          </th>
+                        )}
+                      </For>
                     </tr>
                   </thead>
-                  <tbody>
+                  <tbody role="rowgroup">
                     <For each={all()}>
                       {(entry) => (
-                        <tr>
-                          <td>
+                        <tr role="row">
+                          <td class="when" role="cell">
                             <time datetime={new Date(entry.at).toISOString()}>
                               {new Date(entry.at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" })}
                             </time>
                           </td>
-                          <td>{entry.login}</td>
-                          <td classList={{ bad: entry.deed === "access_refused" }}>{DEEDS[entry.deed] ?? entry.deed}</td>
-                          <td>
+                          <td class="who" role="cell">
+                            {entry.login}
+                          </td>
+                          <td class="did" classList={{ bad: entry.deed === "access_refused" }} role="cell">
+                            {DEEDS[entry.deed] ?? entry.deed}
+                          </td>
+                          <td class="subject" role="cell">
                             <code>{entry.subject}</code>
                             {entry.detail && ` ${entry.detail}`}
                           </td>
-                          <td>{entry.means}</td>
+                          <td class="means" role="cell">
+                            {entry.means}
+                          </td>
                         </tr>
                       )}
                     </For>
@@ -90,7 +100,9 @@ export function Audit(): JSX.Element {
           )}
         </Match>
         <Match when={problem() === undefined}>
-          <div class="skeleton" />
+          <div class="skeleton" aria-busy="true">
+            <span class="unseen">Loading</span>
+          </div>
         </Match>
       </Switch>
     </Section>

@@ -1,5 +1,6 @@
 import { Match, Show, Switch, type JSX } from "solid-js";
 
+import type { SlackIntegration } from "#ui/protocol.ts";
 import { webAddress } from "#ui/view/Row.tsx";
 import { Icon } from "#ui/view/Icon.tsx";
 
@@ -7,6 +8,13 @@ import { api } from "../api.ts";
 import { Problem } from "../components/Problem.tsx";
 import { createLoaded } from "../loaded.ts";
 import { Section } from "./Form.tsx";
+
+function slackWords({ connected, outage }: SlackIntegration): string {
+  if (outage) return `Disconnected since ${new Date(outage.since).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })}. ${outage.message}`;
+  return connected
+    ? "Mention the agent in a channel, and its thread is a session."
+    : "Whoever runs this deployment connects a workspace in its configuration.";
+}
 
 export function Integrations(): JSX.Element {
   const found = createLoaded(api.integrations);
@@ -40,13 +48,11 @@ export function Integrations(): JSX.Element {
                 <div class="row-main">
                   <strong>Slack</strong>
                   <span class="quiet">
-                    {known().slack.connected
-                      ? "Mention the agent in a channel, and its thread is a session."
-                      : "Not connected. An administrator connects the workspace in the deployment’s configuration."}
+                    {slackWords(known().slack)}
                   </span>
                 </div>
                 <span class="tag" classList={{ off: !known().slack.connected }}>
-                  {known().slack.connected ? "Connected" : "Not connected"}
+                  {known().slack.outage ? "Disconnected" : known().slack.connected ? "Connected" : "Not connected"}
                 </span>
               </li>
             </ul>

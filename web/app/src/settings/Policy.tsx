@@ -25,6 +25,7 @@ export function Policy(props: { repository: Repository; settings: Settings; mayW
           const specification = specificationOf(text());
           if (specification && "problem" in specification) throw new Error(specification.problem);
           await api.setSettings(props.repository, {
+            ...(props.settings.hints !== undefined && { hints: props.settings.hints }),
             ...(specification && { specification }),
             egress: { allow: linesOf(hosts()), defaults: defaults() },
           });

@@ -1,4 +1,4 @@
-/** One repository: its images, what they hold and what sandboxes may reach, environments, secrets. */
+/** One repository: its images, what they hold and what sandboxes may reach, hints, environments, secrets. */
 import { Match, Show, Switch, type JSX } from "solid-js";
 
 import type { Repository, RepositorySummary } from "#ui/protocol.ts";
@@ -9,6 +9,7 @@ import { Problem } from "../components/Problem.tsx";
 import { createLoaded } from "../loaded.ts";
 import { newSessionPath, settingsPath } from "../router.ts";
 import { Environments } from "./Environments.tsx";
+import { Hints } from "./Hints.tsx";
 import { Images } from "./Images.tsx";
 import { Policy } from "./Policy.tsx";
 import { Secrets } from "./Secrets.tsx";
@@ -47,6 +48,7 @@ export function RepositorySettings(props: { repository: Repository }): JSX.Eleme
               </Show>
               <Images repository={repository} branch={known().default_branch} />
               <Policy repository={repository} settings={known().settings} mayWrite={mayWrite()} saved={() => void detail.reload()} />
+              <Hints repository={repository} settings={known().settings} mayWrite={mayWrite()} saved={() => void detail.reload()} />
               <Environments repository={repository} mayWrite={mayWrite()} />
               <Secrets repository={repository} mayWrite={mayWrite()} />
             </>

@@ -52,7 +52,7 @@ export function TurnView(props: { turn: Turn }): JSX.Element {
               · <time datetime={new Date(props.turn.startedAt).toISOString()}>{clockTime(props.turn.startedAt)}</time>
             </span>
           </p>
-          <p class="prompt-text">{props.turn.prompt.text}</p>
+          <p class="prompt-text" dir="auto">{props.turn.prompt.text}</p>
           <Show when={props.turn.prompt.attachments}>{(artifacts) => <Files artifacts={artifacts()} />}</Show>
         </div>
       </header>

@@ -200,11 +200,15 @@ pub fn bodies() -> Vec<Example> {
             PoolFigures {
                 days: 7,
                 hits: 12,
+                hit_percent: Some(80),
                 misses: vec![pool_miss()],
                 median_warm_ms: Some(140),
                 median_cold_ms: Some(2640),
                 seconds_saved: Some(30),
                 warm_sandbox_seconds: 86_400,
+                cost_microdollars: Some(2_400_000),
+                cost_today_microdollars: Some(300_000),
+                budget_microdollars: Some(1_000_000),
             },
         ),
         message("pool_miss", PassedOver, pool_miss()),
@@ -212,6 +216,7 @@ pub fn bodies() -> Vec<Example> {
             "miss_reason",
             vec![
                 MissReason::PoolEmpty,
+                MissReason::BudgetSpent,
                 MissReason::OlderImage,
                 MissReason::OtherModel,
                 MissReason::NoImage,

@@ -122,6 +122,8 @@ pub fn callbacks() -> Vec<Example> {
                 images: vec![held_image()],
                 warm: vec![warm_sandbox()],
                 depot: true,
+                repositories: vec![repository()],
+                pool_room: Some(4),
             },
         ),
         message("held_image", PassedOver, held_image()),
@@ -132,8 +134,10 @@ pub fn callbacks() -> Vec<Example> {
             Registered {
                 registered: true,
                 pool: vec![pool_target()],
+                egress: vec![repository_egress()],
             },
         ),
+        message("repository_egress", PassedOver, repository_egress()),
         message("pool_target", PassedOver, pool_target()),
         message(
             "image_report",

@@ -84,6 +84,13 @@ pub fn commands() -> Vec<Example> {
         ),
         message("send_prompt", PassedOver, prompt),
         message("attachment", PassedOver, attachment()),
+        message(
+            "refresh",
+            PassedOver,
+            Refresh {
+                repository: repository(),
+            },
+        ),
         message("accepted", PassedOver, Accepted { accepted: true }),
         message("model", PassedOver, model()),
         message(

@@ -9,6 +9,7 @@ pub fn registry() -> Vec<Example> {
     let settings = Settings {
         specification: Some(specification()),
         egress: policy(),
+        hints: "The ledger, payouts, and what finance calls the books".to_owned(),
     };
     let environment = Environment {
         status: EnvironmentStatus::Ready,
@@ -33,7 +34,28 @@ pub fn registry() -> Vec<Example> {
                     ),
                     webhooks: true,
                 },
-                slack: SlackIntegration { connected: false },
+                slack: SlackIntegration {
+                    connected: true,
+                    outage: None,
+                },
+            },
+        ),
+        message(
+            "integrations-outage",
+            PassedOver,
+            Integrations {
+                github: GithubIntegration {
+                    app_slug: None,
+                    install_url: None,
+                    webhooks: false,
+                },
+                slack: SlackIntegration {
+                    connected: false,
+                    outage: Some(SlackOutage {
+                        since: NOW,
+                        message: "The app was removed from the workspace.".to_owned(),
+                    }),
+                },
             },
         ),
         message("settings", Refused, settings.clone()),

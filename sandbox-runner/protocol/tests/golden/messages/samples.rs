@@ -342,3 +342,10 @@ pub fn event(fact: Fact) -> Event {
         fact,
     }
 }
+
+pub fn repository_egress() -> RepositoryEgress {
+    RepositoryEgress {
+        repository: repository(),
+        policy: policy(),
+    }
+}

@@ -1,0 +1,47 @@
+//! The end of all sandboxes because their machine goes away. One that rests is put to sleep; of one
+//! that is at work what is there is kept, before its loss is told, and its prompt goes on elsewhere.
+//!
+//! Repeating it goes on with those that have not ended.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
+
+use super::line::Lines;
+use super::{Machinery, Origin, Shop, serve, span, sweep};
+use crate::pool::Pool;
+use crate::store::StoreError;
+
+/// What the session of a sandbox that was at work is told.
+pub(super) const REASON: &str = "the machine of the sandbox is taken out of service";
+
+/// Ends the sandboxes that an earlier process served, and says how many sessions had. Returns when
+/// their reports are delivered.
+pub(crate) async fn retire(
+    machinery: &Arc<Machinery>,
+    pool: &Arc<Pool>,
+) -> Result<usize, StoreError> {
+    let stored = machinery.store.sandboxes()?;
+    sweep(machinery, &stored).await?;
+    pool.dissolve().await?;
+    let shop = Shop {
+        machinery: Arc::clone(machinery),
+        pool: Arc::clone(pool),
+    };
+    let count = stored.len();
+    let mut lines = Lines::default();
+    let mut tasks = JoinSet::new();
+    for sandbox in stored {
+        let line = lines.enter(&sandbox.start);
+        let span = span(&sandbox.start);
+        let serving = serve(shop.clone(), sandbox, Origin::Retired, Arc::default(), line);
+        tasks.spawn(serving.instrument(span));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a session's task failed");
+        }
+    }
+    Ok(count)
+}

@@ -1,0 +1,73 @@
+//! What the agent of a sandbox finds in its directory before its first start.
+
+use std::path::PathBuf;
+
+use rusqlite::{Connection, OpenFlags};
+use sandbox_runner::agent::launch;
+use sandbox_runner::sandbox::SandboxBackend as _;
+use sandbox_runner::sandbox::namespaces::Tool;
+
+use crate::fixture::Fixture;
+use crate::forge::Forge;
+use crate::images::{base, images_for};
+
+/// As hostile as it can be to an agent that is not there yet.
+const SET_UP: &str = "cd /var/lib/agent && mkdir -p data/opencode config && echo no > config/file && \
+    echo {} > data/opencode/auth.json && echo no > data/opencode/opencode.db";
+
+/// With the agent among the tools, and its executable as sandboxes see it.
+fn with_agent() -> (Fixture, String) {
+    let binary = std::env::var_os("OPENCODE_BIN").map(PathBuf::from).unwrap();
+    let settings = tempfile::tempdir().unwrap();
+    launch::write_tools(settings.path()).unwrap();
+    let program = format!("/opt/agent/{}", binary.file_name().unwrap().display());
+    let tool = Tool {
+        name: "agent".to_owned(),
+        sources: vec![settings.path().to_owned(), binary],
+    };
+    (Fixture::with_tools(vec![tool]), program)
+}
+
+#[tokio::test]
+async fn an_image_has_the_agents_own_database_and_nobodys_conversation() {
+    let ((fixture, program), forge) = (with_agent(), Forge::start().await);
+    forge.commit("octo/hello", &[(".agents/setup.sh", SET_UP)]);
+    let images = images_for(&fixture, &forge, Some(program));
+    let image = images.build(&base("main")).await.unwrap();
+
+    let id = fixture.create(&image.layers).await.id;
+    let found = fixture
+        .text(&id, "cd /var/lib/agent && find . -type f")
+        .await;
+    let others = found.lines().filter(|path| !path.contains("/opencode.db"));
+    assert_eq!(others.collect::<Vec<_>>(), Vec::<&str>::new());
+
+    let directory = fixture.path().join("sandboxes").join(id.as_str());
+    let database = directory.join("agent/data/opencode/opencode.db");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let database = Connection::open_with_flags(database, flags).unwrap();
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
+    let mut tables = database.prepare(tables).unwrap();
+    let tables = tables.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let filled = tables.map(Result::unwrap).filter(|table| {
+        let count = format!("SELECT count(*) FROM \"{table}\"");
+        let rows: i64 = database.query_row(&count, [], |row| row.get(0)).unwrap();
+        rows > 0
+    });
+    // Which changes of the agent's tables were made.
+    assert_eq!(filled.collect::<Vec<_>>(), ["migration"]);
+    fixture.backend.destroy(&id).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_agent_without_a_database_of_its_own_makes_an_image_too() {
+    let (fixture, forge) = (Fixture::new(), Forge::start().await);
+    forge.commit("octo/hello", &[(".agents/setup.sh", SET_UP)]);
+    let images = images_for(&fixture, &forge, Some("/usr/bin/false".to_owned()));
+    let image = images.build(&base("main")).await.unwrap();
+
+    let id = fixture.create(&image.layers).await.id;
+    let found = fixture.text(&id, "find /var/lib/agent -mindepth 1").await;
+    assert_eq!(found, "");
+    fixture.backend.destroy(&id).await.unwrap();
+}

@@ -1,0 +1,71 @@
+//! While Slack does not take our token, nothing is said: all of it waits, in its newest form, until
+//! the token works again or there is another.
+
+use protocol::Millis;
+use serde::{Deserialize, Serialize};
+
+use super::Core;
+use crate::config::slack::Slack;
+use crate::error::Error;
+use crate::platform::clock;
+use crate::slack::client::SlackError;
+use crate::slack::connection;
+
+/// Where it is written down.
+const NOTE: &str = "outage";
+
+/// How long until it is looked whether it is over.
+const LOOK_AGAIN_MS: i64 = 10 * 60_000;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Outage {
+    /// Of which token.
+    token: String,
+    /// Everything that is to be said is due then.
+    until: Millis,
+}
+
+impl Core {
+    /// Whether nothing is to be said now.
+    pub(super) async fn is_cut_off(&self, now: Millis) -> Result<bool, Error> {
+        let store = self.store()?;
+        let Some(noted) = store.note(NOTE)? else {
+            return Ok(false);
+        };
+        let outage: Outage = serde_json::from_str(&noted)?;
+        let settings = self.settings()?;
+        if outage.token == settings.token_digest() {
+            if now < outage.until {
+                store.hold(outage.until)?;
+                return Ok(true);
+            }
+            if let Err(error) = connection::check(&self.env, &settings).await {
+                error.log();
+                self.wait(&settings)?;
+                return Ok(true);
+            }
+        }
+        store.forget_note(NOTE)?;
+        store.release(outage.until, clock::now())?;
+        Ok(false)
+    }
+
+    /// Slack refused our token.
+    pub(super) async fn cut_off(&self, error: &SlackError) -> Result<(), Error> {
+        let settings = self.settings()?;
+        // Written down here first: whatever else fails, this channel is quiet.
+        self.wait(&settings)?;
+        connection::notice(&self.env, &settings, error).await
+    }
+
+    fn wait(&self, settings: &Slack) -> Result<(), Error> {
+        let until = clock::now().plus(LOOK_AGAIN_MS);
+        let outage = Outage {
+            token: settings.token_digest(),
+            until,
+        };
+        let store = self.store()?;
+        store.set_note(NOTE, &serde_json::to_string(&outage)?)?;
+        Ok(store.hold(until)?)
+    }
+}
