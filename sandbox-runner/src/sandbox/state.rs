@@ -16,6 +16,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use protocol::SandboxId;
 use rustix::fs::{FlockOperation, flock, statfs};
@@ -26,6 +27,11 @@ use super::directory::{self, CLOSED, PASSABLE, READABLE};
 
 /// Changes whenever what is on disk can no longer be read or used as before.
 const FORMAT: &str = "2";
+
+/// How long the lock of a runner that was killed may be held by a program that it was just starting.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Between two attempts to have it.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// `statfs` type of overlayfs, which cannot carry the upper directory of another overlay.
 const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
@@ -100,8 +106,13 @@ impl StateDirectory {
         }
         let path = root.join("lock");
         let lock = File::create(&path).map_err(|source| StateError::Create { path, source })?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| StateError::InUse(root.to_owned()))?;
+        let began = Instant::now();
+        while flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            if began.elapsed() > PATIENCE {
+                return Err(StateError::InUse(root.to_owned()));
+            }
+            std::thread::sleep(AGAIN);
+        }
         Ok(Self {
             root: root.to_owned(),
             lock,
