@@ -82,6 +82,9 @@ pub async fn perform(env: &Env, id: &str) -> Result<(), Error> {
     let now = clock::now();
     match &outcome {
         Ok(()) => database::deliveries::done(&database, id, now).await?,
+        Err(Error::Slack(error)) if error.is_disconnected() => {
+            database::deliveries::postponed(&database, id, &error.to_string(), now).await?;
+        }
         Err(error) => {
             database::deliveries::failed(&database, id, &error.to_string(), now).await?;
         }

@@ -84,8 +84,9 @@ pub async fn events(State(env): State<Env>, request: Request) -> Result<Response
             // The queue gathers for a second; that it was seen is shown before. The channel's object
             // shows it as well, should this be lost.
             if let Some(background) = background {
-                background
-                    .wait_until(async move { delivery::show_seen(&settings, &callback).await });
+                background.wait_until(async move {
+                    delivery::show_seen(&env, &settings, &callback).await;
+                });
             }
             Ok(answer)
         }

@@ -139,19 +139,38 @@ pub async fn failed(
     message: &str,
     now: Millis,
 ) -> Result<(), DatabaseError> {
-    let end = message.floor_char_boundary(MAX_MESSAGE);
-    database
-        .run(
-            "UPDATE deliveries SET state = 'failed', changed_at = ?, leased_until = 0, message = ?
-             WHERE id = ? AND state <> 'done'",
-            &[
-                Number(now.0),
-                Text(message.get(..end).unwrap_or_default()),
-                Text(id),
-            ],
-        )
-        .await
+    end_try(database, id, message, (0, now)).await
 }
+
+/// The same, where nothing is wrong with the delivery: the try does not count.
+pub async fn postponed(
+    database: &Database,
+    id: &str,
+    message: &str,
+    now: Millis,
+) -> Result<(), DatabaseError> {
+    end_try(database, id, message, (1, now)).await
+}
+
+async fn end_try(
+    database: &Database,
+    id: &str,
+    message: &str,
+    (given_back, now): (i64, Millis),
+) -> Result<(), DatabaseError> {
+    let end = message.floor_char_boundary(MAX_MESSAGE);
+    let parameters = [
+        Number(now.0),
+        Text(message.get(..end).unwrap_or_default()),
+        Number(given_back),
+        Text(id),
+    ];
+    database.run(END_TRY, &parameters).await
+}
+
+const END_TRY: &str = "UPDATE deliveries SET state = 'failed', changed_at = ?1, leased_until = 0,
+        message = ?2, attempts = MAX(attempts - ?3, 0)
+    WHERE id = ?4 AND state <> 'done'";
 
 /// Deliveries that are not done and of which nothing was heard since `before`, the oldest first.
 /// Those that were tried `most` times are given up.
@@ -225,8 +244,34 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::database::native;
+
+    #[test]
+    fn a_try_that_is_postponed_does_not_count() {
+        let database = native::migrated();
+        let insert = "INSERT INTO deliveries (id, event, state, received_at, changed_at, attempts)
+            VALUES ('d', 'slack.event', 'received', 1, 1, 5)";
+        database.execute(insert, ()).unwrap();
+        let attempts = |given_back: i64| {
+            let count = database
+                .execute(END_TRY, (2, "away", given_back, "d"))
+                .unwrap();
+            assert_eq!(count, 1);
+            let found = "SELECT attempts FROM deliveries WHERE state = 'failed'";
+            database
+                .query_row(found, [], |row| row.get::<_, i64>(0))
+                .unwrap()
+        };
+        assert_eq!(attempts(0), 5);
+        assert_eq!(attempts(1), 4);
+        for _ in 0..9 {
+            attempts(1);
+        }
+        assert_eq!(attempts(1), 0);
+    }
 
     #[test]
     fn a_long_body_is_cut_between_characters_and_nothing_is_lost() {

@@ -150,6 +150,8 @@ pub(super) struct Core {
     store: Option<Store<DurableSql>>,
     hearing: Mutex<()>,
     speaking: Mutex<()>,
+    /// Held while it is looked whether Slack takes our token again.
+    looking: Mutex<()>,
     /// Before this nothing is posted: Slack takes one message a second in a channel.
     quiet_until: Cell<Millis>,
 }
@@ -180,6 +182,7 @@ impl DurableObject for Channel {
                 store,
                 hearing: Mutex::new(()),
                 speaking: Mutex::new(()),
+                looking: Mutex::new(()),
                 quiet_until: Cell::new(Millis(0)),
             }),
         }

@@ -60,7 +60,14 @@ impl SlackError {
     pub fn is_disconnected(&self) -> bool {
         matches!(
             self.code(),
-            "invalid_auth" | "not_authed" | "account_inactive" | "token_revoked" | "token_expired"
+            "invalid_auth"
+                | "not_authed"
+                | "account_inactive"
+                | "token_revoked"
+                | "token_expired"
+                // As events tell it, which are kept as the reason.
+                | "app_uninstalled"
+                | "tokens_revoked"
         )
     }
 
@@ -210,5 +217,8 @@ mod tests {
         assert!(refused.is_of_the_call() && !refused.is_disconnected());
         let dead = verdict(200, None, r#"{"ok":false,"error":"token_revoked"}"#);
         assert!(dead.is_disconnected() && !dead.is_of_the_call() && !dead.is_passing());
+        // What an event told is the code of the failing check.
+        let told = verdict(200, None, r#"{"ok":false,"error":"app_uninstalled"}"#);
+        assert!(told.is_disconnected());
     }
 }

@@ -135,12 +135,16 @@ async fn happened(env: &Env, settings: &Slack, bot: &Bot, callback: Callback) ->
 }
 
 /// Shows whoever spoke to us that it was seen, without waiting for anything else.
-pub async fn show_seen(settings: &Slack, callback: &Callback) {
+pub async fn show_seen(env: &Env, settings: &Slack, callback: &Callback) {
     let (message, is_mention) = match callback.event() {
         Event::AppMention(message) => (message, true),
         Event::Message(message) => (message, false),
         _ => return,
     };
+    // While Slack does not take our token, it is left alone.
+    if !matches!(connection::outage(env, settings).await, Ok(None)) {
+        return;
+    }
     let Ok(bot) = bot(settings).await else {
         return;
     };

@@ -32,13 +32,25 @@ pub(super) enum Done {
 impl Core {
     /// Acts on one thing that was heard; false if nothing is due.
     pub(super) async fn hear_next(self: &Rc<Self>) -> Result<bool, Error> {
-        let store = self.store()?;
-        let Some(taken) = store.next_heard(clock::now())? else {
+        let (store, now) = (self.store()?, clock::now());
+        if self.is_cut_off(now).await? {
+            return Ok(false);
+        }
+        let Some(taken) = store.next_heard(now)? else {
             return Ok(false);
         };
-        match self.act(&taken.item).await {
+        let outcome = match self.act(&taken.item).await {
+            Err(Error::LinkBroken) => self.invite_again(&taken.item).await,
+            outcome => outcome,
+        };
+        match outcome {
             Ok(Done::Finished) => store.finish(taken.number)?,
             Ok(Done::WaitsFor(user)) => store.wait(taken.number, &user)?,
+            // It waits with everything else, and was not tried.
+            Err(Error::Slack(error)) if error.is_disconnected() => {
+                self.cut_off(&error).await?;
+                return Ok(false);
+            }
             Err(error) if taken.attempts < MAX_ATTEMPTS => {
                 error.log();
                 let due = clock::now().plus(backoff(taken.attempts));

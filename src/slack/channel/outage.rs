@@ -1,5 +1,6 @@
-//! While Slack does not take our token, nothing is said: all of it waits, in its newest form, until
-//! the token works again or there is another.
+//! While Slack does not take our token, nothing is said, and nothing that was heard is acted on, since
+//! that takes asking Slack: all of it waits, what is to be said in its newest form, until the token
+//! works again or there is another.
 
 use protocol::Millis;
 use serde::{Deserialize, Serialize};
@@ -21,13 +22,15 @@ const LOOK_AGAIN_MS: i64 = 10 * 60_000;
 struct Outage {
     /// Of which token.
     token: String,
-    /// Everything that is to be said is due then.
+    /// Everything that was heard or is to be said is due then.
     until: Millis,
 }
 
 impl Core {
-    /// Whether nothing is to be said now.
+    /// Whether everything waits now.
     pub(super) async fn is_cut_off(&self, now: Millis) -> Result<bool, Error> {
+        // Whoever hears and whoever speaks ask beside each other: one looks, both go by what it saw.
+        let _turn = self.looking.lock().await;
         let store = self.store()?;
         let Some(noted) = store.note(NOTE)? else {
             return Ok(false);
@@ -36,7 +39,7 @@ impl Core {
         let settings = self.settings()?;
         if outage.token == settings.token_digest() {
             if now < outage.until {
-                store.hold(outage.until)?;
+                store.hold_all(outage.until)?;
                 return Ok(true);
             }
             if let Err(error) = connection::check(&self.env, &settings).await {
@@ -46,7 +49,7 @@ impl Core {
             }
         }
         store.forget_note(NOTE)?;
-        store.release(outage.until, clock::now())?;
+        store.release_all(outage.until, clock::now())?;
         Ok(false)
     }
 
@@ -66,6 +69,6 @@ impl Core {
         };
         let store = self.store()?;
         store.set_note(NOTE, &serde_json::to_string(&outage)?)?;
-        Ok(store.hold(until)?)
+        Ok(store.hold_all(until)?)
     }
 }

@@ -140,7 +140,7 @@ impl Core {
         let replies = match slack.replies(&self.channel, &heard.root, given).await {
             Ok(replies) => replies,
             // Without the right scope what was heard is all there is.
-            Err(error) if !error.is_passing() => {
+            Err(error) if error.is_of_the_call() => {
                 worker::console_warn!("a thread could not be read: {error}");
                 return Ok(Vec::new());
             }

@@ -140,6 +140,18 @@ impl<S: Sql> Store<S> {
         Ok(rows.first().and_then(|row| row.integer(0).ok()).map(Millis))
     }
 
+    /// Lets everything wait that is due before `until`, heard or to be said.
+    pub fn hold_all(&self, until: Millis) -> Result<(), StoreError> {
+        self.hold_heard(until)?;
+        self.hold(until)
+    }
+
+    /// What was held until `until` is due now.
+    pub fn release_all(&self, until: Millis, now: Millis) -> Result<(), StoreError> {
+        self.release_heard(until, now)?;
+        self.release(until, now)
+    }
+
     pub fn learn(&self, repository: &Repository, text: &str) -> Result<(), StoreError> {
         self.sql.run(
             "INSERT INTO examples (repository, text) VALUES (?, ?)",

@@ -76,6 +76,23 @@ impl<S: Sql> Store<S> {
         Ok(())
     }
 
+    /// Lets everything wait that is to be acted on before `until`. It is no try of any of it.
+    pub(super) fn hold_heard(&self, until: Millis) -> Result<(), StoreError> {
+        self.sql.run(
+            "UPDATE inbox SET due_at = ?1 WHERE due_at < ?1",
+            &[until.0.into()],
+        )?;
+        Ok(())
+    }
+
+    pub(super) fn release_heard(&self, until: Millis, now: Millis) -> Result<(), StoreError> {
+        self.sql.run(
+            "UPDATE inbox SET due_at = ? WHERE due_at = ?",
+            &[now.0.into(), until.0.into()],
+        )?;
+        Ok(())
+    }
+
     /// Takes up what waited for `user`.
     pub fn wake(&self, user: &str, now: Millis) -> Result<(), StoreError> {
         self.sql.run(

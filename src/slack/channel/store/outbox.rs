@@ -139,8 +139,7 @@ impl<S: Sql> Store<S> {
         Ok(())
     }
 
-    /// What was held until `until` is due now.
-    pub fn release(&self, until: Millis, now: Millis) -> Result<(), StoreError> {
+    pub(super) fn release(&self, until: Millis, now: Millis) -> Result<(), StoreError> {
         self.sql.run(
             "UPDATE outbox SET due_at = ? WHERE due_at = ?",
             &[now.0.into(), until.0.into()],

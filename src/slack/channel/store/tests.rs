@@ -239,6 +239,31 @@ fn what_was_held_is_released_at_once() {
 }
 
 #[test]
+fn what_was_heard_is_held_as_well_and_was_not_tried() {
+    let store = store();
+    for (root, ts) in [("1.1", "1.1"), ("1.1", "1.2"), ("2.1", "2.1")] {
+        store.take(ts, &heard(root, ts), Millis(0)).unwrap();
+    }
+    let later = store.next_heard(Millis(0)).unwrap().unwrap();
+    store.wait(later.number, "U1").unwrap();
+    store
+        .say("1.1", "status", &message("one"), Millis(0))
+        .unwrap();
+    store.hold_all(Millis(500)).unwrap();
+    assert_eq!(store.next_heard(Millis(499)).unwrap(), None);
+    assert_eq!(store.next_due().unwrap(), Some(Millis(500)));
+    store.release_all(Millis(500), Millis(10)).unwrap();
+    let mut acted_on = Vec::new();
+    while let Some(taken) = store.next_heard(Millis(10)).unwrap() {
+        assert_eq!(taken.attempts, 0);
+        store.finish(taken.number).unwrap();
+        acted_on.push(taken.item.root().to_owned());
+    }
+    assert_eq!(acted_on, ["1.1", "2.1"], "who is not known still waits");
+    assert!(store.next_said(Millis(10)).unwrap().is_some());
+}
+
+#[test]
 fn what_people_chose_is_known_for_its_repository_and_the_oldest_is_forgotten() {
     let store = store();
     let [api, web] = ["api", "web"].map(|name| Repository::new("acme", name).unwrap());
