@@ -114,6 +114,42 @@ test("a long queue says how long it is and folds away, as it is at first on a ph
   await onSession(on).then((desktop) => row(desktop, "Waiting 19").waitFor());
 });
 
+const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true };
+
+test("a prompt that was refused shows although the queue is folded away", async () => {
+  const page = await onSession(on, PHONE);
+  session.prompt(ADA, "Running");
+  for (let number = 1; number <= 20; number += 1) session.prompt(BO, `Waiting ${number}`);
+  const head = page.getByRole("button", { name: "20 prompts wait, no more fit" });
+  await head.waitFor();
+  expect(await rows(page).count()).toBe(0);
+  session.prompt = () => {
+    const id = session.received.at(-1)?.client_request_id ?? "";
+    session.say({ type: "error", code: "queue_full", message: "20 prompts wait already.", client_request_id: id });
+    return "";
+  };
+  await page.getByRole("textbox", { name: "Prompt" }).fill("One more");
+  await page.getByRole("button", { name: "Queue", exact: true }).click();
+  await row(page, "20 prompts wait already.").waitFor();
+  expect(await head.getAttribute("aria-expanded")).toBe("true");
+  await page.getByRole("button", { name: "Discard" }).click();
+  await expect.poll(() => rows(page).count()).toBe(0);
+  expect(await head.getAttribute("aria-expanded")).toBe("false");
+});
+
+test("a queue that becomes long does not fold away what is edited in it", async () => {
+  const page = await onSession(on, PHONE);
+  session.prompt(ADA, "Running");
+  for (let number = 1; number <= 4; number += 1) session.prompt(BO, `Waiting ${number}`);
+  await row(page, "Waiting 2").getByRole("button", { name: "Edit" }).click();
+  const field = page.getByRole("textbox", { name: "Waiting prompt" });
+  await field.fill("Half a thought");
+  session.prompt(BO, "Waiting 5");
+  await page.getByRole("button", { name: "5 prompts wait" }).waitFor();
+  expect(await field.inputValue()).toBe("Half a thought");
+  expect(await field.evaluate((element) => element === document.activeElement)).toBe(true);
+});
+
 test("a waiting prompt can be given to the running agent", async () => {
   const page = await onSession(on);
   await withThree(page);

@@ -1,5 +1,5 @@
 /** Prompts that wait: what the agent will read next, and what is still on its way to the server. */
-import { For, Show, createEffect, createMemo, createSignal, on, type JSX } from "solid-js";
+import { For, Show, createComputed, createEffect, createMemo, createSignal, on, type JSX } from "solid-js";
 
 import type { SessionClient } from "#ui/client.ts";
 import { promptProblem, type Outgoing } from "#ui/outbox.ts";
@@ -55,7 +55,15 @@ export function Queue(props: { id: SessionId; client: SessionClient }): JSX.Elem
   const outgoing = () => props.client.store.outbox.items();
   // A long queue leaves a phone no room to read.
   const [folded, setFolded] = createSignal(matchMedia("(max-width: 640px)").matches);
-  const isLong = () => waiting().length >= LONG;
+  const isLong = createMemo(() => waiting().length >= LONG);
+  // What was refused shows nowhere else.
+  const isFolded = () => isLong() && folded() && outgoing().every(({ refusal }) => refusal === undefined);
+  // Nobody loses what they are editing because of what others add.
+  createComputed(
+    on(isLong, (long) => {
+      if (long && list?.contains(document.activeElement)) setFolded(false);
+    }, { defer: true }),
+  );
   return (
     <>
       <Show when={timeline().paused()}>
@@ -64,12 +72,12 @@ export function Queue(props: { id: SessionId; client: SessionClient }): JSX.Elem
       <Show when={waiting().length + outgoing().length > 0}>
         <section class="queue" aria-label="Queue">
           <Show when={isLong()}>
-            <button class="queue-head" aria-expanded={!folded()} onClick={() => setFolded(!folded())}>
-              <Icon name="chevron" class={folded() ? "" : "turned"} />
+            <button class="queue-head" aria-expanded={!isFolded()} onClick={() => setFolded(!isFolded())}>
+              <Icon name="chevron" class={isFolded() ? "" : "turned"} />
               {waiting().length} prompts wait{waiting().length >= MOST ? ", no more fit" : ""}
             </button>
           </Show>
-          <ol ref={list} classList={{ dragging: drag.dragging() }} hidden={isLong() && folded()}>
+          <ol ref={list} classList={{ dragging: drag.dragging() }} hidden={isFolded()}>
             <For each={waiting()}>
               {(item, index) => (
                 <WaitingPrompt
