@@ -88,6 +88,21 @@ test("what is worked on in a repository is said in people's words, and nothing e
   expect(shelf().settings.egress).toEqual(before.egress);
 });
 
+test("a form leaves as it is what somebody else changed meanwhile", async () => {
+  const page = await on.open(STOREFRONT);
+  const hints = page.getByRole("textbox", { name: "What is worked on here" });
+  await hints.fill("The shop");
+  const stricter = { ...shelf().settings, egress: { allow: [], defaults: false } };
+  shelf().settings = stricter;
+  await page.getByRole("button", { name: "Save hints" }).click();
+  await expect.poll(() => shelf().settings).toEqual({ ...stricter, hints: "The shop" });
+  shelf().settings = { ...shelf().settings, hints: "The basket" };
+  await page.getByRole("textbox", { name: "Runtimes" }).fill("node 24");
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await expect.poll(() => shelf().settings.specification?.runtime).toEqual({ node: "24" });
+  expect(shelf().settings.hints).toBe("The basket");
+});
+
 test("a secret is written and never shown", async () => {
   const page = await on.open(STOREFRONT);
   await page.getByRole("button", { name: "Set a secret" }).click();

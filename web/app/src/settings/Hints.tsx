@@ -18,7 +18,8 @@ export function Hints(props: { repository: Repository; settings: Settings; mayWr
         label="In Slack"
         action="Save hints"
         save={async () => {
-          const { hints: _before, ...others } = props.settings;
+          // Saving replaces everything, so the others' part is what it is by now.
+          const { hints: _before, ...others } = (await api.repository(props.repository)).settings;
           const hints = text().trim();
           await api.setSettings(props.repository, { ...others, ...(hints !== "" && { hints }) });
           notify("Saved.", { kind: "news" });

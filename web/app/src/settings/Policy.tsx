@@ -16,7 +16,7 @@ export function Policy(props: { repository: Repository; settings: Settings; mayW
   return (
     <Section
       title="Set-up and network"
-      note="Without a set-up written here, the repository’s own files decide. What is saved counts from the next image and the next sandbox on."
+      note="Without a set-up written here, the repository’s own files decide. What images hold counts from the next image on; what sandboxes may reach, at once."
     >
       <Form
         label="Set-up and network"
@@ -24,8 +24,10 @@ export function Policy(props: { repository: Repository; settings: Settings; mayW
         save={async () => {
           const specification = specificationOf(text());
           if (specification && "problem" in specification) throw new Error(specification.problem);
+          // Saving replaces everything, so the others' part is what it is by now.
+          const { specification: _specification, egress: _egress, ...others } = (await api.repository(props.repository)).settings;
           await api.setSettings(props.repository, {
-            ...(props.settings.hints !== undefined && { hints: props.settings.hints }),
+            ...others,
             ...(specification && { specification }),
             egress: { allow: linesOf(hosts()), defaults: defaults() },
           });
