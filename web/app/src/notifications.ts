@@ -7,7 +7,7 @@ import { createSignal } from "solid-js";
 import type { Person, SessionId, SessionSummary } from "#ui/protocol.ts";
 
 import { notify } from "./notices.ts";
-import { showNotification, startWorker } from "./notifications/system.ts";
+import { followPresses, showNotification, startWorker } from "./notifications/system.ts";
 import { sessionPath } from "./router.ts";
 import { remember, remembered } from "./storage.ts";
 
@@ -25,8 +25,9 @@ export { permission };
 
 export const notificationsOn = (): boolean => wanted() && permission() === "granted";
 
-/** For whoever has turned them on before. */
+/** Shows them for whoever has turned them on before; any page follows a press of one. */
 export function startNotifications(): void {
+  followPresses();
   if (notificationsOn()) startWorker();
 }
 

@@ -25,6 +25,15 @@ test("else the page that was looked at last shows it", async () => {
   expect(done).toEqual(["/settings shows /sessions/ses_1", "/settings is looked at"]);
 });
 
+test("a tab that holds no page of ours is passed over", async () => {
+  const { all, done, anew } = pages("/api/sessions/ses_1/artifacts/art_1", "/auth/login", "/slack/install", "/apiary");
+  await open("/sessions/ses_1", all, anew);
+  expect(done).toEqual(["/apiary shows /sessions/ses_1", "/apiary is looked at"]);
+  done.length = 0;
+  await open("/sessions/ses_1", all.slice(0, 3), anew);
+  expect(done).toEqual(["/sessions/ses_1 is opened"]);
+});
+
 test("without a page one is opened", async () => {
   const { done, anew } = pages();
   await open("/sessions/ses_1", [], anew);

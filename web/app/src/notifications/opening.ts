@@ -12,9 +12,13 @@ export interface Opening {
   readonly path: string;
 }
 
+/** What the server answers itself, in a tab of its own: no page of ours is there to follow. */
+const NO_PAGES = ["/api/", "/auth/", "/slack/"];
+
 /** `pages`: the one that was looked at last comes first. */
 export async function open(path: string, pages: readonly OpenPage[], anew: (path: string) => Promise<unknown>): Promise<void> {
-  const page = pages.find(({ url }) => new URL(url).pathname === path) ?? pages[0];
+  const ours = pages.filter(({ url }) => !NO_PAGES.some((prefix) => new URL(url).pathname.startsWith(prefix)));
+  const page = ours.find(({ url }) => new URL(url).pathname === path) ?? ours[0];
   if (!page) {
     await anew(path);
     return;

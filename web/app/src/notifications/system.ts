@@ -21,6 +21,19 @@ export interface Told {
 
 let worker: Promise<ServiceWorkerRegistration | undefined> | undefined;
 
+const follow = (event: MessageEvent): void => {
+  const path = opened(event.data);
+  if (path !== undefined) navigate(path);
+};
+
+/**
+ * Any page may be the one that a press leads to, whether or not it shows notifications itself.
+ * Listening twice is listening once.
+ */
+export function followPresses(): void {
+  if ("serviceWorker" in navigator) navigator.serviceWorker.addEventListener("message", follow);
+}
+
 /** Once there may be notifications; without it they are shown as well as the page can. */
 export function startWorker(): void {
   worker ??= register().catch(() => undefined);
@@ -28,10 +41,6 @@ export function startWorker(): void {
 
 async function register(): Promise<ServiceWorkerRegistration | undefined> {
   if (!("serviceWorker" in navigator)) return undefined;
-  navigator.serviceWorker.addEventListener("message", (event) => {
-    const path = opened(event.data);
-    if (path !== undefined) navigate(path);
-  });
   const { trustedTypes } = globalThis as { trustedTypes?: PolicyFactory };
   // One script of ours, known when this was built.
   const policy = trustedTypes?.createPolicy("notification-worker", { createScriptURL: () => workerUrl });
