@@ -152,3 +152,34 @@ test("a comment that is written on a running turn is not taken away", async () =
   await panel.getByText("a.txt 5", { exact: true }).waitFor();
   expect(await panel.getByRole("textbox").count()).toBe(0);
 });
+
+test("newer changes are told of until they are shown, and only if they differ", async () => {
+  now(added("a.txt", 3));
+  session.prompt(ADA, "Fix it");
+  const page = await onSession(on, DESKTOP);
+  const panel = await changesOf(page);
+  await panel.getByRole("button", { name: "Comment on line 2, added" }).click();
+  const comment = panel.getByRole("textbox", { name: "Comment on line 2" });
+  await comment.fill("Half a though");
+  const parts = partsOf(session);
+  const newer = panel.getByRole("button", { name: "Newer changes" });
+  const looked = async (act: () => unknown) => {
+    const { looks } = parts;
+    await act();
+    await expect.poll(() => parts.looks, { timeout: 10_000 }).toBeGreaterThan(looks);
+    await expect.poll(() => panel.locator(".panel-scroll").getAttribute("aria-busy")).toBe("false");
+  };
+  await looked(() => call("bash"));
+  expect(await newer.count()).toBe(0);
+  now(added("a.txt", 5));
+  await looked(() => call("edit"));
+  await newer.waitFor();
+  parts.changesNow = undefined;
+  await looked(() => newer.click());
+  await newer.waitFor();
+  expect(await comment.inputValue()).toBe("Half a though");
+  now(added("a.txt", 5));
+  await looked(() => newer.click());
+  await panel.getByText("a.txt 5", { exact: true }).waitFor();
+  await newer.waitFor({ state: "detached" });
+});

@@ -28,6 +28,9 @@ interface Seen {
   readonly live: boolean;
 }
 
+const same = (one: Seen, other: Seen | undefined): boolean =>
+  one.live === other?.live && JSON.stringify(one.changes) === JSON.stringify(other.changes);
+
 /** `now`: their turn still runs. `ended`: it has ended, and its record is still to come. */
 export type Standing = "kept" | "now" | "ended";
 
@@ -57,13 +60,12 @@ export function createChanges(about: {
     picked() === "" ? sessionParts.changes(id, "session") : sessionParts.changes(id, "prompt", picked());
   const asTheyAre = async (): Promise<Seen> => {
     const asked = running();
-    const one = picked() !== "";
+    const one = picked();
     try {
-      const changes = await sessionParts.changesNow(id, one ? "prompt" : "session");
-      const live = asked.has(changes.prompt);
+      const changes = await sessionParts.changesNow(id, one !== "" ? "prompt" : "session");
       // Of another prompt alone, since nobody can tell of this one yet.
-      if (one && !live) throw new ApiError(404, "no_changes", "");
-      return { changes, live };
+      if (one !== "" && changes.prompt !== one) throw new ApiError(404, "no_changes", "");
+      return { changes, live: asked.has(changes.prompt) };
     } catch (error) {
       if (!(error instanceof ApiError) || !isNothingYet(error.status)) throw error;
       return shown() ?? { changes: await recorded(), live: false };
@@ -73,9 +75,16 @@ export function createChanges(about: {
   let insisting = false;
   const load = createLoad<Seen>(
     async () => (isLive() ? asTheyAre() : { changes: await recorded(), live: false }),
-    (change) => {
-      if (about.occupied() && !insisting) setStale(true);
-      else about.replace(change);
+    (change, value) => {
+      const before = shown();
+      // What is newer could not be had.
+      if (value === before) return;
+      if (about.occupied() && !insisting) {
+        if (!same(value, before)) setStale(true);
+      } else {
+        setStale(false);
+        about.replace(change);
+      }
     },
   );
   const shown = () => {
@@ -89,8 +98,9 @@ export function createChanges(about: {
   };
   const newer = async () => {
     pace.unwant();
-    if (about.occupied()) setStale(true);
-    else await load.again(true);
+    // An answer that was insisted on is not overtaken.
+    if (insisting) pace.want();
+    else if (!stale() || !about.occupied()) await load.again(true);
   };
   const pace = new Pace(newer, REST_MS);
 
@@ -133,7 +143,6 @@ export function createChanges(about: {
     standing,
     stale,
     renew() {
-      setStale(false);
       insisting = true;
       void load.again(true).finally(() => (insisting = false));
     },

@@ -18,8 +18,11 @@ export interface Load<T> {
   again(keep?: boolean): Promise<void>;
 }
 
-/** `change` puts what came in the place of what is shown. */
-export function createLoad<T>(ask: () => Promise<T>, replace = (change: () => void): void => change()): Load<T> {
+/** `change` puts `value`, which came, in the place of what is shown. */
+export function createLoad<T>(
+  ask: () => Promise<T>,
+  replace = (change: () => void, _value: T): void => change(),
+): Load<T> {
   const [state, setState] = createSignal<Loaded<T>>({ phase: "loading" });
   const [busy, setBusy] = createSignal(false);
   // Only the newest answer counts: an earlier request may be slower.
@@ -31,7 +34,7 @@ export function createLoad<T>(ask: () => Promise<T>, replace = (change: () => vo
     if (!keep) setState({ phase: "loading" });
     try {
       const value = await ask();
-      if (mine === newest) replace(() => setState({ phase: "ready", value }));
+      if (mine === newest) replace(() => setState({ phase: "ready", value }), value);
     } catch (error) {
       if (mine !== newest || (keep && state().phase !== "loading")) return;
       const { code, status } = error instanceof ApiError ? error : { code: "unexpected", status: 0 };
