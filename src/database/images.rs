@@ -421,13 +421,17 @@ const EXPIRE: &str = "
             WHERE newer.repository = images.repository AND newer.branch = images.branch
               AND newer.environment = images.environment AND newer.state = 'ready'
               AND newer.requested_at > images.requested_at)
-            AND EXISTS (SELECT 1 FROM bases
+            AND (EXISTS (SELECT 1 FROM bases
             WHERE bases.repository = images.repository AND bases.branch = images.branch
-              AND bases.environment = images.environment))
+              AND bases.environment = images.environment)
+            OR EXISTS (SELECT 1 FROM environments
+            WHERE environments.repository = images.repository
+              AND environments.branch = images.branch
+              AND environments.name = images.environment)))
         LIMIT ?2)";
 
 /// Takes away what ended before `before`, with logs, but not the current image of a base that is in
-/// use.
+/// use, nor of an environment, whose status it is.
 pub async fn expire(database: &Database, before: Millis) -> Result<(), DatabaseError> {
     let parameters: [Parameter<'_>; 2] = [Number(before.0), Number(EXPIRED_AT_ONCE)];
     database.run(EXPIRE, &parameters).await

@@ -175,3 +175,34 @@ fn what_is_old_goes_with_its_log_but_the_current_image_of_what_is_in_use_stays()
     let left: i64 = database.query_row(left, [], |row| row.get(0)).unwrap();
     assert_eq!(left, 0);
 }
+
+#[test]
+fn the_image_of_an_environment_that_nobody_uses_stays() {
+    let database = migrated();
+    let environment = "INSERT INTO environments (repository, name, branch, specification, members,
+            created_by, created_by_login, created_at, specified_at)
+        VALUES ('a/b', 'tests', 'main', '{}', '[]', 1, 'ada', 0, 0)";
+    database.execute(environment, []).unwrap();
+    // The environment's status is about its own branch alone.
+    let images = [
+        ("img_old", "main", "tests", 1),
+        ("img_now", "main", "tests", 2),
+        ("img_branch", "other", "tests", 2),
+        ("img_default", "main", "", 2),
+    ];
+    for (id, branch, environment, at) in images {
+        database
+            .execute(
+                "INSERT INTO images (id, repository, branch, environment, state, reason,
+                    requested_at, not_before, finished_at)
+                 VALUES (?1, 'a/b', ?2, ?3, 'ready', '', ?4, 0, ?4)",
+                params![id, branch, environment, at],
+            )
+            .unwrap();
+    }
+    database.execute(EXPIRE, params![4, 200]).unwrap();
+    let mut statement = database.prepare("SELECT id FROM images").unwrap();
+    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    let left: Vec<String> = rows.map(Result::unwrap).collect();
+    assert_eq!(left, ["img_now"]);
+}
