@@ -1,6 +1,7 @@
 //! A sandbox in which an image is made. Everything that is done in it is in the log.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use protocol::SandboxId;
@@ -9,13 +10,14 @@ use protocol::image::Base;
 
 use super::log::Log;
 use super::{ImageError, Workshop};
+use crate::cause;
 use crate::clock;
 use crate::gateway::{Access, GatewayPolicy, Serving};
 use crate::init::wire::{ExecSpec, Exit};
 use crate::layer::LayerId;
 use crate::sandbox::channel::ExecFrame;
 use crate::sandbox::limits::Limits;
-use crate::sandbox::{SandboxBackend, SandboxSpec};
+use crate::sandbox::{SandboxBackend, SandboxSpec, Stays};
 
 /// The most that is kept of what a program answers, apart from the log.
 const MAX_ANSWER: usize = 1 << 20;
@@ -92,9 +94,23 @@ impl<'a> Site<'a> {
     /// Ends it with all that was done in it.
     pub(super) async fn discard(self) {
         if let Err(error) = self.backend.destroy(&self.sandbox).await {
-            let error = &error as &dyn std::error::Error;
+            let error = cause::chain(&error);
             tracing::warn!(sandbox = %self.sandbox, error, "an image's sandbox remains");
         }
+    }
+
+    /// Ends every program, so that nothing is written any more behind the back of the next one.
+    pub(super) async fn clear(&self) -> Result<(), ImageError> {
+        // No program runs from there.
+        let stays = Stays {
+            server: PathBuf::new(),
+            session: None,
+        };
+        let cleared = self.backend.clear(&self.sandbox, &stays).await;
+        cleared.map_err(|source| ImageError::Run {
+            step: "end what set-up left".to_owned(),
+            source,
+        })
     }
 
     /// Runs a program to its end, whatever it is.

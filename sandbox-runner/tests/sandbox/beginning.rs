@@ -13,7 +13,11 @@ use crate::images::{base, images_for};
 
 /// As hostile as it can be to an agent that is not there yet.
 const SET_UP: &str = "cd /var/lib/agent && mkdir -p data/opencode config && echo no > config/file && \
-    echo {} > data/opencode/auth.json && echo no > data/opencode/opencode.db";
+    echo {} > data/opencode/auth.json && echo no > data/opencode/opencode.db && \
+    mkdir -p locked && echo no > locked/file && chmod 0555 locked && \
+    mkdir -p ~/.local/bin && printf '#!/bin/sh\\nexit 0\\n' > ~/.local/bin/find && \
+    cp ~/.local/bin/find ~/.local/bin/chmod && /bin/chmod +x ~/.local/bin/*; \
+    setsid /bin/sh -c 'while :; do echo no > /var/lib/agent/late; done' > /dev/null 2>&1 &";
 
 /// With the agent among the tools, and its executable as sandboxes see it.
 fn with_agent() -> (Fixture, String) {
@@ -37,7 +41,7 @@ async fn an_image_has_the_agents_own_database_and_nobodys_conversation() {
 
     let id = fixture.create(&image.layers).await.id;
     let found = fixture
-        .text(&id, "cd /var/lib/agent && find . -type f")
+        .text(&id, "cd /var/lib/agent && /usr/bin/find . -type f")
         .await;
     let others = found.lines().filter(|path| !path.contains("/opencode.db"));
     assert_eq!(others.collect::<Vec<_>>(), Vec::<&str>::new());
@@ -67,7 +71,9 @@ async fn an_agent_without_a_database_of_its_own_makes_an_image_too() {
     let image = images.build(&base("main")).await.unwrap();
 
     let id = fixture.create(&image.layers).await.id;
-    let found = fixture.text(&id, "find /var/lib/agent -mindepth 1").await;
+    let found = fixture
+        .text(&id, "/usr/bin/find /var/lib/agent -mindepth 1")
+        .await;
     assert_eq!(found, "");
     fixture.backend.destroy(&id).await.unwrap();
 }
