@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::agent::launch;
 use crate::artifact::parcel::{ParcelError, Parcels};
+use crate::cause;
 use crate::clock;
 use crate::collector::Collector;
 use crate::config::Config;
@@ -32,7 +33,8 @@ use crate::server::health;
 use crate::server::refresh::{self, Refreshing};
 use crate::server::{Commands, Lookout, router, terminal_router};
 use crate::session::progress::{Drawer, KeepError};
-use crate::session::{Machinery, retirement, sessions};
+use crate::session::retirement::{self, Retired};
+use crate::session::{Machinery, sessions};
 use crate::store::{Store, StoreError};
 use crate::terminal::Terminals;
 use crate::worker::{Worker, WorkerError};
@@ -81,6 +83,8 @@ pub enum RunnerError {
         PATIENCE.as_secs()
     )]
     Retire,
+    #[error("ended {ended} sandboxes; of {unkept} nothing could be kept: see the log")]
+    Unkept { ended: usize, unkept: usize },
     #[error("failed to place the hooks of {path}; check AGENT_HOOKS_DIR")]
     Hooks {
         path: PathBuf,
@@ -224,7 +228,7 @@ async fn refuse(config: &Config, reason: Unfit) -> Result<(), RunnerError> {
     let (listener, address) = listen(config).await?;
     let health = health::unfit(&reason);
     let reason = RunnerError::Doctor(reason.into());
-    let error = &reason as &dyn std::error::Error;
+    let error = cause::chain(&reason);
     tracing::error!(error, %address, "only /healthz is served");
     let mut terminate = signal(SignalKind::terminate()).map_err(RunnerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunnerError::Signals)?;
@@ -252,6 +256,7 @@ pub async fn retire(config: Config) -> Result<usize, RunnerError> {
     if config.depot.is_none() {
         return Err(RunnerError::NoDepot);
     }
+    allow_connections();
     let backend = Arc::new(backend(&config)?);
     let Parts {
         runner,
@@ -273,15 +278,23 @@ pub async fn retire(config: Config) -> Result<usize, RunnerError> {
     };
     let retiring = async {
         withdraw(&worker, &registration).await;
-        let ended = retirement::retire(&machinery, &pool).await?;
+        // What a session is told of its sandbox's end may build on a snapshot of an earlier run.
+        while !machinery.courier.bring_all().await {
+            tokio::time::sleep(AGAIN).await;
+        }
+        let retired = retirement::retire(&machinery, &pool).await?;
         while !machinery.courier.bring_all().await || !machinery.parcels.deliver_all().await {
             tokio::time::sleep(AGAIN).await;
         }
-        Ok(ended)
+        Ok(retired)
     };
     let retired = tokio::time::timeout(PATIENCE, retiring).await;
     let retired = retired.map_err(|_| RunnerError::Retire);
-    retired?.map_err(RunnerError::Store)
+    let Retired { ended, unkept } = retired?.map_err(RunnerError::Store)?;
+    if unkept > 0 {
+        return Err(RunnerError::Unkept { ended, unkept });
+    }
+    Ok(ended)
 }
 
 /// Nothing is started by this.

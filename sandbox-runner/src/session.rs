@@ -37,6 +37,7 @@ mod survey;
 mod upkeep;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ use tokio::task::JoinSet;
 use tracing::{Instrument as _, Span};
 
 use crate::artifact::parcel::Parcels;
+use crate::cause;
 use crate::courier::Courier;
 use crate::gateway::Gateway;
 use crate::image::Images;
@@ -171,7 +173,11 @@ impl Supervisor {
         let images = Arc::new(Notify::new());
         let stored = machinery.store.sandboxes()?;
         sweep(&machinery, &stored).await?;
-        let shop = Shop { machinery, pool };
+        let shop = Shop {
+            machinery,
+            pool,
+            unkept: Arc::default(),
+        };
         let orders = Orders {
             machinery: Arc::clone(&shop.machinery),
             pool: Arc::clone(&shop.pool),
@@ -246,6 +252,8 @@ impl Supervisor {
 struct Shop {
     machinery: Arc<Machinery>,
     pool: Arc<Pool>,
+    /// How many sandboxes were retired of which nothing could be kept.
+    unkept: Arc<AtomicUsize>,
 }
 
 /// Whether a sandbox can have anything left from an earlier process.
@@ -257,9 +265,9 @@ enum Origin {
     Retired,
 }
 
-/// Whatever is logged in it is of this session and sandbox.
+/// Whatever is logged in it is of this session and sandbox, also where only errors are logged.
 fn span(start: &Start) -> Span {
-    tracing::info_span!("session", session = %start.session, sandbox = %start.sandbox)
+    tracing::error_span!("session", session = %start.session, sandbox = %start.sandbox)
 }
 
 /// Runs a session to its end, from its recorded state again where its task fails.
@@ -280,13 +288,13 @@ async fn serve(
             line.clone(),
         );
         let outcome = match actor {
-            Ok(actor) => actor.run(origin).await,
+            Ok(actor) => actor.run(origin, &shop.unkept).await,
             Err(error) => Err(error),
         };
         let Err(error) = outcome else { return sandbox };
         tracing::error!(
             %sandbox,
-            error = &error as &dyn std::error::Error,
+            error = cause::chain(&error),
             "a session goes on from its recorded state"
         );
         tokio::time::sleep(RECOVERY).await;
@@ -298,7 +306,7 @@ async fn serve(
             // It has ended, or the recorded state is older than what is here: no matter which.
             Ok(None) => return sandbox,
             Err(error) => {
-                tracing::error!(%sandbox, error = &error as &dyn std::error::Error, "the store fails");
+                tracing::error!(%sandbox, error = cause::chain(&error), "the store fails");
             }
         }
     }
@@ -322,16 +330,13 @@ async fn sweep(machinery: &Machinery, stored: &[StoredSandbox]) -> Result<(), St
     let present = match machinery.backend.list().await {
         Ok(present) => present,
         Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "sandboxes cannot be listed"
-            );
+            tracing::warn!(error = cause::chain(&error), "sandboxes cannot be listed");
             return Ok(());
         }
     };
     for record in present.iter().filter(|record| !known.contains(&record.id)) {
         if let Err(error) = machinery.backend.destroy(&record.id).await {
-            let error = &error as &dyn std::error::Error;
+            let error = cause::chain(&error);
             tracing::warn!(sandbox = %record.id, error, "a left-over sandbox remains");
         }
     }

@@ -5,6 +5,7 @@ mod beginning;
 mod workspace;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
@@ -79,8 +80,9 @@ pub(super) struct Actor {
     contacts_reported: Instant,
     /// The prompt that the agent is at, for whoever shares a file of it.
     prompt: watch::Sender<Option<PromptId>>,
-    /// Whether what is kept of it has to be in the depot before anybody is told.
-    retires: bool,
+    /// Present where what is kept of it has to be in the depot before anybody is told; counts where
+    /// there is nothing to keep.
+    retires: Option<Arc<AtomicUsize>>,
 }
 
 struct Link {
@@ -128,13 +130,17 @@ impl Actor {
             listening: false,
             contacts_reported: Instant::now(),
             prompt: watch::Sender::default(),
-            retires: false,
+            retires: None,
         })
     }
 
     /// Serves the sandbox to its end. After an error, the recorded state is the truth.
-    pub(super) async fn run(mut self, origin: Origin) -> Result<(), StoreError> {
-        self.retires = origin == Origin::Retired;
+    pub(super) async fn run(
+        mut self,
+        origin: Origin,
+        unkept: &Arc<AtomicUsize>,
+    ) -> Result<(), StoreError> {
+        self.retires = (origin == Origin::Retired).then(|| Arc::clone(unkept));
         let (close, closing) = watch::channel(false);
         let sender = Sender::new(
             self.outbox.clone(),
@@ -232,17 +238,11 @@ impl Actor {
         match event {
             Some(Ok(event)) => self.apply(Input::Agent(event), &[]),
             Some(Err(error @ AgentError::Event(_))) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "an event was passed over"
-                );
+                tracing::warn!(error = cause::chain(&error), "an event was passed over");
                 Ok(())
             }
             Some(Err(error)) => {
-                tracing::info!(
-                    error = &error as &dyn std::error::Error,
-                    "the event stream broke"
-                );
+                tracing::info!(error = cause::chain(&error), "the event stream broke");
                 self.listen();
                 Ok(())
             }

@@ -4,6 +4,7 @@
 //! Repeating it goes on with those that have not ended.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
@@ -16,20 +17,28 @@ use crate::store::StoreError;
 /// What the session of a sandbox that was at work is told.
 pub(super) const REASON: &str = "the machine of the sandbox is taken out of service";
 
-/// Ends the sandboxes that an earlier process served, and says how many sessions had. Returns when
+/// What became of the sandboxes.
+pub(crate) struct Retired {
+    pub(crate) ended: usize,
+    /// Of how many of them nothing could be kept.
+    pub(crate) unkept: usize,
+}
+
+/// Ends the sandboxes that an earlier process served, of which sessions had so many. Returns when
 /// their reports are delivered.
 pub(crate) async fn retire(
     machinery: &Arc<Machinery>,
     pool: &Arc<Pool>,
-) -> Result<usize, StoreError> {
+) -> Result<Retired, StoreError> {
     let stored = machinery.store.sandboxes()?;
     sweep(machinery, &stored).await?;
     pool.dissolve().await?;
     let shop = Shop {
         machinery: Arc::clone(machinery),
         pool: Arc::clone(pool),
+        unkept: Arc::default(),
     };
-    let count = stored.len();
+    let ended = stored.len();
     let mut lines = Lines::default();
     let mut tasks = JoinSet::new();
     for sandbox in stored {
@@ -38,10 +47,11 @@ pub(crate) async fn retire(
         let serving = serve(shop.clone(), sandbox, Origin::Retired, Arc::default(), line);
         tasks.spawn(serving.instrument(span));
     }
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
+    while let Some(served) = tasks.join_next().await {
+        if let Err(error) = served {
             tracing::error!(%error, "a session's task failed");
         }
     }
-    Ok(count)
+    let unkept = shop.unkept.load(Ordering::Relaxed);
+    Ok(Retired { ended, unkept })
 }

@@ -2,6 +2,7 @@
 //! comes back with what became of it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Actor, Outcome};
@@ -81,7 +82,7 @@ impl Actor {
                 // The agent's end is wanted, and nothing that it still says is of any use.
                 (self.link, self.events, self.keeping) = (None, None, false);
                 self.tasks.abort_all();
-                let retires = self.retires;
+                let retires = self.retires.is_some();
                 self.spawn(async move {
                     let slept = keeping::sleep(&machinery, &start, &place, *scene).await;
                     if let Input::Slept { snapshot } = &slept {
@@ -96,11 +97,16 @@ impl Actor {
             Action::Salvage(scene) => {
                 (self.link, self.events, self.keeping) = (None, None, false);
                 self.tasks.abort_all();
-                let retires = self.retires;
+                let retires = self.retires.clone();
                 self.spawn(async move {
                     let snapshot = keeping::salvage(&machinery, &start, &place, *scene).await;
-                    if let (true, Some(snapshot)) = (retires, &snapshot) {
-                        machinery.courier.bring_for_good(snapshot).await;
+                    if let Some(unkept) = retires {
+                        if let Some(snapshot) = &snapshot {
+                            machinery.courier.bring_for_good(snapshot).await;
+                        } else {
+                            tracing::error!("nothing could be kept of a sandbox");
+                            unkept.fetch_add(1, Ordering::Relaxed);
+                        }
                     }
                     Outcome::Input(Input::Salvaged { snapshot })
                 });
@@ -111,10 +117,7 @@ impl Actor {
                 };
                 self.spawn(async move {
                     if let Err(error) = agent.warm_up().await {
-                        tracing::warn!(
-                            error = &error as &dyn std::error::Error,
-                            "the agent stays cold"
-                        );
+                        tracing::warn!(error = cause::chain(&error), "the agent stays cold");
                     }
                     Outcome::Nothing
                 });
@@ -153,10 +156,7 @@ async fn open_stream(agent: &Agent, conversation: &ConversationId) -> Outcome {
                 return Outcome::Input(Input::Lost { reason });
             }
             Err(error) => {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "no event stream yet"
-                );
+                tracing::debug!(error = cause::chain(&error), "no event stream yet");
                 tokio::time::sleep(STREAM_WAIT).await;
             }
         }
