@@ -34,6 +34,7 @@ use tokio::task::JoinError;
 use self::build::Build;
 use self::ground::RECIPE;
 use self::shelf::Shelf;
+use crate::cause;
 use crate::clock;
 use crate::gateway::Gateway;
 use crate::layer::depot::Depot;
@@ -247,13 +248,8 @@ impl Images {
 
     /// The image that was made last, from which something starts now.
     pub fn start_from(&self, base: &Base) -> Result<Option<Image>, ImageError> {
-        let newest = self.newest(base)?;
-        if newest.is_some()
-            && let Err(error) = self.workshop.shelf.used(base, SystemTime::now())
-        {
-            tracing::warn!(%error, repository = %base.repository, "an image in use may expire");
-        }
-        Ok(newest)
+        let newest = self.workshop.shelf.take(base, SystemTime::now())?;
+        Ok(newest.filter(|image| self.workshop.is_whole(image)))
     }
 
     /// Forgets images that nothing has started from for long: their layers are free to go.
@@ -394,7 +390,7 @@ impl Workshop {
             Err(_) => self.shelf.put_failure(build.base, &text),
         };
         if let Err(error) = kept {
-            let error = &error as &dyn std::error::Error;
+            let error = cause::chain(&error);
             tracing::warn!(error, "a failed image has no log");
         }
         made

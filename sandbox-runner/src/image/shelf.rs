@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use protocol::event::Repository;
@@ -22,11 +23,17 @@ const FAILED_LOG: &str = "failed.log";
 
 pub(super) struct Shelf {
     root: PathBuf,
+    /// Held by whoever changes which images there are, or relies on it: none expires that is put or
+    /// taken at that moment.
+    turn: Mutex<()>,
 }
 
 impl Shelf {
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self {
+            root,
+            turn: Mutex::default(),
+        }
     }
 
     /// What an earlier version of this program wrote and this one does not know is no image: it is
@@ -78,6 +85,7 @@ impl Shelf {
 
     /// The image is the newest of its branch when this returns, also after a loss of power.
     pub(super) fn put(&self, image: &Image) -> Result<(), ImageError> {
+        let _turn = self.turn();
         let before = self.newest(&image.base).unwrap_or_default();
         let before = before.filter(|before| before.id != image.id);
         let path = self.path(&image.base, NEWEST);
@@ -92,8 +100,23 @@ impl Shelf {
             .map_err(|source| ImageError::Write { path, source })
     }
 
-    /// Notes that something starts from the newest image.
-    pub(super) fn used(&self, base: &Base, now: SystemTime) -> io::Result<()> {
+    /// The newest image, from which something starts now.
+    pub(super) fn take(&self, base: &Base, now: SystemTime) -> Result<Option<Image>, ImageError> {
+        let _turn = self.turn();
+        let newest = self.newest(base)?;
+        if newest.is_some() {
+            match self.used(base, now) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => {
+                    tracing::warn!(%error, repository = %base.repository, "an image in use may expire");
+                }
+            }
+        }
+        Ok(newest)
+    }
+
+    fn used(&self, base: &Base, now: SystemTime) -> io::Result<()> {
         let file = fs::File::options()
             .write(true)
             .open(self.path(base, NEWEST))?;
@@ -104,10 +127,12 @@ impl Shelf {
     pub(super) fn expire(&self, before: SystemTime) -> Result<usize, ImageError> {
         let mut expired = 0;
         for path in self.files(NEWEST)? {
+            let _turn = self.turn();
             let about = fs::metadata(&path).and_then(|about| about.modified());
             // One that is replaced just now is not old.
             if about.is_ok_and(|used_at| used_at < before) {
-                for extension in [NEWEST, PREVIOUS, LOG, FAILED_LOG] {
+                // The newest last: it is what an expiry that was cut short is gone on from.
+                for extension in [FAILED_LOG, LOG, PREVIOUS, NEWEST] {
                     remove(&path.with_extension(extension))?;
                 }
                 expired += 1;
@@ -136,6 +161,10 @@ impl Shelf {
         directory::create(&parent, directory::PASSABLE)
             .and_then(|()| fs::write(&path, text))
             .map_err(|source| ImageError::Write { path, source })
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn directory(&self, repository: &Repository) -> PathBuf {
@@ -296,6 +325,36 @@ mod tests {
                 .any(|file| file.display().to_string().contains("old"))
         );
         assert_eq!(shelf.log(&base("used")), "log");
+    }
+
+    #[test]
+    fn an_expiry_that_was_cut_short_is_gone_on_with() {
+        let root = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(root.path().to_owned());
+        for number in [1, 2] {
+            shelf.put(&image("main", number)).unwrap();
+        }
+        // It cannot be removed, like what a kill comes before.
+        let stuck = shelf.path(&base("main"), PREVIOUS);
+        fs::remove_file(&stuck).unwrap();
+        fs::create_dir(&stuck).unwrap();
+        let later = SystemTime::now() + Duration::from_secs(60);
+        shelf.expire(later).unwrap_err();
+        fs::remove_dir(&stuck).unwrap();
+        assert_eq!(shelf.expire(later).unwrap(), 1);
+        assert_eq!(shelf.kept().unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_taken_does_not_expire() {
+        let root = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(root.path().to_owned());
+        let (now, day) = (SystemTime::now(), Duration::from_secs(24 * 3600));
+        assert_eq!(shelf.take(&base("main"), now).unwrap(), None);
+        shelf.put(&image("main", 1)).unwrap();
+        let taken = shelf.take(&base("main"), now + 2 * day).unwrap();
+        assert_eq!(taken, Some(image("main", 1)));
+        assert_eq!(shelf.expire(now + day).unwrap(), 0);
     }
 
     #[test]
