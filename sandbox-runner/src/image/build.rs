@@ -201,10 +201,11 @@ impl Build<'_> {
             }
         }
         clean(site).await?;
+        let runtime = runtime::measure(site).await?;
+        // Last: nothing that set-up has left runs after it.
         if let Some(binary) = &self.workshop.agent {
             agent::begin(site, binary).await?;
         }
-        let runtime = runtime::measure(site).await?;
         Ok(Done {
             commit,
             steps,
@@ -213,8 +214,10 @@ impl Build<'_> {
     }
 
     /// Whether an image in which this part of the set-up has failed is worse than none: an environment
-    /// would not be what was asked for, and the last image in which it has not failed is better.
+    /// would not be what was asked for, whatever became of it before, and elsewhere the last image in
+    /// which it has not failed is better.
     fn needs(&self, step: &str, known: Option<&Image>) -> bool {
+        let known = known.filter(|_| self.base.environment.is_none());
         let Some(known) = known else {
             return self.base.environment.is_some();
         };
