@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::RunnerId;
-use protocol::callback::{Credentials, REGISTRATION_MS, Register, Registered, Secrets};
+use protocol::callback::{
+    Credentials, REGISTRATION_MS, Register, Registered, RepositoryEgress, Secrets,
+};
 
+use crate::cause;
 use crate::gateway::{CredentialSource, CredentialsError, Gateway, SecretSource};
 use crate::image::Images;
 use crate::pool::Pool;
@@ -31,7 +34,7 @@ pub struct Registration {
 impl Registration {
     fn body(&self) -> Register {
         let images = self.images.held().unwrap_or_else(|error| {
-            let error = &error as &dyn std::error::Error;
+            let error = cause::chain(&error);
             tracing::warn!(error, "the images cannot be listed");
             Vec::new()
         });
@@ -51,12 +54,14 @@ impl Registration {
 
     /// What the sandboxes may reach is known before the pool makes more of them.
     fn take(&self, answer: Registered) {
-        let policies = answer.egress.into_iter();
-        let policies = policies
-            .map(|told| (told.repository, told.policy))
-            .collect();
-        self.gateway.bound(policies);
+        self.bound(answer.egress);
         self.pool.aim(answer.pool);
+    }
+
+    fn bound(&self, told: Vec<RepositoryEgress>) {
+        let policies = told.into_iter();
+        let policies = policies.map(|told| (told.repository, told.policy));
+        self.gateway.bound(policies.collect());
     }
 }
 
@@ -83,7 +88,7 @@ pub async fn keep_registered(worker: Worker, registration: Registration) {
             Err(error) => {
                 registered = false;
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = cause::chain(&error),
                     wait_ms = wait.as_millis() as u64,
                     "the Worker does not take this runner's registration"
                 );
@@ -104,9 +109,12 @@ pub async fn withdraw(worker: &Worker, registration: &Registration) {
         ..registration.body()
     };
     let answer: Result<Registered, _> = worker.call("/runner/register", &body).await;
-    if let Err(error) = answer {
-        let error = &error as &dyn std::error::Error;
-        tracing::warn!(error, "the Worker does not know that this runner goes away");
+    match answer {
+        Ok(answer) => registration.bound(answer.egress),
+        Err(error) => {
+            let error = cause::chain(&error);
+            tracing::warn!(error, "the Worker does not know that this runner goes away");
+        }
     }
 }
 

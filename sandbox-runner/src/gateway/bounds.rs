@@ -63,6 +63,10 @@ impl Registry {
     pub(super) fn enter(&self, repository: Repository, bounds: &Arc<Bounds>, vault: &Arc<Vault>) {
         let mut held = self.held();
         held.served.retain(Served::is_there);
+        // Newer than what the sandbox's start was told, or the same.
+        if let Some(policy) = held.told.get(&repository) {
+            bounds.set(policy);
+        }
         held.served.push(Served {
             repository,
             bounds: Arc::downgrade(bounds),
@@ -181,6 +185,17 @@ mod tests {
         assert!(excluded.as_mut().now_or_never().is_some());
         let at_once = bounds.until(|policy| !policy.allows(&held));
         assert!(at_once.now_or_never().is_some());
+    }
+
+    #[test]
+    fn what_was_told_holds_for_a_sandbox_that_comes_later() {
+        let (registry, vault) = (Registry::default(), vault());
+        let [one, two] = [(); 2].map(|()| Arc::new(Bounds::new(policy("a.example.com"))));
+        registry.enter(repository("tool"), &one, &vault);
+        registry.set([(repository("tool"), policy("b.example.com"))].into());
+        registry.enter(repository("tool"), &two, &vault);
+        assert!(two.allow(&host("b.example.com")));
+        assert!(!two.allow(&host("a.example.com")));
     }
 
     #[test]

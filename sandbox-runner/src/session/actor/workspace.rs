@@ -42,6 +42,8 @@ impl Actor {
             Outcome::Nothing
         });
         self.serving = Some(serving);
+        // What its repository may reach may have changed since the start was written.
+        self.pool.announcements().notify_one();
         self.spawn(async move {
             loop {
                 let input = tokio::select! {
