@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::sleep;
 
+use crate::cause;
 use crate::image::{ImageError, Images};
 use crate::layer::collection::{GRACE, Idle, collect, evict};
 use crate::layer::depot::Depot;
@@ -54,7 +55,7 @@ impl Collector {
                 Ok(removed) if removed.is_empty() => {}
                 Ok(removed) => tracing::info!(layers = removed.len(), "unused layers were removed"),
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
+                    let error = cause::chain(&error);
                     tracing::warn!(error, "unused layers remain");
                 }
             }

@@ -14,6 +14,7 @@ use protocol::{Epoch, SessionId, SnapshotId};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{sleep, timeout};
 
+use crate::cause;
 use crate::clock;
 use crate::layer::depot::{Collected, Depot, DepotError};
 use crate::layer::{LayerError, LayerStore, Lease};
@@ -133,7 +134,7 @@ impl Courier {
                 brought.fold(true, async |all, one| all && one).await
             }
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
+                let error = cause::chain(&error);
                 tracing::warn!(error, "what the depot lacks cannot be listed");
                 false
             }
@@ -178,7 +179,7 @@ impl Courier {
                 self.store.published(&snapshot.id, clock::now()).is_ok()
             }
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
+                let error = cause::chain(&error);
                 tracing::warn!(snapshot = %snapshot.id, error, "a snapshot is not in the depot yet");
                 false
             }
@@ -276,7 +277,7 @@ impl Courier {
     pub async fn drop_progress(&self, session: &SessionId, epoch: Epoch) {
         let Some(depot) = &self.depot else { return };
         if let Err(error) = depot.remove_parcels(session.as_str(), epoch.0).await {
-            let error = &error as &dyn std::error::Error;
+            let error = cause::chain(&error);
             tracing::warn!(%session, error, "old work in progress remains in the depot");
         }
     }
@@ -290,7 +291,7 @@ async fn expire(depot: &Depot) -> Infallible {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "old objects were removed from the depot"),
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
+                let error = cause::chain(&error);
                 tracing::warn!(error, "old objects remain in the depot");
             }
         }
@@ -301,7 +302,7 @@ async fn expire(depot: &Depot) -> Infallible {
                 tracing::info!(marked, removed, "archives were collected in the depot");
             }
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
+                let error = cause::chain(&error);
                 tracing::warn!(error, "unused archives remain in the depot");
             }
         }

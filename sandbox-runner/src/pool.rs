@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::agent::{Agent, ConversationId, Events};
+use crate::cause;
 use crate::clock;
 use crate::gateway::{Access, GatewayPolicy, Serving};
 use crate::image::Image;
@@ -211,7 +212,7 @@ impl Pool {
     /// Keeps the pool as it should be. Never returns.
     pub async fn run(self: Arc<Self>) {
         if let Err(error) = self.take_over().await {
-            tracing::error!(error = &error as &dyn std::error::Error, "the store fails");
+            tracing::error!(error = cause::chain(&error), "the store fails");
         }
         loop {
             while let Some(plan) = self.plan() {
@@ -266,7 +267,7 @@ impl Pool {
         match plan {
             Plan::Make(target) => {
                 if let Err(error) = self.make(&target).await {
-                    let error = &error as &dyn std::error::Error;
+                    let error = cause::chain(&error);
                     tracing::warn!(error, repository = %target.base.repository, "no pool entry was made");
                     self.shelf().retreat_until = Some(Instant::now() + RETREAT);
                 }
@@ -328,7 +329,7 @@ impl Pool {
             events,
         } = begun.map_err(PoolError::Provision)?;
         if let Err(error) = agent.warm_up().await {
-            let error = &error as &dyn std::error::Error;
+            let error = cause::chain(&error);
             tracing::warn!(sandbox = %warm.sandbox, error, "the agent stays cold");
         }
         Ok(Entry {
@@ -394,12 +395,12 @@ impl Pool {
     /// Ends an entry's sandbox. It stays on record until it is gone.
     async fn end(&self, sandbox: &SandboxId) {
         if let Err(error) = self.machinery.backend.destroy(sandbox).await {
-            let error = &error as &dyn std::error::Error;
+            let error = cause::chain(&error);
             tracing::warn!(%sandbox, error, "a pool entry remains");
             return;
         }
         if let Err(error) = self.machinery.store.warm_ended(sandbox) {
-            tracing::error!(%sandbox, error = &error as &dyn std::error::Error, "the store fails");
+            tracing::error!(%sandbox, error = cause::chain(&error), "the store fails");
         }
     }
 

@@ -32,6 +32,7 @@ use protocol::signature::{Keys, Signature, SignatureError, Signed};
 use protocol::{Millis, SandboxId};
 
 use self::message::FromWorker;
+use crate::cause;
 use crate::clock;
 use crate::layer::lookup::LookupError;
 use crate::metrics::{Gauges, METRICS};
@@ -288,17 +289,14 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, code) = self.parts();
         if let Self::Store(error) | Self::Count(error) = &self {
-            tracing::error!(
-                error = error as &dyn std::error::Error,
-                "the store failed a request"
-            );
+            tracing::error!(error = cause::chain(error), "the store failed a request");
         }
         if let Self::Files(error) = &self {
-            let error = error.as_ref() as &dyn std::error::Error;
+            let error = cause::chain(error.as_ref());
             tracing::warn!(error, "files could not be read");
         }
         if let Self::Terminal(error) = &self {
-            let error = error as &dyn std::error::Error;
+            let error = cause::chain(error);
             tracing::warn!(error, "a terminal could not be opened");
         }
         let error = ErrorDetail {

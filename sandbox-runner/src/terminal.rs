@@ -25,6 +25,7 @@ use tokio::sync::{OnceCell, mpsc};
 use tokio::time::Instant;
 
 use self::screen::{FIRST_WINDOW, Screen, Told};
+use crate::cause;
 use crate::image::WORKSPACE;
 use crate::init::wire::{Exit, TerminalSpec};
 use crate::sandbox::channel::{ExecFrame, TerminalInput, TerminalOutput};
@@ -186,7 +187,7 @@ impl Shell {
         };
         tokio::spawn(async move {
             if let Err(error) = worker.tell(&path, &used).await {
-                let error = &error as &dyn std::error::Error;
+                let error = cause::chain(&error);
                 tracing::warn!(error, "a session does not know that its terminal is used");
             }
         });
@@ -236,7 +237,7 @@ async fn tell(mut input: TerminalInput, mut told: mpsc::Receiver<Told>) {
             Told::Window(window) => input.resize(window).await,
         };
         if let Err(error) = sent {
-            tracing::debug!(error = &error as &dyn std::error::Error, "a shell hung up");
+            tracing::debug!(error = cause::chain(&error), "a shell hung up");
             // Its last words are still to be shown.
             return std::future::pending().await;
         }

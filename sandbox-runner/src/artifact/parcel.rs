@@ -17,6 +17,7 @@ use tokio::fs;
 use tokio::sync::Notify;
 
 use crate::callback::sender::backoff;
+use crate::cause;
 use crate::clock;
 use crate::sandbox::durable;
 use crate::worker::{Worker, WorkerError};
@@ -173,11 +174,11 @@ impl Parcels {
             match self.deliver(&parcel).await {
                 Ok(()) => {}
                 Err(error @ ParcelError::Refused(_)) => {
-                    let error = &error as &dyn std::error::Error;
+                    let error = cause::chain(&error);
                     tracing::error!(session = %parcel.session, error, "a shared file was dropped");
                 }
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
+                    let error = cause::chain(&error);
                     tracing::warn!(session = %parcel.session, error, "a shared file is not delivered yet");
                     all = false;
                 }

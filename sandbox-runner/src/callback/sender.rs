@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::outbox::{Held, Outbox};
+use crate::cause;
 use crate::clock;
 use crate::store::StoreError;
 use crate::worker::{Answer, Worker, WorkerError};
@@ -119,7 +120,7 @@ impl Sender {
                     failures = failures.saturating_add(1);
                     tracing::warn!(
                         sandbox = %self.outbox.sandbox(),
-                        error = &error as &dyn std::error::Error,
+                        error = cause::chain(&error),
                         failures,
                         wait_ms = wait.as_millis() as u64,
                         "reports are not delivered yet"

@@ -9,6 +9,7 @@ use protocol::event::FileChange;
 
 use super::branches::Branch;
 use super::{GitError, Marks, REMOTE, Workspace, heads, message};
+use crate::cause;
 use crate::init::wire::Exit;
 
 /// What [`Workspace::publish`] is to do.
@@ -137,10 +138,7 @@ impl Workspace<'_> {
         // What is pushed is pushed: a list that cannot be made is no failure of it.
         let files = self.changes(base, &branch.commit).await;
         let files = files.unwrap_or_else(|error| {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a push has no list of files"
-            );
+            tracing::warn!(error = cause::chain(&error), "a push has no list of files");
             Vec::new()
         });
         Published {

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::log::Log;
 use crate::callback::sender::{Verdict, backoff, verdict};
+use crate::cause;
 use crate::clock;
 use crate::worker::{Worker, WorkerError};
 
@@ -113,7 +114,7 @@ impl<'a> Delivery<'a> {
             if let Some(error) = error {
                 tracing::warn!(
                     url = self.url,
-                    error = &error as &dyn std::error::Error,
+                    error = cause::chain(&error),
                     failures,
                     wait_ms = wait.as_millis() as u64,
                     "a report of an image is not delivered yet"

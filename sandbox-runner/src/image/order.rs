@@ -38,7 +38,7 @@ impl Orders {
             let pending = match self.machinery.store.pending_for_runner(after) {
                 Ok(pending) => pending,
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the store fails");
+                    tracing::error!(error = cause::chain(&error), "the store fails");
                     tokio::time::sleep(RETREAT).await;
                     continue;
                 }
@@ -122,6 +122,6 @@ fn outcome(order: &BuildImage, made: Result<Made, ImageError>) -> ImageOutcome {
 
 fn forget(machinery: &Machinery, command: CommandId) {
     if let Err(error) = machinery.store.carried_out(command) {
-        tracing::error!(error = &error as &dyn std::error::Error, "the store fails");
+        tracing::error!(error = cause::chain(&error), "the store fails");
     }
 }

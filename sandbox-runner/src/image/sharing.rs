@@ -7,6 +7,7 @@ use protocol::image::Base;
 
 use super::ground::{RECIPE, sha256};
 use super::{Image, ImageError, Workshop};
+use crate::cause;
 use crate::layer::depot::{Depot, DepotError};
 
 impl Workshop {
@@ -24,7 +25,7 @@ impl Workshop {
                 depot.publish(&name(&image.base), &manifest).await
             };
             if let Err(error) = shared.await {
-                let error = &error as &dyn std::error::Error;
+                let error = cause::chain(&error);
                 tracing::warn!(image = %image.id, error, "an image is not in the depot");
             }
         });
@@ -44,7 +45,7 @@ impl Workshop {
             Ok(None) => Ok(None),
             // It can be made here.
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
+                let error = cause::chain(&error);
                 tracing::warn!(error, "an image could not be fetched from the depot");
                 Ok(None)
             }

@@ -298,7 +298,7 @@ impl Depot {
                 Err(error @ (DepotError::Unpack { .. } | DepotError::Read { .. }))
                     if attempt < ATTEMPTS =>
                 {
-                    let error = &error as &dyn std::error::Error;
+                    let error = crate::cause::chain(&error);
                     tracing::warn!(layer = %meta.id, attempt, error, "a layer is fetched again");
                     attempt += 1;
                 }

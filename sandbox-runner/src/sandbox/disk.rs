@@ -29,6 +29,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::cgroup::Driver;
 use super::limits::Limits;
 use super::record::{SandboxRecord, SandboxState};
+use crate::cause;
 use crate::layer::LayerStore;
 
 /// How often it is asked what the volume has left, which is one system call.
@@ -233,7 +234,7 @@ async fn watch(
                 let name = id.clone();
                 let killed = spawn_blocking(move || kill(&groups, &name, &directory)).await;
                 if let Ok(Err(error)) = killed {
-                    let error = error.as_ref() as &dyn std::error::Error;
+                    let error = cause::chain(error.as_ref());
                     tracing::error!(sandbox = %id, error, "a sandbox that is too large goes on");
                     // Tried again with the next walk.
                     if let Some(watched) = lock(&shared).get_mut(&id) {
@@ -270,7 +271,7 @@ async fn stop_where_it_is(groups: &Driver, id: &SandboxId) {
         None => Ok(()),
     });
     if let Ok(Err(error)) = stopped.await {
-        let error = &error as &dyn std::error::Error;
+        let error = cause::chain(&error);
         tracing::debug!(sandbox = %id, error, "a sandbox did not stop before its end");
     }
 }

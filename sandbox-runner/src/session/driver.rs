@@ -60,7 +60,7 @@ pub(super) fn start(line: AgentLine, outcomes: mpsc::Sender<Input>) -> mpsc::Sen
                 }
                 Call::Abort => {
                     if let Err(error) = line.agent.abort(&line.conversation).await {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "an abort failed");
+                        tracing::warn!(error = cause::chain(&error), "an abort failed");
                     }
                     continue;
                 }
@@ -117,7 +117,7 @@ impl AgentLine {
             let prompt = prompt.prompt.clone();
             tracing::warn!(
                 %prompt,
-                error = &error as &dyn std::error::Error,
+                error = cause::chain(&error),
                 "attachments did not reach the sandbox"
             );
             let message = format!(
@@ -161,7 +161,7 @@ fn delivered(prompt: PromptId, answer: Result<(), AgentError>) -> Input {
             );
             tracing::warn!(
                 %prompt,
-                error = &error as &dyn std::error::Error,
+                error = cause::chain(&error),
                 "the agent did not take a prompt"
             );
             let message = format!(

@@ -48,7 +48,7 @@ pub(super) async fn keep(
             None
         }
         Err(error) => {
-            let error = &error as &dyn std::error::Error;
+            let error = cause::chain(&error);
             tracing::warn!(sandbox = %start.sandbox, error, "no snapshot was made");
             None
         }
@@ -116,7 +116,7 @@ pub(super) async fn salvage(
     match salvaged.await {
         Ok(snapshot) => snapshot,
         Err(error) => {
-            let error = &error as &dyn std::error::Error;
+            let error = cause::chain(&error);
             tracing::warn!(sandbox = %start.sandbox, error, "nothing is left of a lost sandbox");
             None
         }

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep};
 use super::Machinery;
 use super::machine::Input;
 use super::provision::workspace;
+use crate::cause;
 use crate::courier::CourierError;
 use crate::gateway::Gate;
 use crate::git::BundleError;
@@ -63,7 +64,7 @@ pub(super) async fn newest(
         Ok(true) => Ok(Kept::read(arrival).await?.or(here)),
         Ok(false) => Ok(here),
         Err(error) if here.is_some() => {
-            let error = &error as &dyn std::error::Error;
+            let error = cause::chain(&error);
             tracing::warn!(%session, error, "work in progress in the depot was not looked for");
             Ok(here)
         }
@@ -140,7 +141,7 @@ impl Progress {
             Ok::<_, FindError>(())
         };
         if let Err(error) = put.await {
-            let error = &error as &dyn std::error::Error;
+            let error = cause::chain(&error);
             tracing::warn!(sandbox = %self.start.sandbox, error, "work in progress is not in the depot");
         }
     }
@@ -176,14 +177,14 @@ impl Progress {
     pub(super) async fn forget(&self) {
         let _turn = self.turn.lock().await;
         if let Err(error) = self.machinery.progress.forget(&self.start.session).await {
-            let error = &error as &dyn std::error::Error;
+            let error = cause::chain(&error);
             tracing::warn!(session = %self.start.session, error, "old work in progress remains");
         }
         self.wanted.send_replace(Wanted::Nothing);
     }
 
     fn warn(&self, error: &KeepingError) {
-        let error = error as &dyn std::error::Error;
+        let error = cause::chain(error);
         tracing::warn!(sandbox = %self.start.sandbox, error, "work in progress was not kept");
     }
 

@@ -42,7 +42,7 @@ pub(super) async fn publish(
     let outcome = workspace.publish(&publication).await.map_err(|error| {
         tracing::warn!(
             sandbox = %start.sandbox,
-            error = &error as &dyn std::error::Error,
+            error = cause::chain(&error),
             "work was not pushed"
         );
         cause::chain(&error)

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::Machinery;
 use crate::artifact::parcel::{Content, Parcel, ParcelError};
 use crate::artifact::share;
+use crate::cause;
 use crate::clock;
 use crate::gateway::{Offer, Offered, Offers};
 
@@ -50,7 +51,7 @@ impl Desk {
             content: Content::File,
         };
         parcels.keep(&parcel, &bytes).await.map_err(|error| {
-            let error = &error as &dyn std::error::Error;
+            let error = cause::chain(&error);
             tracing::error!(sandbox = %self.start.sandbox, error, "a shared file was not kept");
             "The file could not be kept. Try again later.".to_owned()
         })?;
@@ -59,7 +60,7 @@ impl Desk {
             Ok(()) => Ok(format!("{name} is shown to everybody in the session.")),
             Err(ParcelError::Refused(reason)) => Err(format!("{name} was not taken: {reason}")),
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
+                let error = cause::chain(&error);
                 tracing::warn!(sandbox = %self.start.sandbox, error, "a shared file is delivered later");
                 Ok(format!("{name} will be shown to everybody in the session."))
             }

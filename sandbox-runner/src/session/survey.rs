@@ -9,6 +9,7 @@ use super::Machinery;
 use super::machine::Survey;
 use super::provision::workspace;
 use crate::artifact::parcel::{Content, Parcel, ParcelError};
+use crate::cause;
 use crate::clock;
 use crate::git::{Difference, GitError, Recorded};
 
@@ -37,7 +38,7 @@ pub(super) async fn record(
         .await;
     recorded
         .inspect_err(|error| {
-            let error = error as &dyn std::error::Error;
+            let error = cause::chain(error);
             tracing::warn!(sandbox = %start.sandbox, error, "the files of a turn were not recorded");
         })
         .ok()
@@ -60,7 +61,7 @@ pub(super) async fn survey(
     match compare(machinery, start, place, turn, &recorded).await {
         Ok(kept) => kept,
         Err(error) => {
-            let error = &error as &dyn std::error::Error;
+            let error = cause::chain(&error);
             tracing::warn!(sandbox = %start.sandbox, error, "the changes of a turn cannot be shown");
             Vec::new()
         }
@@ -70,7 +71,7 @@ pub(super) async fn survey(
 /// Tries once; what is not taken is delivered later.
 pub(super) async fn deliver(machinery: &Machinery, parcel: &Parcel) {
     if let Err(error) = machinery.parcels.deliver(parcel).await {
-        let error = &error as &dyn std::error::Error;
+        let error = cause::chain(&error);
         tracing::warn!(session = %parcel.session, error, "the changes of a turn were not taken");
     }
 }

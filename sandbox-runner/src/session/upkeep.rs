@@ -30,7 +30,7 @@ pub(super) async fn agent_ended(backend: &dyn SandboxBackend, sandbox: &SandboxI
             }
         }
         Err(error) => {
-            tracing::error!(%sandbox, error = &error as &dyn std::error::Error, "the sandbox ended");
+            tracing::error!(%sandbox, error = cause::chain(&error), "the sandbox ended");
             "the sandbox ended".to_owned()
         }
     };
@@ -56,7 +56,7 @@ pub(super) async fn clear(machinery: &Machinery, sandbox: &SandboxId) {
         session: machinery.terminals.shell_at(sandbox),
     };
     if let Err(error) = machinery.backend.clear(sandbox, &stays).await {
-        tracing::warn!(%sandbox, error = &error as &dyn std::error::Error, "a stopped turn may have left programs");
+        tracing::warn!(%sandbox, error = cause::chain(&error), "a stopped turn may have left programs");
     }
 }
 
@@ -65,12 +65,12 @@ pub(super) async fn destroy(backend: &dyn SandboxBackend, sandbox: &SandboxId) {
     if let Err(error) = backend.stop(sandbox, STOP_GRACE).await
         && !matches!(error, SandboxError::Unknown(_))
     {
-        tracing::debug!(%sandbox, error = &error as &dyn std::error::Error, "a sandbox did not stop");
+        tracing::debug!(%sandbox, error = cause::chain(&error), "a sandbox did not stop");
     }
     match backend.destroy(sandbox).await {
         Ok(()) | Err(SandboxError::Unknown(_)) => {}
         Err(error) => {
-            tracing::warn!(%sandbox, error = &error as &dyn std::error::Error, "a sandbox remains");
+            tracing::warn!(%sandbox, error = cause::chain(&error), "a sandbox remains");
         }
     }
 }

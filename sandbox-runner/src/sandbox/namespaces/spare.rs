@@ -22,6 +22,7 @@ use super::launcher::{Channel, Launcher};
 use super::message::{Ground, Order, Report};
 use super::slot::{Slot, Slots};
 use super::start::failed;
+use crate::cause;
 use crate::clock::random;
 use crate::sandbox::SandboxError;
 use crate::sandbox::cgroup::{Cgroup, Driver};
@@ -134,7 +135,7 @@ async fn keep(shared: Weak<Shared>, used: Arc<Notify>) {
             Ok(spare) => *lock(&shared.kept) = Some(spare),
             // Whoever starts a sandbox will be told.
             Err(error) => tracing::debug!(
-                error = &error as &dyn std::error::Error,
+                error = cause::chain(&error),
                 "no spare sandbox could be made"
             ),
         }
