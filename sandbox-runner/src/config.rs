@@ -283,8 +283,8 @@ pub fn help() -> String {
          Usage:\n  \
          sandbox-runner           serve commands\n  \
          sandbox-runner doctor    check that this machine can hold sandboxes\n  \
-         sandbox-runner retire    end them too, but keep them in the depot: their sessions go on elsewhere\n  \
-         sandbox-runner sweep     end all sandboxes of a runner that is not running\n  \
+         sandbox-runner retire    end all sandboxes of a runner that is not running, and keep them in the depot: their sessions go on elsewhere\n  \
+         sandbox-runner sweep     the same, and keep nothing\n  \
          sandbox-runner --help    print this\n\n\
          Environment:\n",
     );
