@@ -91,6 +91,19 @@ async fn a_run_is_told_as_the_agent_holds_it() {
 }
 
 #[tokio::test]
+async fn what_is_set_for_the_agents_runtime_is_not_for_its_programs() {
+    let stage = Stage::start(Provider::Openai).await;
+    let (conversation, mut transcript, mut events) = stage.conversation().await;
+    let prompt = r#"[[bash command="env | cut -d= -f1"]] [[say text="Done."]]"#;
+    stage.prompt(&conversation, prompt).await;
+    let mut told = Told::default();
+    told.until_end(&mut transcript, &mut events).await;
+    let tools = told.tools();
+    assert!(tools[0].1.contains("XDG_CONFIG_HOME"), "{tools:?}");
+    assert!(!tools[0].1.contains("BUN_JSC_"), "{tools:?}");
+}
+
+#[tokio::test]
 async fn tokens_are_told_before_the_answer_is_complete_and_an_abort_ends_it() {
     let stage = Stage::start(Provider::Openai).await;
     let (conversation, mut transcript, mut events) = stage.conversation().await;
