@@ -108,6 +108,12 @@ pub fn idle_minutes(env: &Env) -> Result<i64, ConfigError> {
 pub fn pool_budget(env: &Env) -> Result<Budget, ConfigError> {
     let hour = optional(env, "SANDBOX_HOUR_USD", "");
     let day = optional(env, "POOL_BUDGET_USD", "");
+    if Budget::parse(&hour, "").is_none() {
+        return Err(ConfigError::Form {
+            name: "SANDBOX_HOUR_USD",
+            expected: "dollars, up to a million",
+        });
+    }
     Budget::parse(&hour, &day).ok_or(ConfigError::Form {
         name: "POOL_BUDGET_USD",
         expected: "dollars for a day, up to a million, and needs SANDBOX_HOUR_USD, the dollars that one warm \

@@ -27,7 +27,7 @@ use crate::error::Error;
 use crate::github::oauth::encode_component;
 use crate::platform::clock;
 use crate::platform::random::hex;
-use crate::slack::blocks::{MAX_OPTIONS, Said, choice};
+use crate::slack::blocks::{MAX_OPTIONS, choice};
 use crate::slack::channel::association::{Reply, Wish};
 use crate::slack::client::Profile;
 use crate::slack::event::Envelope;
@@ -117,7 +117,7 @@ pub async fn interactions(State(env): State<Env>, request: Request) -> Result<Re
     }
 }
 
-/// `POST /slack/commands`: nobody needs one, and so it says what to do instead.
+/// `POST /slack/commands`: who one is, for which repository a channel is, and else what to do instead.
 #[worker::send]
 pub async fn commands(State(env): State<Env>, request: Request) -> Result<Response, Error> {
     let (settings, body) = verified(&env, request).await?;
@@ -131,7 +131,7 @@ pub async fn commands(State(env): State<Env>, request: Request) -> Result<Respon
         return Ok(taken());
     }
     let database = Database::new(&env)?;
-    let person = database::slack::person(&database, &team, &user).await?;
+    let mut person = database::slack::person(&database, &team, &user).await?;
     let words = field("text").unwrap_or_default();
     let words: Vec<&str> = words.split_whitespace().collect();
     match words.as_slice() {
@@ -147,9 +147,10 @@ pub async fn commands(State(env): State<Env>, request: Request) -> Result<Respon
                 let text = "Write `channel owner/name`, `channel none`, or `channel` alone.";
                 return Ok(whispered(text, None));
             };
-            let place = (team.as_str(), place.as_str());
-            if let Some(reply) = channel::wish(&env, place, &user, wish).await? {
-                return Ok(answered(&reply));
+            match channel::wish(&env, &bot, &place, &user, wish).await? {
+                Reply::Said { said } => return Ok(whispered(&said.text, Some(&said.blocks))),
+                Reply::LinkBroken => person = None,
+                Reply::Unknown => {}
             }
         }
         _ => {}
@@ -191,16 +192,6 @@ fn wish(words: &[&str]) -> Option<Wish> {
         [name] => Repository::parse(name).ok().map(Wish::Set),
         _ => None,
     }
-}
-
-fn answered(reply: &Reply) -> Response {
-    let kind = if reply.is_public {
-        "in_channel"
-    } else {
-        "ephemeral"
-    };
-    let Said { text, blocks } = &reply.said;
-    Json(json!({ "response_type": kind, "text": text, "blocks": blocks })).into_response()
 }
 
 fn whispered(text: &str, blocks: Option<&[Value]>) -> Response {

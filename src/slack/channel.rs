@@ -130,7 +130,7 @@ enum Request {
     /// Somebody said who they are.
     Known { user: String },
     /// Somebody asks by the slash command for which repository the channel is, or says it.
-    Wish { user: String, wish: Wish },
+    Wish { user: String, wish: Wish, bot: Bot },
 }
 
 #[durable_object]
@@ -190,10 +190,12 @@ impl DurableObject for Channel {
 
     async fn fetch(&self, mut request: HttpRequest) -> worker::Result<Response> {
         let outcome = match request.json::<Request>().await {
-            Ok(Request::Wish { user, wish }) => match self.core.wished(&user, wish).await {
-                Ok(reply) => return Response::from_json(&reply),
-                Err(error) => Err(error),
-            },
+            Ok(Request::Wish { user, wish, bot }) => {
+                match self.core.wished(&user, wish, &bot).await {
+                    Ok(reply) => return Response::from_json(&reply),
+                    Err(error) => Err(error),
+                }
+            }
             Ok(request) => self.core.answer(request),
             Err(error) => Err(error.into()),
         };
@@ -245,7 +247,7 @@ impl Core {
         let (store, now) = (self.store()?, clock::now());
         match request {
             Request::Take { id, item, bot } => {
-                store.set_note("bot", &serde_json::to_string(&bot)?)?;
+                self.note_bot(&bot)?;
                 store.take(&id, &item, now)?;
             }
             Request::News { root } => store.fall_behind(&root, now)?,
@@ -301,7 +303,7 @@ impl Core {
         self.arm().await;
     }
 
-    /// Has something said in a thread.
+    /// Has something said in a thread; in the channel itself if `root` is empty.
     fn say(self: &Rc<Self>, root: &str, name: &str, utterance: &Utterance) -> Result<(), Error> {
         self.store()?.say(root, name, utterance, clock::now())?;
         let core = self.clone();
@@ -328,6 +330,12 @@ impl Core {
 
     fn settings(&self) -> Result<config::slack::Slack, Error> {
         config::slack::Slack::from_env(&self.env)?.ok_or(Error::NotFound("Slack"))
+    }
+
+    fn note_bot(&self, bot: &Bot) -> Result<(), Error> {
+        Ok(self
+            .store()?
+            .set_note("bot", &serde_json::to_string(bot)?)?)
     }
 
     /// Who we are here.
@@ -376,15 +384,20 @@ pub async fn known(env: &Env, team: &str, channel: &str, user: &str) -> Result<(
     ask(env, team, channel, &request).await.map(drop)
 }
 
-/// Tells what the slash command wants of a channel. `None` if nobody knows who asks.
+/// Tells what the slash command wants of a channel.
 pub async fn wish(
     env: &Env,
-    (team, channel): (&str, &str),
+    bot: &Bot,
+    channel: &str,
     user: &str,
     wish: Wish,
-) -> Result<Option<Reply>, Error> {
-    let user = user.to_owned();
-    let mut answer = ask(env, team, channel, &Request::Wish { user, wish }).await?;
+) -> Result<Reply, Error> {
+    let request = Request::Wish {
+        user: user.to_owned(),
+        wish,
+        bot: bot.clone(),
+    };
+    let mut answer = ask(env, &bot.team, channel, &request).await?;
     Ok(answer.json().await?)
 }
 

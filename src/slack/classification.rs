@@ -57,7 +57,7 @@ impl Rules {
         let mut meant = self
             .branches
             .iter()
-            .filter(|(trigger, of, _)| of == repository && is_meant(trigger));
+            .filter(|(trigger, of, _)| is_same(of, repository) && is_meant(trigger));
         meant.next().map(|(.., branch)| branch.as_str())
     }
 }
@@ -91,20 +91,26 @@ pub enum Decision {
     Nothing,
 }
 
+/// Whether two names are of one repository: people write them in whatever case they like.
+fn is_same(one: &Repository, other: &Repository) -> bool {
+    one.owner().eq_ignore_ascii_case(other.owner()) && one.name().eq_ignore_ascii_case(other.name())
+}
+
 /// The part of the cascade that needs no model.
 pub fn decide(question: &Question<'_>) -> Decision {
-    let is_there = |repository: &Repository| {
-        question
-            .candidates
-            .iter()
-            .any(|known| known.repository == *repository)
+    let known = |repository: &Repository| {
+        let mut all = question.candidates.iter().map(|known| &known.repository);
+        all.find(|known| is_same(known, repository))
     };
     if question.candidates.is_empty() {
         return Decision::Nothing;
     }
     let mut named = named(question.text, question.candidates);
     for (word, repository) in &question.rules.words {
-        if has_word(question.text, word) && is_there(repository) && !named.contains(repository) {
+        if let Some(repository) = known(repository)
+            && has_word(question.text, word)
+            && !named.contains(repository)
+        {
             named.push(repository.clone());
         }
     }
@@ -121,11 +127,14 @@ pub fn decide(question: &Question<'_>) -> Decision {
     let mut of_channel: Vec<&Repository> = Vec::new();
     for (channel, repository) in &question.rules.channels {
         let is_this = channel == question.channel || channel == question.channel_name;
-        if is_this && is_there(repository) && !of_channel.contains(&repository) {
+        if let Some(repository) = known(repository)
+            && is_this
+            && !of_channel.contains(&repository)
+        {
             of_channel.push(repository);
         }
     }
-    let association = question.association.filter(|known| is_there(known));
+    let association = question.association.and_then(known);
     match (of_channel.as_slice(), association, question.candidates) {
         ([only], ..) => Decision::Known((*only).clone(), OF_CHANNEL.to_owned()),
         ([], Some(only), _) => Decision::Known(only.clone(), OF_CHANNEL.to_owned()),
@@ -427,6 +436,17 @@ mod tests {
             ..Rules::default()
         };
         assert!(is(of("fix it", &configured, &all, &web), "api"));
+        // However it is written, it is the one that the person reaches.
+        let shouted = Repository::new("Acme", "WEB").unwrap();
+        assert!(is(of("fix it", &rules, &all, &shouted), "web"));
+        let configured = Rules {
+            words: vec![("invoice".to_owned(), shouted.clone())],
+            channels: vec![("C1".to_owned(), shouted)],
+            ..Rules::default()
+        };
+        for text in ["fix it", "the invoice is wrong"] {
+            assert!(is(decided(text, &all, &configured), "web"), "{text}");
+        }
         // Nothing of it shows where it is not reached.
         assert_eq!(of("fix it", &rules, &all, &vault), Decision::Unsure);
         let one = candidates(&["api"]);

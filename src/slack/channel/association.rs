@@ -9,10 +9,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::hearing::Done;
+use super::speakers::Speaker;
 use super::store::Utterance;
 use super::{Core, Item};
 use crate::error::Error;
+use crate::github::Github;
+use crate::platform::clock;
 use crate::slack::blocks::{Said, button};
+use crate::slack::event::Bot;
 use crate::slack::message::escape;
 
 /// Where it is written down.
@@ -36,11 +40,17 @@ pub enum Wish {
     Set(Repository),
 }
 
-/// What the slash command says; to everybody in the channel if something changed.
+/// What the slash command says to whoever gave it. The channel is told by itself if something changed.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Reply {
-    pub said: Said,
-    pub is_public: bool,
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Reply {
+    Said {
+        said: Said,
+    },
+    /// Nobody knows who asks.
+    Unknown,
+    /// They have to say again who they are.
+    LinkBroken,
 }
 
 impl Core {
@@ -86,16 +96,28 @@ impl Core {
         if !self.may_be_associated().await? {
             return Ok(Done::Finished);
         }
+        let known = self.association()?;
+        if let Some(known) = &known
+            && self.reach(&speaker, &known.repository).await?.is_none()
+        {
+            return self.tell_unreached(item);
+        }
         if self.reach(&speaker, repository).await?.is_none() {
             return self.tell_unreached(item);
         }
+        if self.association()? != known {
+            // Somebody else was faster.
+            return Ok(Done::Finished);
+        }
         let known = self.associate(&speaker.person, repository)?;
-        let said = announcement(&known);
-        self.announce(root, repository, said)?;
-        // The button has done what it is for.
-        let name = escape(&repository.to_string());
-        let said = Said::line(&format!("*{name}* it is, and always in this channel."));
-        self.say(root, "question", &Utterance::Message { said })?;
+        self.announce(root, repository, announcement(&known))?;
+        let thread = self.store()?.thread(root)?.unwrap_or_default();
+        if thread.repository.as_ref() == Some(repository) && !thread.is_doubted {
+            // The button has done what it is for.
+            let name = escape(&repository.to_string());
+            let said = Said::line(&format!("*{name}* it is, and always in this channel."));
+            self.say(root, "question", &Utterance::Message { said })?;
+        }
         Ok(Done::Finished)
     }
 
@@ -117,11 +139,14 @@ impl Core {
         if self.reach(&speaker, repository).await?.is_none() {
             return self.tell_unreached(item);
         }
-        let mut before = known.before;
+        let mut before = known.before.clone();
         if let Some(earlier) = &before
             && self.reach(&speaker, earlier).await?.is_none()
         {
             before = None;
+        }
+        if self.association()?.as_ref() != Some(&known) {
+            return Ok(Done::Finished);
         }
         let by = &speaker.person.login;
         match &before {
@@ -136,21 +161,33 @@ impl Core {
         Ok(Done::Finished)
     }
 
-    /// What the slash command wants. `None` if nobody knows who asks.
-    pub(super) async fn wished(&self, user: &str, wish: Wish) -> Result<Option<Reply>, Error> {
+    /// What the slash command wants.
+    pub(super) async fn wished(
+        self: &Rc<Self>,
+        user: &str,
+        wish: Wish,
+        bot: &Bot,
+    ) -> Result<Reply, Error> {
+        // It may be the first that this channel hears.
+        self.note_bot(bot)?;
+        match self.answered(user, wish).await {
+            Err(Error::LinkBroken) => Ok(Reply::LinkBroken),
+            outcome => outcome,
+        }
+    }
+
+    async fn answered(self: &Rc<Self>, user: &str, wish: Wish) -> Result<Reply, Error> {
         let Some(speaker) = self.known_speaker(user).await? else {
-            return Ok(None);
+            return Ok(Reply::Unknown);
         };
-        let whispered = |text: &str| {
-            let said = Said::line(text);
-            Some(Reply {
-                said,
-                is_public: false,
-            })
-        };
+        if self.channel.starts_with('D') {
+            return Ok(whispered(
+                "This is a direct message: each is asked for itself.",
+            ));
+        }
         if !self.may_be_associated().await? {
             return Ok(whispered(
-                "Here the deployment's configuration decides, or nobody has to: there is nothing to set.",
+                "The deployment's configuration says for which repository this channel is.",
             ));
         }
         let known = self.association()?;
@@ -161,29 +198,62 @@ impl Core {
                 "This channel is for a repository that you do not reach on GitHub.",
             ));
         }
-        let said = match (wish, known) {
-            (Wish::Tell, Some(known)) => {
-                return Ok(Some(Reply {
-                    said: announcement(&known),
-                    is_public: false,
-                }));
+        let wanted = match wish {
+            Wish::Tell => {
+                let said = known.map(|known| Said::line(&sentence(&known)));
+                let nothing = || Said::line("This channel is for no repository.");
+                let said = said.unwrap_or_else(nothing);
+                return Ok(Reply::Said { said });
             }
-            (Wish::Tell | Wish::Drop, None) => {
-                return Ok(whispered("This channel is for no repository."));
-            }
-            (Wish::Drop, Some(_)) => {
+            Wish::Drop => None,
+            Wish::Set(repository) => match self.own_name(&speaker, &repository).await? {
+                None => return Ok(whispered("You do not reach that repository on GitHub.")),
+                own => own,
+            },
+        };
+        // No await from here on: what is set and what is said of it become durable together.
+        if self.association()? != known {
+            return Ok(whispered(
+                "Somebody else said at the same time for which repository this channel is: look again.",
+            ));
+        }
+        if known.as_ref().map(|known| &known.repository) == wanted.as_ref() {
+            return Ok(whispered("That is how it is already."));
+        }
+        let said = match wanted {
+            Some(repository) => announcement(&self.associate(&speaker.person, &repository)?),
+            None => {
                 self.store()?.forget_note(NOTE)?;
-                taken_back(&speaker.person.login, None)
-            }
-            (Wish::Set(repository), _) => {
-                if self.reach(&speaker, &repository).await?.is_none() {
-                    return Ok(whispered("You do not reach that repository on GitHub."));
-                }
-                announcement(&self.associate(&speaker.person, &repository)?)
+                let by = escape(&speaker.person.login);
+                Said::line(&format!(
+                    ":leftwards_arrow_with_hook: {by} said that this channel is for no repository any \
+                     more."
+                ))
             }
         };
-        let is_public = true;
-        Ok(Some(Reply { said, is_public }))
+        // Each is said by itself, where the command was given, which is in no thread.
+        let name = format!("wish:{user}:{}", clock::now().0);
+        self.say("", &name, &Utterance::Announcement { said })?;
+        Ok(whispered("It is set, and the channel is told."))
+    }
+
+    /// A repository as GitHub calls it now, if the speaker reaches it under the name that they wrote.
+    async fn own_name(
+        &self,
+        speaker: &Speaker,
+        repository: &Repository,
+    ) -> Result<Option<Repository>, Error> {
+        if !speaker.is_linked {
+            let reached = self.reach(speaker, repository).await?;
+            return Ok(reached.map(|_| repository.clone()));
+        }
+        let github = Github::new(&self.env)?;
+        let found = github
+            .as_user(speaker.person.id, async |token: &str| {
+                github.repository(token, repository).await
+            })
+            .await?;
+        Ok(found.map(|found| found.repository))
     }
 
     /// Whoever said it first stays the one who said it.
@@ -227,14 +297,22 @@ impl Core {
     }
 }
 
-fn announcement(association: &Association) -> Said {
+fn whispered(text: &str) -> Reply {
+    let said = Said::line(text);
+    Reply::Said { said }
+}
+
+fn sentence(association: &Association) -> String {
     let Association { repository, by, .. } = association;
-    let (name, by) = (repository.to_string(), escape(by));
-    let text = format!(
-        ":pushpin: {by} said that this channel is for *{}*, unless a message names another.",
-        escape(&name)
-    );
-    Said::line(&text).actions(vec![button("undo", "Undo", &name)])
+    let (name, by) = (escape(&repository.to_string()), escape(by));
+    format!(
+        ":pushpin: {by} said that this channel is for *{name}*, unless a message names another."
+    )
+}
+
+fn announcement(association: &Association) -> Said {
+    let name = association.repository.to_string();
+    Said::line(&sentence(association)).actions(vec![button("undo", "Undo", &name)])
 }
 
 fn taken_back(by: &str, now: Option<&Repository>) -> Said {

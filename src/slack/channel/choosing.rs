@@ -63,7 +63,9 @@ impl Core {
         let text = format!("*{}* it is, says {name}.", escape(&repository.to_string()));
         let said = Said::line(&text).actions(self.offer_always(repository).await?);
         let thread = self.store()?.thread(root)?.unwrap_or_default();
-        if let Some(first) = thread.waiting.first() {
+        let first = thread.waiting.first();
+        let first = first.map(|first| self.as_revised(first)).transpose()?;
+        if let Some(first) = first.flatten() {
             let bot = self.bot()?;
             let example = cut(&plain(&first.text, &bot.user), MAX_EXAMPLE);
             let known = self.store()?.examples()?;

@@ -190,9 +190,19 @@ impl Core {
             return Ok(Some(Done::Finished));
         };
         let thread = self.store()?.thread(root)?.unwrap_or_default();
-        let text = match (thread.waiting.first(), item) {
-            (Some(first), _) => first.text.clone(),
+        let mut left = None;
+        for waiting in &thread.waiting {
+            left = left.or(self.as_revised(waiting)?);
+        }
+        let text = match (left, item) {
+            (Some(first), _) => first.text,
             (None, Item::Heard(heard)) => heard.text.clone(),
+            (None, _) if !thread.waiting.is_empty() => {
+                self.store()?
+                    .change(root, |thread| thread.waiting.clear())?;
+                self.say_all_is_gone(root)?;
+                return Ok(Some(Done::Finished));
+            }
             _ => String::new(),
         };
         let beginning = self.beginning(&text, speaker, (repository, branch)).await?;
@@ -208,10 +218,13 @@ impl Core {
             let Some(next) = thread.waiting.first() else {
                 return Ok(());
             };
-            let as_item = Item::Heard(next.clone());
-            // Who is not known any more was asked who they are, and can say it again then.
-            if let Some(speaker) = self.speaker(&as_item).await? {
-                self.pass_on(&as_item, next, &speaker).await?;
+            // It may have been edited or deleted since, when nobody looked for it here.
+            if let Some(heard) = self.as_revised(next)? {
+                let as_item = Item::Heard(heard.clone());
+                // Who is not known any more was asked who they are, and can say it again then.
+                if let Some(speaker) = self.speaker(&as_item).await? {
+                    self.pass_on(&as_item, &heard, &speaker).await?;
+                }
             }
             let ts = next.ts.clone();
             self.store()?.change(root, |thread| {

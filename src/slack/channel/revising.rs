@@ -18,11 +18,16 @@ impl Core {
     pub(super) async fn revised(self: &Rc<Self>, revised: &Revised) -> Result<Done, Error> {
         let store = self.store()?;
         let heard = &revised.heard;
+        let thread = store.thread(&heard.root)?;
+        if thread.is_none() && !heard.is_addressed {
+            // What people say to each other is not kept.
+            return Ok(Done::Finished);
+        }
         if !store.revise(revised)? {
             // A later revision came before this one.
             return Ok(Done::Finished);
         }
-        let Some(thread) = store.thread(&heard.root)? else {
+        let Some(thread) = thread else {
             return Ok(Done::Finished);
         };
         if thread.waiting.iter().any(|waiting| waiting.ts == heard.ts) {
@@ -69,10 +74,14 @@ impl Core {
             thread.waiting.is_empty() && thread.session.is_none()
         })?;
         if is_over {
-            let said = Said::line("What this was about was deleted, so there is nothing to do.");
-            self.say(&heard.root, "question", &Utterance::Message { said })?;
+            self.say_all_is_gone(&heard.root)?;
         }
         Ok(())
+    }
+
+    pub(super) fn say_all_is_gone(self: &Rc<Self>, root: &str) -> Result<(), Error> {
+        let said = Said::line("What this was about was deleted, so there is nothing to do.");
+        self.say(root, "question", &Utterance::Message { said })
     }
 
     /// A message as it is now. `None` if it is gone.

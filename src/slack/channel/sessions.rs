@@ -119,7 +119,8 @@ impl Core {
         let answer = self.ask(&session, &Ask::Prompt(prompt)).await?;
         if let Answer::Taken(body) = &answer {
             let created: CreatedPrompt = serde_json::from_slice(body)?;
-            self.store()?.note_prompt(&heard.ts, &created.id)?;
+            self.store()?
+                .note_prompt(&heard.ts, &heard.user, &created.id)?;
         }
         let given = heard.ts.clone();
         self.store()?.change(&heard.root, |thread| {

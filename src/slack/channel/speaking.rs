@@ -137,7 +137,9 @@ impl Core {
         said: &Said,
     ) -> Result<Sent, SlackError> {
         let mut known = due.ts.clone();
-        if known.is_none() && due.is_tried {
+        // What is in no thread is not looked for: twice is better than never.
+        let root = Some(due.root.as_str()).filter(|root| !root.is_empty());
+        if known.is_none() && due.is_tried && root.is_some() {
             known = slack.said(&self.channel, &due.root, &due.key).await?;
         }
         if let Some(ts) = known {
@@ -147,7 +149,7 @@ impl Core {
         self.try_to_say(due);
         let place = Place {
             channel: &self.channel,
-            root: Some(&due.root),
+            root,
         };
         let is_shown = matches!(due.utterance, Utterance::Announcement { .. });
         let ts = slack.post(&place, &due.key, said, is_shown).await?;

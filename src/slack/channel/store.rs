@@ -50,6 +50,9 @@ const STEPS: &[&str] = &["
         number INTEGER PRIMARY KEY AUTOINCREMENT, ts TEXT NOT NULL UNIQUE, at TEXT NOT NULL,
         user TEXT NOT NULL, text TEXT
     )
+", "
+    -- Whose word it was.
+    ALTER TABLE inbox ADD COLUMN user TEXT
 "];
 
 /// Examples of what was for which repository; the oldest are forgotten first.

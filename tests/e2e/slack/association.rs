@@ -58,6 +58,21 @@ async fn until_whispered(scene: &Scene, name: &str, root: &str, words: &str) -> 
     .await
 }
 
+/// Waits until the whole channel is told something with these words, in no thread.
+async fn until_announced(scene: &Scene, words: &[&str]) -> Outcome {
+    eventually("an announcement", || async {
+        let calls = scene.chat.calls();
+        let mut posted = calls
+            .iter()
+            .filter(|call| call.method == "chat.postMessage")
+            .filter(|call| call.body["thread_ts"].is_null())
+            .map(|call| call.body.to_string());
+        let found = posted.any(|text| words.iter().all(|word| text.contains(word)));
+        Ok(found.then_some(()))
+    })
+    .await
+}
+
 async fn a_channel_is_for_a_repository_once_somebody_says_always(_: &World) -> Outcome {
     let scene = Scene::start("e2e-slack-association").await?;
     scene.add_repository("website").await?;
@@ -128,12 +143,16 @@ async fn a_channel_is_for_a_repository_once_somebody_says_always(_: &World) -> O
 
     // By the keyboard as well.
     let told = command(&scene, "alice", &format!("channel {tool}")).await?;
-    assert_eq!(told["response_type"], "in_channel", "{told}");
+    assert_eq!(told["response_type"], "ephemeral", "{told}");
+    until_announced(&scene, &[&tool, "\"undo\""]).await?;
+    let told = command(&scene, "alice", "channel").await?;
     assert!(told.to_string().contains(&tool), "{told}");
+    assert!(!told.to_string().contains("\"undo\""), "{told}");
     let told = command(&scene, "alice", "channel nonsense").await?;
     assert_eq!(told["response_type"], "ephemeral", "{told}");
     let told = command(&scene, "alice", "channel none").await?;
-    assert_eq!(told["response_type"], "in_channel", "{told}");
+    assert_eq!(told["response_type"], "ephemeral", "{told}");
+    until_announced(&scene, &["alice said", "for no repository any more"]).await?;
     let third = ask("and that").await?;
     until_said(chat, &third, &["Which repository"]).await?;
 

@@ -19,13 +19,14 @@ impl<S: Sql> Store<S> {
     /// Takes something heard, once.
     pub fn take(&self, id: &str, item: &Item, now: Millis) -> Result<(), StoreError> {
         self.sql.run(
-            "INSERT INTO inbox (id, root, json, due_at, attempts) VALUES (?, ?, ?, ?, 0)
+            "INSERT INTO inbox (id, root, json, due_at, attempts, user) VALUES (?, ?, ?, ?, 0, ?)
              ON CONFLICT (id) DO NOTHING",
             &[
                 id.into(),
                 item.root().into(),
                 serde_json::to_string(item)?.into(),
                 now.0.into(),
+                item.user().into(),
             ],
         )?;
         Ok(())
@@ -102,11 +103,14 @@ impl<S: Sql> Store<S> {
         Ok(())
     }
 
-    /// Which prompt a message became, be it said to us or pointed at by the shortcut.
-    pub fn note_prompt(&self, ts: &str, prompt: &PromptId) -> Result<(), StoreError> {
+    /// Which prompt a message became by the word of `user`, who said it to us or pointed at it by the
+    /// shortcut.
+    pub fn note_prompt(&self, ts: &str, user: &str, prompt: &PromptId) -> Result<(), StoreError> {
+        // Of what was heard before that was written down, nobody knows whose word it was.
         self.sql.run(
-            "UPDATE inbox SET prompt = ?2 WHERE id IN (?1, 'shortcut:' || ?1)",
-            &[ts.into(), prompt.as_str().into()],
+            "UPDATE inbox SET prompt = ?3
+             WHERE id IN (?1, 'shortcut:' || ?1) AND COALESCE(user, ?2) = ?2",
+            &[ts.into(), user.into(), prompt.as_str().into()],
         )?;
         Ok(())
     }
@@ -130,8 +134,8 @@ impl<S: Sql> Store<S> {
     /// The last message of a thread that became a prompt before this one; empty if none did.
     pub fn given_before(&self, root: &str, ts: &str) -> Result<String, StoreError> {
         let rows = self.sql.run(
-            "SELECT id FROM inbox WHERE root = ? AND prompt IS NOT NULL AND id < ?
-             ORDER BY id DESC LIMIT 1",
+            "SELECT REPLACE(id, 'shortcut:', '') AS said_at FROM inbox
+             WHERE root = ? AND prompt IS NOT NULL AND said_at < ? ORDER BY said_at DESC LIMIT 1",
             &[root.into(), ts.into()],
         )?;
         let found = rows.first().map(|row| row.text(0).map(str::to_owned));

@@ -128,12 +128,32 @@ fn a_message_is_its_prompt_however_it_came() {
     for (id, ts) in [("1.1", "1.1"), ("shortcut:2.1", "2.1")] {
         store.take(id, &heard(ts, ts), Millis(0)).unwrap();
         let taken = store.next_heard(Millis(0)).unwrap().unwrap();
-        store.note_prompt(ts, &prompt).unwrap();
+        store.note_prompt(ts, "U1", &prompt).unwrap();
         store.finish(taken.number).unwrap();
         assert_eq!(store.prompt_of(ts).unwrap().as_ref(), Some(&prompt));
         assert!(store.is_prompt(ts).unwrap());
     }
     assert!(!store.is_prompt("3.1").unwrap());
+}
+
+#[test]
+fn what_somebody_else_pointed_at_is_no_prompt_of_whoever_wrote_it() {
+    let store = store();
+    let prompt = PromptId::parse("pmt_1").unwrap();
+    store.take("1.2", &heard("1.1", "1.2"), Millis(0)).unwrap();
+    let Item::Heard(pointed_at) = heard("1.1", "1.2") else {
+        unreachable!()
+    };
+    let pointed_at = Item::Heard(Heard {
+        user: "U2".to_owned(),
+        ..pointed_at
+    });
+    store.take("shortcut:1.2", &pointed_at, Millis(0)).unwrap();
+    store.note_prompt("1.2", "U2", &prompt).unwrap();
+    assert_eq!(store.prompt_said_at("1.2").unwrap(), None);
+    assert_eq!(store.prompt_of("1.2").unwrap(), Some(prompt));
+    assert!(store.is_prompt("1.2").unwrap());
+    assert_eq!(store.given_before("1.1", "1.3").unwrap(), "1.2");
 }
 
 #[test]
@@ -210,7 +230,7 @@ fn the_prompt_before_a_message_is_one_of_its_thread() {
         ("1.1", "1.4"),
     ] {
         store.take(ts, &heard(root, ts), Millis(0)).unwrap();
-        store.note_prompt(ts, &prompt).unwrap();
+        store.note_prompt(ts, "U1", &prompt).unwrap();
     }
     store.take("1.5", &heard("1.1", "1.5"), Millis(0)).unwrap();
     assert_eq!(store.given_before("1.1", "1.4").unwrap(), "1.2");
