@@ -72,8 +72,16 @@ async fn a_restarted_runner_asks_what_its_sandboxes_may_reach() {
             defaults: true,
         },
     };
-    stage.worker.with(|worker| worker.egress = vec![told]);
+    stage.worker.with(|worker| {
+        worker.egress = vec![told];
+        worker.registered.clear();
+    });
     stage.start_runner().await;
+    let repositories = [start.repository.clone()];
+    let asked = stage
+        .worker
+        .until_registered(|register| register.repositories == repositories);
+    timeout(SOON, asked).await.unwrap();
     let mut screen = stage.terminal(&start).await;
     let look =
         "until getent hosts api.example.com > /dev/null; do sleep 0.1; done; echo is-$((40 + 2))\n";

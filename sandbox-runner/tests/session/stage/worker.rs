@@ -26,7 +26,7 @@ use super::{Heard, KEY, LIMIT, OWNER, now};
 #[derive(Default)]
 pub(crate) struct Told {
     pub(super) reports: HashMap<SandboxId, Vec<Report>>,
-    pub(super) registered: Vec<Register>,
+    pub(crate) registered: Vec<Register>,
     /// What registrations are answered with.
     pub(super) pool: Vec<PoolTarget>,
     pub(crate) egress: Vec<RepositoryEgress>,
