@@ -1,13 +1,16 @@
 //! The agent alone: its own server outside of any sandbox, driven directly, without gateway, runner
-//! and Worker. It has the same settings and talks to the same model as the one in the stack.
+//! and Worker. It has the same settings and talks to the same model as the one in the stack. Like the
+//! one in an image it finds its database, and nothing else that it has made: so does whoever starts it
+//! by hand, but for the first time.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use protocol::command::{GitIdentity, Model, Provider};
-use sandbox_runner::agent::launch::{self, Place};
+use sandbox_runner::agent::launch::{self, Launch, Place};
 use sandbox_runner::agent::{Agent, AgentEvent, BoxIo, ConversationId, Dial, Events, Status};
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -66,21 +69,34 @@ impl Alone {
             port,
             gateway: model_url,
         };
-        let launch = launch::launch(&place, &model);
-        let mut command = Command::new(place.binary);
-        command
-            .args(launch.argv.iter().skip(1))
-            .current_dir(workspace.as_ref())
-            .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .envs(
-                launch
-                    .env
-                    .iter()
-                    // Whoever starts it by hand leaves its runtime as it is.
-                    .filter(|(name, _)| name != launch::HEAP)
-                    .map(|(name, value)| (name, direct(name, value, model_url))),
-            );
+        let command = |launch: &Launch| {
+            let mut command = Command::new(place.binary);
+            command
+                .args(launch.argv.iter().skip(1))
+                .current_dir(place.workspace)
+                .env_clear()
+                .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+                .envs(
+                    launch
+                        .env
+                        .iter()
+                        // Whoever starts it by hand leaves its runtime as it is.
+                        .filter(|(name, _)| name != launch::HEAP)
+                        .map(|(name, value)| (name, direct(name, value, model_url))),
+                );
+            command
+        };
+        let made = command(&launch::database(&place))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .await
+            .map_err(io("run the agent"))?;
+        if !made.success() {
+            let message = "the agent's database cannot be made".to_owned();
+            return Err(BenchError::Unexpected(message));
+        }
+        let command = command(&launch::launch(&place, &model));
         let began = Instant::now();
         let process = Process::start("opencode", command, &directory.join("agent.log")).await?;
         let dial: Dial = Arc::new(move || {
