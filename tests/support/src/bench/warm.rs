@@ -82,7 +82,7 @@ pub async fn measure_claim() -> Result<Measure, BenchError> {
 }
 
 /// Starts from the image, until the agent has the prompt; the baseline is the agent alone, started in
-/// a clone that is there. Both find a home in which no agent was before.
+/// a clone that is there. Both find the agent's database, and nothing else of an agent before.
 pub async fn measure_cold() -> Result<Measure, BenchError> {
     let yard = Yard::open("bench-cold").await?;
     let measured = cold_starts(&yard).await;
