@@ -94,8 +94,9 @@ async fn a_prompt_becomes_a_pushed_commit() {
         Some("I added the note.")
     );
     let mut steps = stage.steps(&start);
-    // The agent works while the workspace is synchronised, and may have to wait or not.
-    steps.retain(|step| *step != StepName::WriteWait);
+    // The agent works while the workspace is synchronised, and may have to wait or not; the snapshot is
+    // made behind the prompt's end, and may be told already.
+    steps.retain(|step| !matches!(step, StepName::WriteWait | StepName::Snapshot));
     steps.sort_by_key(|step| *step as u8);
     let expected = [
         StepName::Image,
@@ -447,6 +448,9 @@ async fn what_is_logged_of_a_session_names_it_and_its_sandbox() {
     let text = r#"[[bash command="curl -s https://denied.example; true"]]"#;
     let prompt = stage.prompt(&start, 1, text).await;
     stage.finished(&start, &prompt).await;
+    // The end of a prompt is logged after it was told, and before the next one begins.
+    let next = stage.prompt(&start, 2, r#"[[say text="Done."]]"#).await;
+    stage.finished(&start, &next).await;
     let log = std::fs::read_to_string(stage.path().join("runner.log")).unwrap();
     let lines = log.lines();
     let lines = lines.map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")));
