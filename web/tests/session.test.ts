@@ -50,7 +50,7 @@ test("what is written from right to left is read so, and code beside it is not",
   const page = await onSession(on);
   const direction = (selector: string) => page.locator(selector).first().evaluate((element) => getComputedStyle(element).direction);
   await page.getByText("In English.").waitFor();
-  expect(await direction(".session-name h1")).toBe("rtl");
+  expect(await direction(".session-name h1 > *")).toBe("rtl");
   expect(await direction(".prompt-text")).toBe("rtl");
   expect(await direction(".prose p:has-text('سأبدأ')")).toBe("rtl");
   expect(await direction(".prose ul")).toBe("rtl");

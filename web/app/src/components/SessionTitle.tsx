@@ -72,9 +72,11 @@ export function SessionTitle(props: { id: SessionId; naming: Naming; fixed: bool
     <Show
       when={editing()}
       fallback={
-        <h1 title={naming.name()} dir="auto">
-          <Show when={!props.fixed && naming.name() !== ""} fallback={naming.name()}>
-            <button ref={button} class="title-button" title="Rename" onClick={() => startRenaming(props.id)}>
+        // The direction stands at what holds the text itself: Chromium does not read it again when
+        // an element with text comes into one that has it.
+        <h1 title={naming.name()}>
+          <Show when={!props.fixed && naming.name() !== ""} fallback={<span dir="auto">{naming.name()}</span>}>
+            <button ref={button} class="title-button" dir="auto" title="Rename" onClick={() => startRenaming(props.id)}>
               {naming.name()}
             </button>
           </Show>
