@@ -211,6 +211,7 @@ impl Workspace<'_> {
             }
         }
         self.script(RESTORE, &[REFERENCE, work_branch])
+            .unbroken()
             .text()
             .await?;
         Ok(Restored::Whole)

@@ -12,6 +12,7 @@
 mod bounds;
 mod changes;
 mod orders;
+mod overtaken;
 mod retirement;
 mod stage;
 mod survival;

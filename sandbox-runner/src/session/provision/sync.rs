@@ -95,10 +95,11 @@ async fn bring(
         }
     }
     let looked = looked?;
-    // A snapshot's files are the session's own. They are moved to nothing but later work of it.
+    // A snapshot's files are the session's own. They are moved to nothing but later work of it, also
+    // when they were written to since: a runner may have been killed before it brought them there.
     let is_resumed = matches!(footing.ground.source, Source::Snapshot | Source::Fork);
     let stays = if is_resumed {
-        !(footing.untouched && workspace.is_overtaken(&looked).await?)
+        !workspace.is_overtaken(&looked).await?
     } else {
         // There is work in it already, which nothing may move away from under the agent.
         looked.head != footing.ground.commit
