@@ -17,6 +17,9 @@ const ONE_FILE = new Set(["edit", "multiedit", "write"])
 /** Tools that write the files which their patch names. */
 const PATCHES = new Set(["apply_patch", "patch"])
 
+/** What is before a file's name in a patch, with blanks around the name or without. */
+const HEADINGS = ["*** Add File:", "*** Update File:", "*** Delete File:", "*** Move to:"]
+
 /**
  * @typedef {{ paths: string[] } | { anything: true }} Writes
  */
@@ -49,14 +52,18 @@ export function writes(tool, args) {
 }
 
 /**
- * The files that a patch names.
+ * The files that a patch names: read as the agent's own tool reads it, which must not write to a file
+ * that is missed here.
  *
  * @param {string} text
  * @returns {string[]}
  */
 function patched(text) {
-  const heading = /^\*\*\* (?:Add File|Update File|Delete File|Move to): (.+?)\s*$/gm
-  return [...text.matchAll(heading)].map((match) => match[1] ?? "")
+  return text.split("\n").flatMap((line) => {
+    const heading = HEADINGS.find((heading) => line.startsWith(heading))
+    const path = line.slice(heading?.length).trim()
+    return heading && path ? [path] : []
+  })
 }
 
 /**

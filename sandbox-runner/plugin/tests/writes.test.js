@@ -26,6 +26,11 @@ test("a patch writes what its headings name", () => {
   assert.deepEqual(writes("patch", { patchText: "?" }), { anything: true })
 })
 
+test("a patch is read as leniently as the agent's tool reads it", () => {
+  const patchText = "cat <<'EOF'\n*** Begin Patch\r\n*** Add File:a.txt\r\n+x\r\n*** Update File:\t b.txt \n*** Move to:c.txt\n@@\n*** Delete File:d\re.txt\n*** Delete File:\n*** End Patch\nEOF"
+  assert.deepEqual(writes("apply_patch", { patchText }), { paths: ["a.txt", "b.txt", "c.txt", "d\re.txt"] })
+})
+
 test("a change touches its path, the folders above it and what would be below it", () => {
   const changes = new Changes(["src/a.rs", "b"])
   for (const place of ["src/a.rs", "src", "b", "b/c/d", ".git/config"]) assert.equal(changes.touches(place), true, place)

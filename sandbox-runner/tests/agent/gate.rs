@@ -116,6 +116,102 @@ async fn an_edit_waits_too() {
     assert_eq!(run.wait().await.tool, "edit");
 }
 
+fn patch(lines: &[&str]) -> Turn {
+    let lines = [&["*** Begin Patch"], lines, &["*** End Patch"]].concat();
+    let patch = json!({ "patchText": lines.join("\n") });
+    Turn::say("I patch.").call("apply_patch", patch)
+}
+
+#[tokio::test]
+async fn a_patch_waits_for_every_path_that_it_writes_moves_or_deletes() {
+    let free = ["*** Add File: free.txt", "+x"];
+    let update = [
+        "*** Update File: AGENTS.md",
+        "@@",
+        "-Always greet the marmot.",
+        "+No.",
+    ];
+    let moved = [
+        update[0],
+        "*** Move to: sub/moved.txt",
+        update[1],
+        update[2],
+        update[3],
+    ];
+    // The agent's tool wants no blank before a name.
+    let delete = ["*** Add File: other.txt", "+x", "*** Delete File:AGENTS.md"];
+    let cases = [
+        (
+            "taken.txt",
+            ["*** Add File: taken.txt", "+x"].as_slice(),
+            "taken.txt",
+        ),
+        ("AGENTS.md", &update, "AGENTS.md"),
+        ("sub/moved.txt", &moved, "AGENTS.md, sub/moved.txt"),
+        ("AGENTS.md", &delete, "other.txt, AGENTS.md"),
+    ];
+    for (changed, lines, named) in cases {
+        let stage = Stage::behind_and_patching().await;
+        stage.gateway.gate().changing(Some(&[changed.to_owned()]));
+        let turns = [patch(&free), patch(lines), Turn::say("All done.")];
+        stage.model.script("patch", turns);
+        let mut run = Run::of(stage, "[[patch]]").await;
+        run.started(2).await;
+        assert!(run.wrote("free.txt"), "{changed}: {:?}", run.told);
+        let now = || ["taken.txt", "sub/moved.txt", "other.txt"].map(|path| run.wrote(path));
+        assert_eq!(now(), [false; 3], "{changed}");
+        let before = std::fs::read_to_string(run.stage.workspace().join("AGENTS.md"));
+        assert_eq!(before.unwrap(), "Always greet the marmot.\n");
+
+        run.stage.gateway.gate().up_to_date();
+        run.end().await;
+        let wait = run.wait().await;
+        assert_eq!(
+            (wait.tool.as_str(), wait.path.as_str()),
+            ("apply_patch", named)
+        );
+        assert_eq!(run.refusals(), Vec::<String>::new());
+        let written = [
+            changed == "taken.txt",
+            changed == "sub/moved.txt",
+            lines == delete,
+        ];
+        let now = ["taken.txt", "sub/moved.txt", "other.txt"].map(|path| run.wrote(path));
+        assert_eq!(now, written, "{changed}");
+        assert_eq!(run.wrote("AGENTS.md"), lines != moved && lines != delete);
+        // It is work to be kept, as any tool's is.
+        timeout(DEADLINE, run.stage.gateway.gate().wrote())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_patch_of_what_was_read_before_it_changed_is_refused_until_it_is_read_again() {
+    let stage = Stage::behind_and_patching().await;
+    let path = stage.workspace().join("AGENTS.md");
+    let read = || Turn::say("I read.").call("read", json!({ "filePath": path }));
+    let lines = ["*** Update File: AGENTS.md", "@@", "-newer", "+mine"];
+    let turns = [
+        read(),
+        patch(&lines),
+        read(),
+        patch(&lines),
+        Turn::say("Done."),
+    ];
+    stage.model.script("patch", turns);
+    let mut run = Run::of(stage, "[[patch]]").await;
+    run.started(2).await;
+    run.change(&["AGENTS.md"]);
+    std::fs::write(&path, "newer\n").unwrap();
+    run.stage.gateway.gate().up_to_date();
+    run.end().await;
+    let refusals = run.refusals();
+    assert_eq!(refusals.len(), 1, "{refusals:?}");
+    assert!(refusals[0].contains("Read it again"), "{refusals:?}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine\n");
+}
+
 #[tokio::test]
 async fn a_command_of_the_shell_endpoint_waits_too() {
     let stage = Stage::behind(Provider::Openai).await;

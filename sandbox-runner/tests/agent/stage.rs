@@ -35,7 +35,7 @@ pub(crate) struct Stage {
     pub(crate) model: model::Model,
     pub(crate) gateway: Serving,
     pub(crate) directory: TempDir,
-    provider: Provider,
+    chosen: Model,
     port: u16,
     /// Ends with its value.
     _agent_server: Child,
@@ -80,12 +80,19 @@ impl Stage {
 
     /// With a workspace of which nothing is known.
     pub(crate) async fn behind(provider: Provider) -> Self {
-        Self::with(provider, |_| {}).await
+        Self::with(chosen(provider), |_| {}).await
+    }
+
+    /// The same with a model that is given `apply_patch` in place of `write` and `edit`.
+    pub(crate) async fn behind_and_patching() -> Self {
+        let name = "gpt-5".to_owned();
+        let provider = Provider::Openai;
+        Self::with(Model { provider, name }, |_| {}).await
     }
 
     /// With hooks of the deployment and of the repository, each by its name and text.
     pub(crate) async fn hooked(deployment: &[(&str, &str)], repository: &[(&str, &str)]) -> Self {
-        let stage = Self::with(Provider::Openai, |root| {
+        let stage = Self::with(chosen(Provider::Openai), |root| {
             let (own, hooks) = (root.join("own"), root.join("workspace/.agents/hooks"));
             for (directory, files) in [(&own, deployment), (&hooks, repository)] {
                 std::fs::create_dir_all(directory).unwrap();
@@ -103,7 +110,7 @@ impl Stage {
         stage
     }
 
-    async fn with(provider: Provider, prepare: impl FnOnce(&Path)) -> Self {
+    async fn with(chosen: Model, prepare: impl FnOnce(&Path)) -> Self {
         let binary =
             std::env::var("OPENCODE_BIN").expect("OPENCODE_BIN names the agent's executable");
         let directory = tempfile::tempdir().unwrap();
@@ -145,7 +152,7 @@ impl Stage {
             port,
             gateway: &gateway_url,
         };
-        let launch = launch(&place, &chosen(provider));
+        let launch = launch(&place, &chosen);
         let agent_server = Command::new(&launch.argv[0])
             .args(&launch.argv[1..])
             .env_clear()
@@ -175,7 +182,7 @@ impl Stage {
             model,
             gateway,
             directory,
-            provider,
+            chosen,
             port,
             _agent_server: agent_server,
         }
@@ -213,9 +220,8 @@ impl Stage {
     }
 
     pub(crate) async fn prompt(&self, conversation: &ConversationId, text: &str) {
-        let model = chosen(self.provider);
         self.agent
-            .prompt(conversation, text, &model, &author())
+            .prompt(conversation, text, &self.chosen, &author())
             .await
             .unwrap();
     }
