@@ -145,7 +145,7 @@ export const Session = async ({ directory: workspace }) => {
       await hooks.after(described(call, call.args), typeof output.output === "string" ? output.output : "")
     },
     "experimental.chat.system.transform": async (_, { system }) => {
-      if (gate.warning) system.push(gate.warning)
+      system.push(...(await gate.said()))
       const hooks = await loading
       system.push(...(await hooks.context({ workspace })))
     },

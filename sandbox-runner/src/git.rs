@@ -26,7 +26,7 @@ pub use difference::Difference;
 pub use marks::Marks;
 pub use progress::{BundleError, Restored};
 pub use publication::{Publication, Published};
-pub use sync::{Looked, Synchronised};
+pub use sync::{Conflict, Looked, Synchronised};
 pub use turn::Recorded;
 
 /// Long enough to look through a large working tree on a busy machine.

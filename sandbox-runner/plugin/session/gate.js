@@ -2,9 +2,11 @@
 // only if it touches one of them, until the workspace is up to date.
 //
 // The runner tells by a request that it holds until there is something new: `GET /workspace/sync`
-// answers { tag, state: "unknown" | "changed", paths, done, conflict, problem, commit }. `paths` is
-// null when they are too many to name. Nothing is waited for longer than the deadline: then the
+// answers { tag, state: "unknown" | "changed", paths, done, conflict, problem, commit, note }. `paths`
+// is null when they are too many to name. Nothing is waited for longer than the deadline: then the
 // write goes on, and the agent is told.
+
+import { execFile } from "node:child_process"
 
 import { Changes, places, writes } from "./writes.js"
 
@@ -17,6 +19,8 @@ const PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 2_000
 /** Most paths in one message to the agent. */
 const MOST_NAMED = 20
+/** Longest that git is asked whether the workspace has a commit by now. */
+const LOOK_MS = 5_000
 
 /**
  * @typedef {object} Told
@@ -27,6 +31,7 @@ const MOST_NAMED = 20
  * @property {string[] | null} conflict
  * @property {string | null} problem
  * @property {string | null} commit
+ * @property {string | null} [note] what else the agent has to know
  */
 
 export class Gate {
@@ -47,8 +52,12 @@ export class Gate {
     this.done = false
     /** Whether the workspace is up to date, or will not be. */
     this.settled = false
-    /** @type {string | undefined} what stays to be said to the agent */
+    /** @type {string | undefined} what is to be said to the agent of how far the workspace is */
     this.warning = undefined
+    /** @type {string | undefined} what else stays to be said to it */
+    this.note = undefined
+    /** @type {string | undefined} the commit that the workspace did not come to */
+    this.missing = undefined
     /** What the agent has seen of the workspace before it was up to date. */
     this.seen = new Set()
     /** Files that it has seen as they are no more. */
@@ -95,7 +104,23 @@ export class Gate {
       this.stale = new Set([...this.seen].filter((place) => this.changes?.touches(place)))
     }
     this.warning = warning(told)
+    this.note = told.note ?? undefined
+    this.missing = (told.conflict && told.commit) || undefined
     for (const { look } of [...this.waiting]) look()
+  }
+
+  /**
+   * What the agent is to know with each request to its model.
+   *
+   * @returns {Promise<string[]>}
+   */
+  async said() {
+    if (this.missing && (await has(this.workspace, this.missing))) {
+      // The agent has merged it.
+      this.missing = undefined
+      this.warning = undefined
+    }
+    return [this.warning, this.note].filter((text) => text !== undefined)
   }
 
   /**
@@ -232,6 +257,18 @@ export class Gate {
       signal: this.signal ?? null,
     }).catch(() => {})
   }
+}
+
+/**
+ * Whether what is checked out has a commit.
+ *
+ * @param {string} workspace
+ * @param {string} commit
+ * @returns {Promise<boolean>}
+ */
+function has(workspace, commit) {
+  const ask = ["-C", workspace, "merge-base", "--is-ancestor", commit, "HEAD"]
+  return new Promise((resolve) => execFile("git", ask, { timeout: LOOK_MS }, (error) => resolve(!error)))
 }
 
 /**

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict"
+import { execFileSync } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:http"
 import { once } from "node:events"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { test } from "node:test"
 
 import { Gate } from "../session/gate.js"
@@ -35,6 +39,27 @@ test("writes wait again while a sync that had failed is repeated", async () => {
   one.take(told({ paths: ["a"] }))
   await waiting
   assert.equal(one.warning, undefined)
+})
+
+test("the agent is told what it lacks until it has merged that, and what else there is for good", async () => {
+  const workspace = mkdtempSync(join(tmpdir(), "gate-test-"))
+  /** @param {string[]} ask */
+  const git = (...ask) => execFileSync("git", ["-C", workspace, "-c", "user.name=a", "-c", "user.email=a@b", ...ask], { encoding: "utf8" }).trim()
+  git("init", "-q", "-b", "main")
+  git("commit", "-q", "--allow-empty", "-m", "old")
+  git("checkout", "-q", "-b", "newer")
+  git("commit", "-q", "--allow-empty", "-m", "newer")
+  const commit = git("rev-parse", "HEAD")
+  git("checkout", "-q", "main")
+
+  const one = gate({ workspace })
+  one.take(told({ conflict: ["a"], commit, note: "Work is missing." }))
+  const said = await one.said()
+  assert.match(said[0] ?? "", new RegExp(`changes to a\\. The newer commit ${commit} is here`))
+  assert.equal(said[1], "Work is missing.")
+  git("merge", "-q", "newer")
+  assert.deepEqual(await one.said(), ["Work is missing."])
+  rmSync(workspace, { recursive: true })
 })
 
 test("a write that is stopped fails, and others go on waiting", async () => {

@@ -49,9 +49,17 @@ pub struct Synchronised {
     pub moved: bool,
     /// Whether what is pushed may be missing in the workspace.
     pub behind: bool,
-    /// Paths that kept the workspace where it is, since they were written here and are changed
-    /// there.
-    pub conflict: Option<Vec<String>>,
+    /// Present where it stayed at an older commit than it was to come to.
+    pub conflict: Option<Conflict>,
+}
+
+/// What kept a workspace where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// They were written here, and are changed there.
+    pub paths: Vec<String>,
+    /// The commit that it was to come to. The workspace's git has it.
+    pub newest: String,
 }
 
 impl Looked {
@@ -128,8 +136,8 @@ impl Workspace<'_> {
             }
             sleep(LOCKED_PAUSE).await;
         };
-        let conflict = in_the_way(&complaint);
-        if conflict.is_empty() {
+        let paths = in_the_way(&complaint);
+        if paths.is_empty() {
             return Err(GitError::Failed {
                 operation: "checkout".to_owned(),
                 complaint: complaint
@@ -141,7 +149,10 @@ impl Workspace<'_> {
         }
         let stayed = self.stay(looked).await?;
         Ok(Synchronised {
-            conflict: Some(conflict),
+            conflict: Some(Conflict {
+                paths,
+                newest: wanted.to_owned(),
+            }),
             ..stayed
         })
     }

@@ -12,7 +12,7 @@ use protocol::image::Base;
 use protocol::{Millis, SandboxId, SessionId};
 use sandbox_runner::config::Upstream;
 use sandbox_runner::gateway::{Access, Gateway, GatewayPolicy, Serving};
-use sandbox_runner::git::{Looked, Restored, Synchronised, Workspace};
+use sandbox_runner::git::{Conflict, Looked, Restored, Synchronised, Workspace};
 use sandbox_runner::image::{Image, Images, System, WORKSPACE};
 use sandbox_runner::sandbox::SandboxBackend as _;
 
@@ -192,12 +192,18 @@ async fn what_was_written_in_a_path_that_changes_keeps_the_workspace_where_it_is
         ("b.txt", "echo mine > b.txt; git add b.txt"),
     ] {
         let room = site.room().await;
-        site.forge
+        let newest = site
+            .forge
             .commit("octo/hello", &[("b.txt", "2\n"), ("new.txt", "2\n")]);
         let looked = room.look().await;
         room.run(script).await;
         let stayed = room.advance(&looked).await;
-        assert_eq!(stayed.conflict, Some(vec![written.to_owned()]), "{script}");
+        let expected = Conflict {
+            paths: vec![written.to_owned()],
+            newest: newest.clone(),
+        };
+        assert_eq!(stayed.conflict, Some(expected), "{script}");
+        room.run(&format!("git cat-file -e {newest}")).await;
         assert_eq!(
             (&stayed.head, &stayed.base),
             (&site.image.commit, &site.image.commit)
@@ -247,7 +253,8 @@ async fn the_work_of_an_earlier_sandbox_is_gone_on_from_and_never_lost() {
     let looked = room.look().await;
     room.run("echo mine > work.txt").await;
     let stayed = room.advance(&looked).await;
-    assert!(stayed.behind && stayed.conflict.is_some());
+    let newest = stayed.conflict.map(|conflict| conflict.newest);
+    assert!(stayed.behind && newest == stayed.pushed);
 }
 
 #[tokio::test]

@@ -11,8 +11,10 @@
 
 mod bounds;
 mod changes;
+mod conflicts;
 mod orders;
 mod overtaken;
+mod patches;
 mod retirement;
 mod stage;
 mod survival;
@@ -254,15 +256,8 @@ async fn a_lost_machine_costs_nothing_that_a_tool_had_written() {
     let start = stage.open(1).await;
     let text = r#"[[write path="a.txt" content="kept"]] [[bash command="sleep 300"]]"#;
     stage.prompt(&start, 1, text).await;
-    let bundle = stage
-        .path()
-        .join(format!("state/wip/{}.bundle", start.session));
-    let kept = tokio::time::timeout(stage::LIMIT, async {
-        while !bundle.exists() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    });
-    kept.await.expect("no work in progress is kept");
+    stage.work_in_progress(&start).await;
+    let bundle = stage.state().join(format!("wip/{}.bundle", start.session));
     stage.kill_runner().await;
     stage.sweep();
     stage.start_runner().await;

@@ -97,6 +97,8 @@ pub(super) struct Standing {
     problem: Option<String>,
     /// The newest commit, where the workspace did not come to it.
     commit: Option<String>,
+    /// What else the agent has to know.
+    note: Option<String>,
     /// Nothing more is told here: what is asked next may be answered by another gate.
     #[serde(skip)]
     closed: bool,
@@ -168,6 +170,11 @@ impl Gate {
             (sync.state, sync.done) = (State::Changed, true);
             sync.problem = Some(message.to_owned());
         });
+    }
+
+    /// The agent is to know this of its workspace besides, whatever becomes of the sync.
+    pub fn note(&self, message: &str) {
+        self.set(|sync| sync.note = Some(message.to_owned()));
     }
 
     /// Answers whoever is held, so that it asks again.
@@ -346,6 +353,18 @@ mod tests {
         let told = gate.told(&seen).now_or_never().unwrap();
         assert!(told.done);
         assert_eq!(told.paths, Some(vec!["a".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn what_the_agent_has_to_know_is_told_with_whatever_becomes_of_the_sync() {
+        let gate = Gate::default();
+        gate.note("work is missing");
+        assert!(gate.told("").now_or_never().is_none());
+        gate.changing(None);
+        gate.up_to_date();
+        let told = gate.told("").await;
+        assert_eq!(told.note.as_deref(), Some("work is missing"));
+        assert!(told.done);
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use protocol::callback::{PromptResult, Report};
 use super::Machine;
 use super::exchange::{Action, Effects, Moment};
 use super::state::{Phase, Standing};
-use crate::git::Synchronised;
+use crate::git::{Conflict, Synchronised};
 
 /// Most paths in one notice.
 const MOST_NAMED: usize = 10;
@@ -26,8 +26,8 @@ impl Machine {
         effects: &mut Effects,
     ) {
         self.synchronising = false;
-        if let Some(paths) = &synchronised.conflict {
-            let message = conflict(paths, &synchronised);
+        if let Some(conflict) = &synchronised.conflict {
+            let message = told(conflict, &synchronised.head);
             self.report(Report::Notice { message }, now, effects);
         }
         if !self.state.turned {
@@ -69,14 +69,18 @@ impl Machine {
     }
 }
 
-fn conflict(paths: &[String], synchronised: &Synchronised) -> String {
+fn told(Conflict { paths, newest }: &Conflict, head: &str) -> String {
     let mut named = paths.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>();
     if let Some(more @ 1..) = paths.len().checked_sub(MOST_NAMED) {
         named.push(format!("{more} more"));
     }
     let named = named.join(", ");
-    let head = synchronised.head.get(..12).unwrap_or(&synchronised.head);
+    let (head, newest) = (short(head), short(newest));
     format!(
-        "The work goes on from commit {head}, not from the newest: what was written to {named} before the workspace was up to date is in the way of newer changes to the same files."
+        "The work goes on from commit {head}, not from the newest, {newest}: what was written to {named} before the workspace was up to date is in the way of newer changes to the same files."
     )
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..12).unwrap_or(commit)
 }

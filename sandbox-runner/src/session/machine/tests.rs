@@ -20,7 +20,7 @@ use super::*;
 use crate::agent::transcript::Transcript;
 use crate::agent::{Conversation, Failure, MessageInfo, Part, Snapshot, Status};
 use crate::fixture;
-use crate::git::{Published, Synchronised};
+use crate::git::{Conflict, Published, Synchronised};
 use crate::store::snapshot::Lineage;
 
 const TURN_LIMIT: Duration = Duration::from_secs(3600);

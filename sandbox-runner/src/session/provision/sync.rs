@@ -43,10 +43,7 @@ pub(in crate::session) async fn synchronise(
         }
     };
     match &synchronised.conflict {
-        Some(paths) => {
-            let wanted = synchronised.pushed.as_ref().unwrap_or(&synchronised.base);
-            gate.conflict(paths, wanted);
-        }
+        Some(conflict) => gate.conflict(&conflict.paths, &conflict.newest),
         None => gate.up_to_date(),
     }
     tell(told, StepName::Sync, began, detail.map(str::to_owned)).await;
@@ -82,6 +79,7 @@ async fn bring(
                      was pushed meanwhile changes the same places. The workspace's git has it as \
                      commit {commit}."
                 );
+                gate.note(&message);
                 let _ = told.send(Input::Notice { message }).await;
             }
             Err(error) => {
@@ -90,6 +88,7 @@ async fn bring(
                 let message = format!(
                     "Work of the sandbox before, which was not pushed, could not be restored: {error}"
                 );
+                gate.note(&message);
                 let _ = told.send(Input::Notice { message }).await;
             }
         }

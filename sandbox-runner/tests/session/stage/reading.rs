@@ -1,6 +1,7 @@
 //! What was told of a sandbox, as the tests ask for it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use protocol::callback::{PromptResult, Report};
 use protocol::command::Start;
@@ -59,6 +60,20 @@ impl Stage {
             })
         })
         .await
+    }
+
+    /// What is kept of a sandbox's work that is in no commit, as soon as anything is.
+    pub(crate) async fn work_in_progress(&self, start: &Start) -> Vec<u8> {
+        let bundle = self.state().join(format!("wip/{}.bundle", start.session));
+        let kept = tokio::time::timeout(LIMIT, async {
+            loop {
+                match std::fs::read(&bundle) {
+                    Ok(parcel) => return parcel,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        });
+        kept.await.expect("no work in progress is kept")
     }
 
     pub(crate) async fn ready(&self, start: &Start) {

@@ -61,6 +61,8 @@ pub(crate) struct Worker {
 pub(super) struct Desk {
     told: Mutex<Told>,
     pub(super) changes: watch::Sender<u64>,
+    /// Nobody gets into a repository while set: whoever asks waits.
+    is_closed: watch::Sender<bool>,
     forge: Arc<Forge>,
 }
 
@@ -75,6 +77,7 @@ impl Worker {
         let desk = Arc::new(Desk {
             told: Mutex::default(),
             changes: watch::Sender::new(0),
+            is_closed: watch::Sender::new(false),
             forge,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -100,6 +103,11 @@ impl Worker {
 
     pub(crate) fn set_holding(&self, holds: bool) {
         self.with(|told| told.holds = holds);
+    }
+
+    /// While set, the forge lets nobody in, so no workspace can be brought up to date.
+    pub(crate) fn set_closed(&self, closed: bool) {
+        self.told.is_closed.send_replace(closed);
     }
 
     /// Returns when a callback was taken that is not answered.
@@ -224,6 +232,8 @@ async fn answer(
             .into_response()
         }
         "/runner/credentials" => {
+            let mut is_closed = desk.is_closed.subscribe();
+            is_closed.wait_for(|closed| !closed).await.unwrap();
             let request: CredentialsRequest = serde_json::from_slice(&body).unwrap();
             let name = request.repository.name();
             let allowed = [("contents", "write"), ("metadata", "read")];

@@ -87,11 +87,16 @@ fn a_conflict_is_told_with_its_paths_and_keeps_the_earlier_work_in_mind() {
         pushed: Some("earlier".into()),
         moved: false,
         behind: true,
-        conflict: Some((0..12).map(|n| format!("file-{n}")).collect()),
+        conflict: Some(Conflict {
+            paths: (0..12).map(|n| format!("file-{n}")).collect(),
+            newest: "0123456789abcdef".into(),
+        }),
     })));
     let notice = &notices(&bench)[0];
     assert!(
-        notice.contains("file-0, ") && notice.contains("2 more"),
+        notice.contains("the newest, 0123456789ab: ")
+            && notice.contains("file-0, ")
+            && notice.contains("2 more"),
         "{notice}"
     );
     let Some(Action::Publish(work)) = bench.actions.last() else {
