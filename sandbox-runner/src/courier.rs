@@ -29,6 +29,8 @@ const PAUSE: Duration = Duration::from_secs(30);
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
 /// How long a sandbox's sleep is put off for its snapshot. The Worker waits a minute for it.
 const BEFORE_SLEEP: Duration = Duration::from_secs(30);
+/// The name of no snapshot.
+const NOBODYS: &str = "none";
 /// How long manifests and work in progress stay in the depot.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// When a runner looks for what is older, after its start and from then on.
@@ -55,6 +57,15 @@ pub enum CourierError {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// What became of an attempt to bring a snapshot to the depot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Brought {
+    There,
+    /// It is not there, and no other attempt is of any use.
+    Never,
+    NotYet,
 }
 
 /// A snapshot whose layers are here.
@@ -131,7 +142,8 @@ impl Courier {
                 let brought = stream::iter(owed.into_iter().rev())
                     .map(async |snapshot| self.bring(depot, &snapshot).await)
                     .buffer_unordered(AT_ONCE);
-                brought.fold(true, async |all, one| all && one).await
+                let all = brought.fold(true, async |all, one| all && one != Brought::NotYet);
+                all.await
             }
             Err(error) => {
                 let error = cause::chain(&error);
@@ -141,14 +153,26 @@ impl Courier {
         }
     }
 
-    /// Brings a snapshot to the depot, however long that takes: where its session goes on, the depot is
-    /// all that there is of it.
-    pub async fn bring_for_good(&self, snapshot: &SnapshotId) {
-        let (Some(depot), Ok(Some(snapshot))) = (&self.depot, self.store.snapshot(snapshot)) else {
-            return;
+    /// Whether the depot answers.
+    pub async fn reach(&self) -> Result<(), DepotError> {
+        let Some(depot) = &self.depot else {
+            return Ok(());
         };
-        while !self.bring(depot, &snapshot).await {
-            sleep(SHORT_PAUSE).await;
+        depot.manifest(NOBODYS).await.map(drop)
+    }
+
+    /// Brings a snapshot to the depot, however long that takes: where its session goes on, the depot is
+    /// all that there is of it. Whether it is there then.
+    pub async fn bring_for_good(&self, snapshot: &SnapshotId) -> bool {
+        let (Some(depot), Ok(Some(snapshot))) = (&self.depot, self.store.snapshot(snapshot)) else {
+            return false;
+        };
+        loop {
+            match self.bring(depot, &snapshot).await {
+                Brought::There => return true,
+                Brought::Never => return false,
+                Brought::NotYet => sleep(SHORT_PAUSE).await,
+            }
         }
     }
 
@@ -167,21 +191,23 @@ impl Courier {
         self.recorded();
     }
 
-    /// Whether it needs no other attempt.
-    async fn bring(&self, depot: &Depot, snapshot: &Snapshot) -> bool {
+    async fn bring(&self, depot: &Depot, snapshot: &Snapshot) -> Brought {
         // Nobody closes it.
         let _place = self.places.acquire().await;
         match self.publish(depot, snapshot).await {
-            Ok(()) => true,
+            Ok(()) => Brought::There,
             // It was removed before it could be brought there.
             Err(CourierError::Depot(DepotError::Layer(LayerError::Unknown(layer)))) => {
                 tracing::warn!(snapshot = %snapshot.id, %layer, "a snapshot never reached the depot");
-                self.store.published(&snapshot.id, clock::now()).is_ok()
+                match self.store.published(&snapshot.id, clock::now()) {
+                    Ok(()) => Brought::Never,
+                    Err(_) => Brought::NotYet,
+                }
             }
             Err(error) => {
                 let error = cause::chain(&error);
                 tracing::warn!(snapshot = %snapshot.id, error, "a snapshot is not in the depot yet");
-                false
+                Brought::NotYet
             }
         }
     }

@@ -78,6 +78,10 @@ pub enum RunnerError {
     #[error("there is no depot (DEPOT_URL) in which sessions could be kept when this machine goes")]
     NoDepot,
     #[error(
+        "the depot cannot be reached, so no sandbox was ended; check DEPOT_URL, then try again"
+    )]
+    Unreachable(#[source] DepotError),
+    #[error(
         "not all that the sandboxes held was in the depot within {} seconds; look at the log, then \
          try again",
         PATIENCE.as_secs()
@@ -265,6 +269,8 @@ pub async fn retire(config: Config) -> Result<usize, RunnerError> {
         pool,
         ..
     } = assemble(&config, backend)?;
+    let reached = machinery.courier.reach().await;
+    reached.map_err(RunnerError::Unreachable)?;
     let (sessions, _) = sessions();
     let registration = Registration {
         runner,

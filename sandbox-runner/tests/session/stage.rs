@@ -150,13 +150,26 @@ impl Stage {
 
     /// Whether the command succeeds while no runner runs, and what it says.
     pub(crate) async fn try_to_retire(&self) -> (bool, String) {
-        let retiring = self.command().arg("retire").output();
-        let output = tokio::time::timeout(LIMIT, retiring)
-            .await
-            .unwrap()
-            .unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8(said).unwrap())
+        outcome(self.command().arg("retire")).await
+    }
+
+    /// The same with a bucket as the depot that nobody serves.
+    pub(crate) async fn try_to_retire_into_nothing(&self) -> (bool, String) {
+        let mut command = self.command();
+        command
+            .arg("retire")
+            .env("DEPOT_URL", "s3://bucket?endpoint=http://127.0.0.1:9")
+            .env("DEPOT_ACCESS_KEY_ID", "a key")
+            .env("DEPOT_SECRET_ACCESS_KEY", "a secret");
+        outcome(&mut command).await
+    }
+
+    /// The command, while it goes on.
+    pub(crate) async fn begin_to_retire(&self) -> Process {
+        let mut command = self.command();
+        command.arg("retire");
+        let log = self.directory.path().join("retire.log");
+        Process::start("retire", command, &log).await.unwrap()
     }
 
     /// Ends the sandboxes' processes as a crash would, and leaves what they wrote.
@@ -168,6 +181,14 @@ impl Stage {
             let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
+    }
+
+    /// As if the machine had been started again since the sandbox was.
+    pub(crate) fn forget_boot(&self, start: &Start) {
+        let mut record = self.record(start).unwrap();
+        record["state"]["running"]["boot_id"] = "an earlier one".into();
+        let directory = self.state().join("sandboxes").join(start.sandbox.as_str());
+        std::fs::write(directory.join("record.json"), record.to_string()).unwrap();
     }
 
     /// What is on record of a sandbox on its runner's disk.
@@ -241,6 +262,14 @@ impl Stage {
         let path = images.join(REPOSITORY).join(format!("{branch}.log"));
         std::fs::read_to_string(path).unwrap()
     }
+}
+
+/// Whether a command succeeds, and what it says.
+async fn outcome(command: &mut tokio::process::Command) -> (bool, String) {
+    let output = tokio::time::timeout(LIMIT, command.output()).await;
+    let output = output.unwrap().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
 }
 
 /// `None` while there is no such file.

@@ -21,7 +21,7 @@ pub(crate) async fn lost(stage: &Stage, start: &Start) -> Option<SnapshotId> {
         .await
 }
 
-fn newest(reports: &[Report]) -> Option<SnapshotId> {
+pub(crate) fn newest(reports: &[Report]) -> Option<SnapshotId> {
     let find = |report: &Report| match report {
         Report::Snapshotted { snapshot, .. } => Some(snapshot.clone()),
         _ => None,
@@ -39,7 +39,7 @@ pub(crate) async fn open_from(stage: &Stage, epoch: u32, snapshot: Option<Snapsh
 }
 
 /// Waits for something that nobody tells of.
-async fn until(wanted: &str, holds: impl Fn() -> bool) {
+pub(crate) async fn until(wanted: &str, holds: impl Fn() -> bool) {
     let waited = tokio::time::timeout(LIMIT, async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(10)).await;

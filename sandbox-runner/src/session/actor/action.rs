@@ -2,8 +2,10 @@
 //! comes back with what became of it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use protocol::SnapshotId;
 
 use super::{Actor, Outcome};
 use crate::agent::{Agent, ConversationId};
@@ -11,7 +13,7 @@ use crate::cause;
 use crate::session::driver::Call;
 use crate::session::machine::{Action, Input};
 use crate::session::upkeep::clear;
-use crate::session::{keeping, publication, survey};
+use crate::session::{Machinery, keeping, publication, survey};
 
 /// How long an agent whose process lives may leave its event stream closed.
 const STREAM_PATIENCE: Duration = Duration::from_secs(60);
@@ -82,12 +84,12 @@ impl Actor {
                 // The agent's end is wanted, and nothing that it still says is of any use.
                 (self.link, self.events, self.keeping) = (None, None, false);
                 self.tasks.abort_all();
-                let retires = self.retires.is_some();
+                let retires = self.retires.clone();
                 self.spawn(async move {
                     let slept = keeping::sleep(&machinery, &start, &place, *scene).await;
                     if let Input::Slept { snapshot } = &slept {
-                        if retires {
-                            machinery.courier.bring_for_good(snapshot).await;
+                        if let Some(unkept) = retires {
+                            leave(&machinery, Some(snapshot), &unkept).await;
                         }
                         progress.forget().await;
                     }
@@ -101,12 +103,7 @@ impl Actor {
                 self.spawn(async move {
                     let snapshot = keeping::salvage(&machinery, &start, &place, *scene).await;
                     if let Some(unkept) = retires {
-                        if let Some(snapshot) = &snapshot {
-                            machinery.courier.bring_for_good(snapshot).await;
-                        } else {
-                            tracing::error!("nothing could be kept of a sandbox");
-                            unkept.fetch_add(1, Ordering::Relaxed);
-                        }
+                        leave(&machinery, snapshot.as_ref(), &unkept).await;
                     }
                     Outcome::Input(Input::Salvaged { snapshot })
                 });
@@ -140,6 +137,19 @@ impl Actor {
         if let Err(error) = link.calls.try_send(call) {
             tracing::error!(sandbox = %self.start.sandbox, %error, "a call to the agent was dropped");
         }
+    }
+}
+
+/// Puts what a sandbox became into the depot, since its machine goes away; counts where there is
+/// nothing of it then.
+async fn leave(machinery: &Machinery, snapshot: Option<&SnapshotId>, unkept: &AtomicUsize) {
+    let is_kept = match snapshot {
+        Some(snapshot) => machinery.courier.bring_for_good(snapshot).await,
+        None => false,
+    };
+    if !is_kept {
+        tracing::error!("nothing could be kept of a sandbox");
+        unkept.fetch_add(1, Ordering::Relaxed);
     }
 }
 
