@@ -19,14 +19,15 @@ const LIMIT: Duration = Duration::from_secs(60);
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// The directory is as it was meant to be, or empty, which is exit code 1: then the agent does it at
-/// its first start. Any other end leaves open what is in it.
+/// its first start. Any other end leaves open what is in it; it is exit code 2 where something stays.
 const SCRIPT: &str = r#"
     chmod -R u+rwX .
     find . -mindepth 1 -delete && "$@" && find . -name '*.log' -delete || {
         chmod -R u+rwX .
         find . -mindepth 1 -delete
-        [ -z "$(find . -mindepth 1 -print -quit || echo unknown)" ] || exit 2
-        exit 1
+        [ -z "$(find . -mindepth 1 -print -quit || echo unknown)" ] && exit 1
+        echo "what set-up left in $PWD cannot be removed" >&2
+        exit 2
     }"#;
 
 /// Begins the agent's directory anew, and ends all programs first. `binary` is its executable, as the

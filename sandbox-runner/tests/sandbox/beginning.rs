@@ -1,15 +1,20 @@
 //! What the agent of a sandbox finds in its directory before its first start.
 
-use std::path::PathBuf;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use sandbox_runner::agent::launch;
+use sandbox_runner::image::{Log, WORKSPACE};
 use sandbox_runner::sandbox::SandboxBackend as _;
 use sandbox_runner::sandbox::namespaces::Tool;
+use tokio::time::sleep;
 
 use crate::fixture::Fixture;
 use crate::forge::Forge;
-use crate::images::{base, images_for};
+use crate::images::{base, images_for, order, ready};
 
 /// As hostile as it can be to an agent that is not there yet.
 const SET_UP: &str = "cd /var/lib/agent && mkdir -p data/opencode config && echo no > config/file && \
@@ -60,6 +65,57 @@ async fn an_image_has_the_agents_own_database_and_nobodys_conversation() {
     });
     // Which changes of the agent's tables were made.
     assert_eq!(filled.collect::<Vec<_>>(), ["migration"]);
+    fixture.backend.destroy(&id).await.unwrap();
+}
+
+/// Waits until what it has planted is somebody else's, and so can be removed by nobody inside.
+const STUCK: &str = "cd /var/lib/agent && mkdir -p planted && echo no > planted/auth.json && \
+    until [ \"$(stat -c %u planted)\" != \"$(id -u)\" ]; do sleep 0.02; done";
+
+/// Gives to root what a set-up has planted, again and again: each attempt has a sandbox of its own.
+async fn take_over(sandboxes: &Path) {
+    loop {
+        for entry in std::fs::read_dir(sandboxes).unwrap().flatten() {
+            let planted = entry.path().join("agent/planted");
+            if planted.join("auth.json").exists() {
+                // It may be gone by now.
+                let _ = chown(&planted, Some(0), Some(0));
+            }
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_cleared_becomes_no_image_and_the_last_one_stays() {
+    if !rustix::process::getuid().is_root() {
+        // Nobody else can give a file away.
+        return;
+    }
+    let (fixture, forge) = (Fixture::new(), Forge::start().await);
+    forge.commit("octo/hello", &[("file", "one")]);
+    let images = images_for(&fixture, &forge, Some("/usr/bin/false".to_owned()));
+    let good = ready(&images, &order("main", 1)).await;
+
+    forge.commit("octo/hello", &[(".agents/setup.sh", STUCK)]);
+    let sandboxes = fixture.path().join("sandboxes");
+    let (log, next) = (Arc::new(Log::default()), order("main", 2));
+    let failed = tokio::select! {
+        made = images.order(&next, Arc::clone(&log)) => made.unwrap_err(),
+        () = take_over(&sandboxes) => unreachable!(),
+    };
+    let failed = failed.to_string();
+    let step = "the agent's database failed, exit code 2: ";
+    assert!(failed.starts_with(step), "{failed}");
+    let reason = "what set-up left in /var/lib/agent cannot be removed";
+    assert!(failed.ends_with(reason), "{failed}");
+    assert!(log.text().contains(reason), "{}", log.text());
+
+    assert_eq!(images.newest(&base("main")).unwrap(), Some(good.clone()));
+    assert!(fixture.backend.list().await.unwrap().is_empty());
+    let id = fixture.create(&good.layers).await.id;
+    let script = format!("cd {WORKSPACE}; cat file; /usr/bin/find /var/lib/agent -mindepth 1");
+    assert_eq!(fixture.text(&id, &script).await, "one");
     fixture.backend.destroy(&id).await.unwrap();
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn images_for(fixture: &Fixture, forge: &Forge, agent: Option<String>
 }
 
 /// An order that was not made before.
-fn order(branch: &str, seed: u8) -> BuildImage {
+pub(crate) fn order(branch: &str, seed: u8) -> BuildImage {
     BuildImage {
         image: ImageId::from_random([seed; 16]),
         base: base(branch),
@@ -100,7 +100,7 @@ fn runtime(language: &str, version: &str) -> Specification {
     }
 }
 
-async fn ready(images: &Images, order: &BuildImage) -> Image {
+pub(crate) async fn ready(images: &Images, order: &BuildImage) -> Image {
     match images.order(order, Arc::default()).await.unwrap() {
         Made::Ready(image) => image,
         Made::Unchanged(image) => panic!("{image:?} was made already"),
