@@ -235,6 +235,19 @@ test("what is over is folded when the page opens, and the answer stays", async (
   await page.getByText("cargo test").first().waitFor();
 });
 
+test("what kept the workspace behind is read at once, and stays when its turn is folded", async () => {
+  const message = "The work goes on from commit 111111111111, not from the newest, 222222222222: what was written to README.md before the workspace was up to date is in the way of newer changes to the same files.";
+  session.prompt(ADA, "Fix it");
+  const page = await onSession(on);
+  await page.getByText("Working").first().waitFor();
+  session.append({ type: "notice", message });
+  await page.locator(".turn").getByText(message, { exact: true }).waitFor();
+  playNow(session, answering(session, "Fixed."));
+  await page.reload();
+  await page.getByText("Fixed.").waitFor();
+  expect(await page.locator(".turn").getByText(message, { exact: true }).isVisible()).toBe(true);
+});
+
 test("waiting prompts are shown with author, and can be edited and removed", async () => {
   session.prompt(ADA, "First");
   const page = await onSession(on);
