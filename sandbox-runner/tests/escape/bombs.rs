@@ -432,6 +432,13 @@ async fn is_left_for_the_neighbour(world: &World, take: &str) {
     let holding = held(&pair.fixture, &pair.attacker.id, take).await;
     let taken = python(&pair.fixture, &pair.neighbour.id, &neighbour_can, &[]).await;
     drop(holding);
+    // What was held is given back when its holder has ended, and other tests need it as well.
+    let returned = async {
+        let again = async || python(&pair.fixture, &pair.neighbour.id, &neighbour_can, &[]).await;
+        while !again().await.exit.success() {}
+    };
+    let returned = tokio::time::timeout(LIMIT, returned).await;
+    returned.expect("what was taken is not given back");
     assert_eq!(stdout(&taken), "taken");
 }
 
