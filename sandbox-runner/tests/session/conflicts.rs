@@ -55,7 +55,7 @@ async fn a_file_that_was_written_before_the_sync_and_changed_upstream_is_told_un
 
     let told = notice(&stage, &start, "README.md").await;
     for commit in [&old, &newer] {
-        assert!(told.contains(&commit[..12]), "{told}");
+        assert!(told.contains(commit.get(..12).unwrap()), "{told}");
     }
     let text = r#"[[bash command="touch made; cat README.md"]] [[say text="Done."]]"#;
     let prompt = stage.prompt(&start, 1, text).await;
