@@ -14,6 +14,7 @@ use protocol::egress::HostName;
 use protocol::signature::{KeyError, Keys};
 
 use crate::gateway::billing::{Billing, BillingError};
+use crate::image::{LIST_URL, MIRROR, Place, PythonSource};
 use crate::layer::depot::{DepotConfig, InvalidDepot};
 
 /// One environment variable, as `--help` shows it.
@@ -130,6 +131,16 @@ pub const VARIABLES: &[Variable] = &[
         "host names, separated by spaces, that may have private addresses; a repository's policy has to allow them as well",
     ),
     variable(
+        MIRROR,
+        "",
+        "where uv takes Pythons from that an environment asks for, on port 80 or 443, instead of its makers' mirror; a repository's policy has to allow the host",
+    ),
+    variable(
+        LIST_URL,
+        "",
+        "list of the Pythons that can be had so, with their checksums, instead of uv's own; likewise",
+    ),
+    variable(
         "GIT_COMMITTER_NAME",
         "hosted-agents[bot]",
         "committer of every commit; the author is whoever prompted",
@@ -175,6 +186,8 @@ pub struct Config {
     pub billing: Billing,
     /// Hosts that may be on a network around this machine.
     pub internal_hosts: BTreeSet<HostName>,
+    /// Where environments get their Python.
+    pub python: PythonSource,
     pub committer: GitIdentity,
     pub depot: Option<DepotConfig>,
 }
@@ -267,6 +280,10 @@ impl Config {
                 .checked("PROMPT_MINUTES", |minutes| (1..=10_080).contains(minutes))
                 .map(|minutes: u64| Duration::from_secs(minutes * 60))?,
             internal_hosts: source.hosts("EGRESS_INTERNAL_HOSTS")?,
+            python: PythonSource {
+                mirror: source.place(MIRROR)?,
+                list: source.place(LIST_URL)?,
+            },
             committer: GitIdentity {
                 name: source.line("GIT_COMMITTER_NAME")?,
                 email: source.line("GIT_COMMITTER_EMAIL")?,
@@ -343,6 +360,12 @@ impl Source<'_> {
             return Err(self.invalid(name));
         }
         Ok(value.trim_end_matches('/').to_owned())
+    }
+
+    /// An address that sandboxes may be able to reach.
+    fn place(&self, name: &'static str) -> Result<Option<Place>, ConfigError> {
+        let place = |url: String| Place::parse(&url).ok_or_else(|| self.invalid(name));
+        self.optional(name).map(place).transpose()
     }
 
     fn depot(&self) -> Result<Option<DepotConfig>, ConfigError> {
@@ -458,6 +481,8 @@ mod tests {
             ("SESSION_BUDGET_USD", "5"),
             ("PROMPT_MINUTES", "0"),
             ("EGRESS_INTERNAL_HOSTS", "mirror.example.com 10.0.0.1"),
+            (MIRROR, "https://user:secret@mirror.example.com"),
+            (LIST_URL, "/srv/pythons.json"),
             ("DEPOT_URL", "/srv/layers"),
         ];
         for (name, value) in cases {

@@ -45,6 +45,8 @@ use crate::sandbox::{HOME, SandboxBackend, SandboxError};
 
 pub use self::ground::Ground;
 pub use self::log::Log;
+pub(crate) use self::runtime::{LIST_URL, MIRROR};
+pub use self::runtime::{Place, PythonSource};
 pub use self::system::{System, tool};
 
 mod agent;
@@ -191,14 +193,22 @@ pub struct Images {
     made: Notify,
 }
 
+/// What this machine and its operator bring to images.
+#[derive(Debug, Default)]
+pub struct Supplies {
+    pub system: System,
+    /// The executable of the agent that is to run in them, as a sandbox sees it.
+    pub agent: Option<String>,
+    pub python: PythonSource,
+}
+
 struct Workshop {
     shelf: Shelf,
     backend: Arc<dyn SandboxBackend>,
     layers: LayerStore,
     gateway: Arc<Gateway>,
-    system: System,
     depot: Option<Arc<Depot>>,
-    agent: Option<String>,
+    supplies: Supplies,
     turns: Mutex<HashMap<Base, Turn>>,
     /// Orders that are carried out at a time. A session that waits for its image does not wait for
     /// these as well.
@@ -214,16 +224,14 @@ const UNUSED: Duration = Duration::from_secs(14 * 24 * 3600);
 type Turn = Arc<tokio::sync::Mutex<()>>;
 
 impl Images {
-    /// `directory` is where the images are listed; their files are the backend's layers. `agent` is
-    /// the executable of the agent that is to run in them, as a sandbox sees it.
+    /// `directory` is where the images are listed; their files are the backend's layers.
     pub fn new(
         directory: PathBuf,
         backend: Arc<dyn SandboxBackend>,
         layers: LayerStore,
         gateway: Arc<Gateway>,
-        system: System,
         depot: Option<Arc<Depot>>,
-        agent: Option<String>,
+        supplies: Supplies,
     ) -> Self {
         Self {
             workshop: Arc::new(Workshop {
@@ -231,9 +239,8 @@ impl Images {
                 backend,
                 layers,
                 gateway,
-                system,
                 depot,
-                agent,
+                supplies,
                 turns: Mutex::default(),
                 places: Semaphore::new(PLACES),
             }),
@@ -399,7 +406,7 @@ impl Workshop {
     fn ground(&self, specification: Option<Specification>) -> Ground {
         Ground {
             specification: specification.unwrap_or_default(),
-            system: self.system.clone(),
+            system: self.supplies.system.clone(),
             recipe: RECIPE,
         }
     }

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::courier::Courier;
 use crate::gateway::egress::Egress;
 use crate::gateway::{Gateway, GatewayError};
-use crate::image::{self, Images, System};
+use crate::image::{self, Images, Supplies, System};
 use crate::layer::depot::{Depot, DepotError};
 use crate::pool::Pool;
 use crate::register::{Registration, credentials, keep_registered, secrets, withdraw};
@@ -331,9 +331,12 @@ fn assemble(config: &Config, backend: Arc<Namespaces>) -> Result<Parts, RunnerEr
         backend.clone(),
         layers.clone(),
         Arc::clone(&gateway),
-        System::read(),
         depot.clone(),
-        Some(agent_binary(&config.opencode_bin)),
+        Supplies {
+            system: System::read(),
+            agent: Some(agent_binary(&config.opencode_bin)),
+            python: config.python.clone(),
+        },
     );
     let courier = Courier::new(Arc::clone(&store), layers.clone(), depot.clone());
     let parcels = Parcels::open(config.state_dir.join("artifacts"), worker.clone());

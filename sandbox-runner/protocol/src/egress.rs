@@ -34,6 +34,7 @@ pub const DEFAULTS: &[&str] = &[
     "pypi.org",
     "files.pythonhosted.org",
     "www.python.org",
+    "releases.astral.sh",
     // Rust
     "crates.io",
     "index.crates.io",

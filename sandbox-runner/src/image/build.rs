@@ -155,7 +155,8 @@ impl Build<'_> {
 
     async fn begin(&self, site: &Site<'_>, known: Option<&Image>) -> Result<Done, ImageError> {
         // What cannot be had is said before anything takes its time.
-        runtime::ensure(site, &self.ground.specification.runtime).await?;
+        let wanted = &self.ground.specification.runtime;
+        runtime::ensure(site, wanted, &self.workshop.supplies.python).await?;
         let (url, branch) = (self.url(), format!("--branch={}", self.base.branch));
         let clone = [
             "clone",
@@ -203,7 +204,7 @@ impl Build<'_> {
         clean(site).await?;
         let runtime = runtime::measure(site).await?;
         // Last: nothing that set-up has left runs after it.
-        if let Some(binary) = &self.workshop.agent {
+        if let Some(binary) = &self.workshop.supplies.agent {
             agent::begin(site, binary).await?;
         }
         Ok(Done {

@@ -66,12 +66,12 @@ pub(super) async fn layer(
     packages: &[String],
     log: &Log,
 ) -> Result<LayerId, ImageError> {
-    let sources = sources(&workshop.system)?;
+    let sources = sources(&workshop.supplies.system)?;
     if let Some(package) = packages.iter().find(|package| !is_name(package)) {
-        return Err(unknown(package, &workshop.system));
+        return Err(unknown(package, &workshop.supplies.system));
     }
     let site = Site::open(workshop, base, &[], Kind::Packages, log).await?;
-    match install(&site, packages, &sources, &workshop.system).await {
+    match install(&site, packages, &sources, &workshop.supplies.system).await {
         Ok(()) => site.freeze().await,
         Err(error) => {
             site.discard().await;

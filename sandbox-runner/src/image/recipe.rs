@@ -82,7 +82,7 @@ const NODE: [(&str, &str); 7] = [
     // A lock file that is out of date is no reason to have nothing; it is put back afterwards.
     ("YARN_ENABLE_IMMUTABLE_INSTALLS", "false"),
 ];
-const PYTHON: [(&str, &str); 4] = [
+pub(super) const PYTHON: [(&str, &str); 4] = [
     ("PIP_RETRIES", "1"),
     ("PIP_TIMEOUT", "20"),
     ("PIP_NO_INPUT", "1"),

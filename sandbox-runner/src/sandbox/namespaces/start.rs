@@ -20,7 +20,9 @@ use crate::sandbox::{HOME, Ports, Sandbox, SandboxError, SandboxSpec};
 
 /// A start takes some milliseconds; a machine that starts many at once may take seconds.
 const START: Duration = Duration::from_secs(30);
-pub(super) const PATH: &str = "/home/agent/.local/bin:/home/agent/.cargo/bin:\
+/// Of all programs in a sandbox. In the second directory are those of an environment's own Python.
+pub(super) const PATH: &str = "/home/agent/.local/bin:/home/agent/.local/runtime/python/bin:\
+    /home/agent/.cargo/bin:\
     /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl Namespaces {

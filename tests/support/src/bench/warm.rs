@@ -20,7 +20,7 @@ use sandbox_runner::courier::Courier;
 use sandbox_runner::gateway::{
     Access, CredentialSource, CredentialsError, Gateway, GatewayPolicy, Serving,
 };
-use sandbox_runner::image::{Image, Images, System, WORKSPACE};
+use sandbox_runner::image::{Image, Images, Supplies, System, WORKSPACE};
 use sandbox_runner::init::wire::SpawnSpec;
 use sandbox_runner::pool::Pool;
 use sandbox_runner::sandbox::namespaces::Tool;
@@ -256,9 +256,12 @@ impl Yard {
             Arc::clone(&backend),
             layers.clone(),
             Arc::clone(&gateway),
-            System::read(),
             None,
-            Some(agent_binary.clone()),
+            Supplies {
+                system: System::read(),
+                agent: Some(agent_binary.clone()),
+                ..Supplies::default()
+            },
         );
         let progress = Drawer::open(bed.state().join("wip")).map_err(unexpected)?;
         let store = Arc::new(Store::open(&bed.state().join("runner.sqlite"))?);
