@@ -144,8 +144,10 @@ fn other_python() -> String {
     let said = Command::new("/usr/bin/python3").arg("--version").output();
     let said = String::from_utf8(said.unwrap().stdout).unwrap();
     let version = said.trim().strip_prefix("Python ").unwrap();
-    let digit = if version.ends_with('8') { "9" } else { "8" };
-    format!("{}{digit}", &version[..version.len() - 1])
+    let mut other = version.to_owned();
+    let digit = if other.pop() == Some('8') { '9' } else { '8' };
+    other.push(digit);
+    other
 }
 
 /// Serves this machine's Python as one of `version`, as its builds are published, and a list of it.
