@@ -1,12 +1,17 @@
 //! What images hold: a repository's settings and its environments.
 
+use std::time::Duration;
+
+use protocol::Seq;
 use protocol::api::{
     CreateSession, Environment, EnvironmentList, EnvironmentStatus, ImageState, RepositoryDetail,
     Settings,
 };
+use protocol::event::Fact;
 use protocol::image::EnvironmentName;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
 use super::bench::{self, Bench, refused_with};
 use crate::stage::{BOB, Failure, Outcome, wanted};
@@ -22,6 +27,7 @@ pub fn tests(group: &mut Group<'_>) {
         an_environment_that_cannot_be_built_says_why_and_can_be_asked_for_again,
         an_environment_is_there_for_its_members_alone,
         a_member_that_github_does_not_know_is_named,
+        a_session_of_an_environment_has_the_versions_that_its_status_names,
     );
 }
 
@@ -308,5 +314,52 @@ async fn a_member_that_github_does_not_know_is_named(world: &World) -> Outcome {
     assert!(message.contains("nobody-at-all"), "{message}");
     let listed: EnvironmentList = bench.get("environments").await?;
     assert_eq!(listed.environments, []);
+    Ok(())
+}
+
+async fn a_session_of_an_environment_has_the_versions_that_its_status_names(
+    world: &World,
+) -> Outcome {
+    // An image is built and a release of Go downloaded.
+    const BUILT: Duration = Duration::from_secs(240);
+    let (stage, client) = world.whole().await;
+    let repository = stage.wanted(None).repository;
+    let path = format!("/api/repositories/{repository}/environments");
+    let body = json!({ "name": "go", "runtime": { "go": "1.23" } });
+    let asked: Environment = client.send(Method::POST, &path, Some(&body)).await?;
+    assert_eq!(asked.status, EnvironmentStatus::Building);
+    let path = format!("{path}/go");
+    let made = timeout(BUILT, async {
+        loop {
+            let shown: Environment = client.send(Method::GET, &path, None::<&()>).await?;
+            if shown.status != EnvironmentStatus::Building {
+                return Ok::<_, Failure>(shown);
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+    });
+    let made = made.await??;
+    assert_eq!(made.status, EnvironmentStatus::Ready, "{:?}", made.message);
+    let version = made.runtime.get("go").ok_or("no Go")?;
+    assert!(version.starts_with("1.23."), "{version}");
+
+    let session = CreateSession {
+        environment: Some(EnvironmentName::parse("go")?),
+        ..stage.wanted(Some("[[bash command=\"go version\"]]"))
+    };
+    let id = client.create_session(&session).await?.id;
+    let mut viewer = client.watch(&id, Seq(0)).await?;
+    viewer
+        .wait_for_fact("the prompt's end", BUILT, |fact| {
+            matches!(fact, Fact::PromptFinished { .. }).then_some(())
+        })
+        .await?;
+    let outputs: Vec<_> = viewer.finished.values().collect();
+    let said = format!("go version go{version} ");
+    assert!(
+        outputs.iter().any(|text| text.contains(&said)),
+        "{outputs:?}"
+    );
+    client.archive(&id).await?;
     Ok(())
 }

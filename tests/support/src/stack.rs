@@ -309,6 +309,8 @@ impl Stack {
             .env("RUNNER_LISTEN", format!("127.0.0.1:{}", self.runner_port))
             .env("RUNNER_STATE_DIR", &self.state_dir)
             .env("RUNNER_CAPACITY", "24")
+            // A mirror of the registry may be on this machine's own network.
+            .env("EGRESS_INTERNAL_HOSTS", "pypi.org files.pythonhosted.org")
             .env("WORKER_URL", self.url())
             .env("GITHUB_URL", self.forge.url())
             .env("OPENCODE_BIN", environment("OPENCODE_BIN")?)
