@@ -30,6 +30,10 @@ interface Part {
 
 type Event =
   | { type: "session.created" | "session.updated"; properties: { info: { id: string; parentID?: string; title?: string } } }
+  | {
+      type: "message.part.updated"
+      properties: { part: { type: "tool"; callID: string; state: { status: string } } | { type: "other" } }
+    }
   | { type: "session.idle"; properties: { sessionID: string } }
   | { type: "other" }
 

@@ -11,19 +11,18 @@
 //   do not; they wait where every command gets its environment.
 // - The agent has a tool more, which shows a file to whoever follows the session: see session/share.js.
 // - And one that tells them how the work goes: see session/update.js.
-// - The runner is told after every tool that wrote, so that it can keep work in progress.
+// - The runner is told after every tool that wrote, and the next one that writes waits until that is kept:
+//   see session/keeping.js.
 
 import { Conversations } from "./session/conversations.js"
 import { Gate } from "./session/gate.js"
 import { Hooks } from "./session/hooks.js"
+import { Keeping } from "./session/keeping.js"
 import { pullRequest } from "./session/pull-request.js"
 import { shareFile } from "./session/share.js"
 import { update } from "./session/update.js"
 import { Variables } from "./session/variables.js"
 import { places, writes } from "./session/writes.js"
-
-/** How long writes are gathered before the runner is told of them. */
-const GATHER_MS = 1_000
 
 /**
  * The agent's second loader of plugins does not know of OPENCODE_DISABLE_PROJECT_CONFIG: before the
@@ -50,6 +49,7 @@ export const Session = async ({ directory: workspace }) => {
   const conversations = new Conversations()
   const gate = new Gate({ gateway, workspace })
   void gate.follow()
+  const keeping = new Keeping({ gateway, tell: (wait) => gate.tell(wait) })
   const variables = new Variables({ gateway })
   // Not waited for: the first request need not be late for it.
   const loading = Hooks.load({ directory, workspace, commit })
@@ -57,18 +57,6 @@ export const Session = async ({ directory: workspace }) => {
   // Commands of the bash tool, by call, that have waited if they had to.
   /** @type {Map<string, string>} */
   const commands = new Map()
-
-  // Whether a write has begun of which the runner was not told.
-  let begun = false
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let told
-  const wrote = () => {
-    begun = false
-    told ??= setTimeout(() => {
-      told = undefined
-      gate.tell("wrote", {})
-    }, GATHER_MS)
-  }
 
   /**
    * A call as hooks see it.
@@ -96,14 +84,21 @@ export const Session = async ({ directory: workspace }) => {
     },
     event: async ({ event }) => {
       if (event.type === "session.created" || event.type === "session.updated") conversations.known(event.properties.info)
+      if (event.type === "message.part.updated") {
+        // Of a call that failed, and of a command of the shell endpoint, the end is told nowhere else.
+        const { part } = event.properties
+        if (part.type === "tool" && (part.state.status === "completed" || part.state.status === "error")) keeping.after(part.callID)
+      }
       if (event.type !== "session.idle") return
       const { sessionID } = event.properties
-      gate.stop((conversation) => conversations.isUnder(conversation, sessionID))
+      /** @param {string} conversation */
+      const rests = (conversation) => conversations.isUnder(conversation, sessionID)
+      gate.waiting.stop(rests)
+      // A terminal is of no conversation, and its end is not told.
+      keeping.rest((conversation) => conversation === "" || rests(conversation))
       for (const [call, conversation] of commands) {
         if (conversation === sessionID) commands.delete(call)
       }
-      // A call that failed or was stopped has no end of its own, and may have written.
-      if (begun) wrote()
     },
     "chat.message": async ({ sessionID }, { parts }) => conversations.prompted(sessionID, parts),
     "shell.env": async ({ sessionID = "", callID = "" }, { env }) => {
@@ -112,7 +107,7 @@ export const Session = async ({ directory: workspace }) => {
         const call = { tool: "shell", callID, sessionID }
         await gate.before(call, {})
         gate.after(call, {})
-        begun = true
+        await keeping.before(call, {})
       }
       Object.assign(env, await variables.get())
       // The user's folders, not the agent's own.
@@ -133,14 +128,14 @@ export const Session = async ({ directory: workspace }) => {
         Object.assign(output.args, args)
       }
       await gate.before(call, output.args)
+      await keeping.before(call, output.args)
       if (call.tool === "bash") commands.set(call.callID, call.sessionID)
-      if (writes(call.tool, output.args)) begun = true
     },
     "tool.execute.after": async (call, output) => {
       const note = gate.after(call, call.args)
       commands.delete(call.callID)
       if (note && typeof output.output === "string") output.output += `\n\n(${note})`
-      if (writes(call.tool, call.args)) wrote()
+      keeping.after(call.callID)
       const hooks = await loading
       await hooks.after(described(call, call.args), typeof output.output === "string" ? output.output : "")
     },

@@ -82,6 +82,8 @@ pub struct Courier {
     layers: LayerStore,
     depot: Option<Arc<Depot>>,
     recorded: Notify,
+    /// Wakes whoever waits until a snapshot is in the depot.
+    brought: Notify,
     places: Semaphore,
 }
 
@@ -92,6 +94,7 @@ impl Courier {
             layers,
             depot,
             recorded: Notify::new(),
+            brought: Notify::new(),
             places: Semaphore::new(AT_ONCE),
         }
     }
@@ -191,9 +194,26 @@ impl Courier {
         self.recorded();
     }
 
+    /// Returns when the depot has a snapshot of this runner's, or is not to have it.
+    pub async fn settled(&self, id: &SnapshotId) {
+        while self.depot.is_some() {
+            let brought = self.brought.notified();
+            if matches!(self.store.is_unpublished(id), Ok(false)) {
+                return;
+            }
+            let _ = timeout(PAUSE, brought).await;
+        }
+    }
+
     async fn bring(&self, depot: &Depot, snapshot: &Snapshot) -> Brought {
         // Nobody closes it.
         let _place = self.places.acquire().await;
+        let brought = self.attempt(depot, snapshot).await;
+        self.brought.notify_waiters();
+        brought
+    }
+
+    async fn attempt(&self, depot: &Depot, snapshot: &Snapshot) -> Brought {
         match self.publish(depot, snapshot).await {
             Ok(()) => Brought::There,
             // It was removed before it could be brought there.

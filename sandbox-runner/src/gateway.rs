@@ -62,7 +62,7 @@ use names::Names;
 pub use secrets::SecretSource;
 use secrets::Vault;
 pub use share::{Offer, Offered, Offers};
-pub use workspace::{Gate, Wait, Wish};
+pub use workspace::{Gate, Wait, WaitCause, Wish, Writes};
 
 /// What one sandbox may do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -264,8 +264,12 @@ async fn a_sandbox_is_told_how_far_its_workspace_is_and_tells_what_waited() {
         );
     }
     assert_eq!(gate.waited().await.ms, 70);
-    assert_eq!(gateway.post("/workspace/wrote", &[], "").await.0, 204);
-    gate.wrote().await;
+    let kept = async {
+        let upto = gate.writes().after(0).await;
+        gate.writes().safe(upto);
+    };
+    let (held, ()) = tokio::join!(gateway.post("/workspace/wrote", &[], ""), kept);
+    assert_eq!((held.0, held.1.as_str()), (200, r#"{"kept":"safe"}"#));
     assert_eq!(gateway.get("/workspace/else").await.0, 404);
     assert!(gateway.serving.ledger().take_changes().is_empty());
 }

@@ -8,6 +8,7 @@
 
 import { execFile } from "node:child_process"
 
+import { Waiting } from "./waiting.js"
 import { Changes, places, writes } from "./writes.js"
 
 /** Longest that one write waits. */
@@ -62,8 +63,7 @@ export class Gate {
     this.seen = new Set()
     /** Files that it has seen as they are no more. */
     this.stale = new Set()
-    /** @type {Set<{ conversation: string, look: () => void, stop: () => void }>} */
-    this.waiting = new Set()
+    this.waiting = new Waiting()
     /** @type {Map<string, string>} by call */
     this.notes = new Map()
   }
@@ -106,7 +106,7 @@ export class Gate {
     this.warning = warning(told)
     this.note = told.note ?? undefined
     this.missing = (told.conflict && told.commit) || undefined
-    for (const { look } of [...this.waiting]) look()
+    this.waiting.look()
   }
 
   /**
@@ -135,10 +135,10 @@ export class Gate {
     const blocked = () => this.blocks(wanted)
     if (blocked()) {
       const began = Date.now()
-      const passed = await this.until(sessionID, () => !blocked())
+      const passed = await this.waiting.until(sessionID, this.deadline, () => !blocked())
       const ms = Date.now() - began
       const path = "paths" in wanted ? wanted.paths.join(", ") : ""
-      if (ms > NOTICEABLE_MS) this.tell("waits", { ms, tool, path })
+      if (ms > NOTICEABLE_MS) this.tell({ ms, tool, path })
       if (!passed) {
         this.notes.set(callID, "The workspace could not be brought up to date in time, so this was done on an older commit. Upstream may have changed the same files.")
       }
@@ -183,50 +183,6 @@ export class Gate {
   }
 
   /**
-   * Ends the waits of conversations whose run was stopped: what they wait for must not be written.
-   *
-   * @param {(conversation: string) => boolean} stopped
-   */
-  stop(stopped) {
-    for (const waiting of [...this.waiting]) {
-      if (stopped(waiting.conversation)) waiting.stop()
-    }
-  }
-
-  /**
-   * Whether it came to hold within the deadline; fails when the conversation is stopped.
-   *
-   * @param {string} conversation
-   * @param {() => boolean} holds
-   * @returns {Promise<boolean>}
-   */
-  until(conversation, holds) {
-    return new Promise((resolve, reject) => {
-      const end = () => {
-        clearTimeout(timer)
-        this.waiting.delete(waiting)
-      }
-      const waiting = {
-        conversation,
-        look: () => {
-          if (!holds()) return
-          end()
-          resolve(true)
-        },
-        stop: () => {
-          end()
-          reject(new Error("This was stopped before it was done."))
-        },
-      }
-      const timer = setTimeout(() => {
-        end()
-        resolve(false)
-      }, this.deadline)
-      this.waiting.add(waiting)
-    })
-  }
-
-  /**
    * Asks the runner for something; answers the status.
    *
    * @param {"pull-request" | "update"} what
@@ -244,16 +200,15 @@ export class Gate {
   }
 
   /**
-   * Tells the runner something. It is for people to know: nothing depends on its arrival.
+   * Tells the runner that a call has waited. It is for people to know: nothing depends on its arrival.
    *
-   * @param {"waits" | "wrote"} what
-   * @param {object} body
+   * @param {{ ms: number, tool: string, path: string, cause?: "keeping" | "late" }} wait
    */
-  tell(what, body) {
-    fetch(`${this.gateway}/workspace/${what}`, {
+  tell(wait) {
+    fetch(`${this.gateway}/workspace/waits`, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
+      body: JSON.stringify(wait),
       signal: this.signal ?? null,
     }).catch(() => {})
   }

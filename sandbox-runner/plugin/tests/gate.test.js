@@ -35,7 +35,7 @@ test("writes wait again while a sync that had failed is repeated", async () => {
   await one.before(...write())
   one.take(told({ paths: ["a"], done: false }))
   const waiting = one.before(...write())
-  assert.equal(one.waiting.size, 1)
+  assert.equal(one.waiting.waits.size, 1)
   one.take(told({ paths: ["a"] }))
   await waiting
   assert.equal(one.warning, undefined)
@@ -66,9 +66,9 @@ test("a write that is stopped fails, and others go on waiting", async () => {
   const one = gate()
   const stopped = one.before(...write())
   const other = one.before({ tool: "write", callID: "call_2", sessionID: "ses_2" }, { filePath: "b" })
-  one.stop((conversation) => conversation === "ses_1")
+  one.waiting.stop((conversation) => conversation === "ses_1")
   await assert.rejects(stopped, /stopped/)
-  assert.equal(one.waiting.size, 1)
+  assert.equal(one.waiting.waits.size, 1)
   one.take(told({}))
   await other
 })

@@ -55,6 +55,10 @@ const PLUGIN: &[(&str, &str)] = &[
         include_str!("../../plugin/session/hooks.js"),
     ),
     (
+        "plugin/session/keeping.js",
+        include_str!("../../plugin/session/keeping.js"),
+    ),
+    (
         "plugin/session/pull-request.js",
         include_str!("../../plugin/session/pull-request.js"),
     ),
@@ -69,6 +73,10 @@ const PLUGIN: &[(&str, &str)] = &[
     (
         "plugin/session/variables.js",
         include_str!("../../plugin/session/variables.js"),
+    ),
+    (
+        "plugin/session/waiting.js",
+        include_str!("../../plugin/session/waiting.js"),
     ),
     (
         "plugin/session/writes.js",

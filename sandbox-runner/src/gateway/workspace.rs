@@ -3,17 +3,18 @@
 //! | request | answer |
 //! | --- | --- |
 //! | `GET /workspace/sync?seen=<tag>` | how far the sync is; held while that is unknown or has the tag |
-//! | `POST /workspace/waits` `{ms, tool, path}` | a write has waited |
-//! | `POST /workspace/wrote` | a tool has written |
+//! | `POST /workspace/waits` `{ms, tool, path, cause}` | a write has waited |
+//! | `POST /workspace/wrote` | a tool has written; held until that is kept, see [`Writes`] |
 //! | `POST /workspace/pull-request` `{branch?, title?, body?, draft?}` | how the agent wants it to be |
 //! | `POST /workspace/update` `{text}` | how the work goes, for people |
 //! | `POST /workspace/share` `{path, caption}` | a file for the session; answered when it is taken |
 //! | `GET /workspace/variables` | secrets that the repository wants in its sandboxes, by name |
 //!
 //! Any program in the sandbox can ask and tell this. So nothing of it is more than a hint, and a
-//! flood of it costs nothing: a request is short, waits are counted, writes are one flag.
+//! flood of it costs nothing: a request is short, waits are counted, any number of writes is kept at once.
 
 mod gate;
+mod writes;
 
 use axum::body::to_bytes;
 use axum::extract::Request;
@@ -24,7 +25,8 @@ use serde_json::json;
 
 use protocol::branch::is_branch_name;
 
-pub use self::gate::{Gate, Wait, Wish};
+pub use self::gate::{Gate, Wait, WaitCause, Wish};
+pub use self::writes::Writes;
 use super::forward::{json_answer, refuse};
 use super::secrets::Vault;
 use crate::cause;
@@ -62,7 +64,7 @@ pub(super) async fn answer(gate: &Gate, path: &str, request: Request) -> Respons
                 None => refuse(
                     StatusCode::BAD_REQUEST,
                     "malformed",
-                    "A wait is {ms, tool, path}.",
+                    "A wait is {ms, tool, path, cause}.",
                 ),
             }
         }
@@ -97,8 +99,8 @@ pub(super) async fn answer(gate: &Gate, path: &str, request: Request) -> Respons
         }
         (&Method::POST, "share") => gate.offers().answer(request).await,
         (&Method::POST, "wrote") => {
-            gate.write();
-            StatusCode::NO_CONTENT.into_response()
+            let kept = gate.writes().told().await;
+            json_answer(StatusCode::OK, &json!({ "kept": kept }))
         }
         _ => refuse(
             StatusCode::NOT_FOUND,

@@ -28,7 +28,7 @@ const BUNDLING: Duration = Duration::from_secs(300);
 /// What is sent into a sandbox at once. As base64 it has to fit into one request.
 const CHUNK: usize = 6 << 20;
 
-/// Makes the commit and prints it, or nothing if there is nothing new. The agent comes first.
+/// Makes the commit and prints it: the last one, if there is nothing new. The agent comes first.
 const COMMIT: &str = r#"
 set -e
 renice -n 10 -p $$ >/dev/null 2>&1 || true
@@ -42,8 +42,11 @@ git add --all --ignore-errors || true
 tree=$(git write-tree)
 head=$(git rev-parse --verify HEAD)
 known=$(git rev-parse "$1^{tree}" "$1^1" 2>/dev/null || true)
-[ "$known" = "$tree
-$head" ] && exit 0
+if [ "$known" = "$tree
+$head" ]; then
+    git rev-parse --verify "$1"
+    exit 0
+fi
 commit=$(git commit-tree -p "$head" -m 'Work in progress' "$tree")
 git update-ref "$1" "$commit"
 echo "$commit"
@@ -115,10 +118,9 @@ pub enum Restored {
 }
 
 impl Workspace<'_> {
-    /// Commits the work in progress; `None` if it is what it was last time.
-    pub async fn record_progress(&self) -> Result<Option<String>, GitError> {
-        let commit = self.script(COMMIT, &[REFERENCE]).by_nobody().text().await?;
-        Ok((!commit.is_empty()).then_some(commit))
+    /// Commits the work in progress; the same commit if it is what it was last time.
+    pub async fn record_progress(&self) -> Result<String, GitError> {
+        self.script(COMMIT, &[REFERENCE]).by_nobody().text().await
     }
 
     /// Adds a bundle of the recorded work to the file, of all that `base` does not have. At most

@@ -1,22 +1,26 @@
-//! Work in progress, kept where the loss of a sandbox does not reach it: at most one tool call old.
+//! Work in progress, kept where the loss of sandbox and machine does not reach it: at most one tool
+//! call old.
 //!
 //! Whenever a tool has written, the work is committed outside of every branch and bundled out of the
-//! sandbox, one bundle at a time, with a rest after it that is longer the longer that took; where there
-//! is a depot, it goes on to there in the same way. The agent never waits for it. A bundle is the whole work and says upon which
-//! snapshot it was done: a sandbox that starts from that one begins with it. Whoever has put the
-//! same work in a better place, by a push or a snapshot, drops it.
+//! sandbox, one bundle at a time, and where there is a depot it goes on to there. The plugin holds
+//! the next call that writes until then, see [`Writes`](crate::gateway::Writes): what ended while a
+//! bundle was made is all in the next one. What fails is tried again. A bundle is the whole work and says
+//! upon which snapshot it was done: a sandbox that starts from that one begins with it. Whoever has
+//! put the same work in a better place, by a push or a snapshot, drops it; the depot's goes when a
+//! snapshot has come there.
 
+mod custody;
 mod drawer;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
-use protocol::SandboxId;
 use protocol::command::Start;
+use protocol::{SandboxId, SnapshotId};
 use tokio::fs;
 use tokio::sync::{Mutex, MutexGuard, mpsc, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Machinery;
 use super::machine::Input;
@@ -26,13 +30,17 @@ use crate::courier::CourierError;
 use crate::gateway::Gate;
 use crate::git::BundleError;
 use crate::store::snapshot::Lineage;
+use custody::{Custody, Errand};
 pub use drawer::{Drawer, Keep, KeepError, Kept, Label};
 
-/// How many times as long as a bundle has taken it is rested, so that a busy agent's work is not bundled
-/// all the time.
-const REST: u32 = 4;
-const SHORTEST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(2);
+/// From the beginning of one bundle to that of the next at least: a program that tells of writes
+/// without end has no more made.
+const PACE: Duration = Duration::from_millis(100);
+/// Between two attempts, at first and at most.
+const PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Attempts at one bundle: what git refuses so often, it refuses until something else is written.
+const ATTEMPTS: u32 = 5;
 /// The largest bundle.
 const LIMIT: u64 = 256 << 20;
 
@@ -80,23 +88,19 @@ pub(super) struct Site {
     pub(super) base: String,
 }
 
+/// Nothing is bundled meanwhile.
+pub(super) struct Still<'a>(MutexGuard<'a, Option<String>>);
+
 /// One sandbox's work in progress.
 pub(super) struct Progress {
     machinery: Arc<Machinery>,
     start: Start,
-    /// Held while a bundle is made or dropped, so that none is kept after it was dropped.
-    turn: Mutex<()>,
+    /// The commit in the newest bundle. Held while one is made or dropped, so that none is kept after
+    /// it was dropped.
+    turn: Mutex<Option<String>>,
     /// Of the sandbox's files.
     lineage: Lock<Lineage>,
-    /// What the depot is to have.
-    wanted: watch::Sender<Wanted>,
-}
-
-/// What the depot is to have of a sandbox's work in progress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    Kept,
-    Nothing,
+    custody: watch::Sender<Custody>,
 }
 
 impl Progress {
@@ -104,9 +108,9 @@ impl Progress {
         Self {
             machinery,
             start,
-            turn: Mutex::new(()),
+            turn: Mutex::default(),
             lineage: Lock::default(),
-            wanted: watch::Sender::new(Wanted::Nothing),
+            custody: watch::Sender::default(),
         }
     }
 
@@ -115,72 +119,143 @@ impl Progress {
         *self.lineage.lock().unwrap_or_else(PoisonError::into_inner) = lineage;
     }
 
-    /// Brings to the depot what is kept from now on.
-    pub(super) async fn ship(&self) {
-        let mut wanted = self.wanted.subscribe();
-        let (courier, session) = (&self.machinery.courier, &self.start.session);
-        while wanted.changed().await.is_ok() {
+    /// Keeps the work whenever a tool has written.
+    pub(super) async fn follow(&self, site: &Site, gate: &Gate, told: &mpsc::Sender<Input>) {
+        let mut too_large = false;
+        let mut seen = 0;
+        loop {
+            let upto = gate.writes().after(seen).await;
             let began = Instant::now();
-            let now = *wanted.borrow_and_update();
-            match now {
-                Wanted::Kept => self.put().await,
-                Wanted::Nothing => courier.drop_progress(session, self.start.epoch).await,
+            match self.insist(site, gate, upto).await {
+                Ok(()) => too_large = false,
+                Err(error) => {
+                    gate.writes().give_up(upto);
+                    if error.is_too_large() && !std::mem::replace(&mut too_large, true) {
+                        let error = cause::chain(&error);
+                        let message = format!(
+                            "Work that is not pushed would not survive a loss of the sandbox: {error}."
+                        );
+                        let _ = told.send(Input::Notice { message }).await;
+                    }
+                }
             }
-            sleep(rest(began.elapsed())).await;
+            seen = upto;
+            sleep_until(began + PACE).await;
         }
     }
 
-    async fn put(&self) {
+    /// Brings to the depot what is kept, and says what is safe then.
+    pub(super) async fn ship(&self, gate: &Gate) {
+        let mut custody = self.custody.subscribe();
+        let mut pause = PAUSE;
+        loop {
+            let errand = {
+                let custody = custody.borrow_and_update();
+                gate.writes().safe(custody.safe());
+                custody.next()
+            };
+            let Some(errand) = errand else {
+                pause = PAUSE;
+                // It is this one's own.
+                let _ = custody.changed().await;
+                continue;
+            };
+            let began = Instant::now();
+            let done = tokio::select! {
+                done = self.run(&errand) => done,
+                // What is newer need not wait until a snapshot is where it was to be.
+                _ = custody.changed(), if matches!(errand, Errand::Await(..)) => continue,
+            };
+            match done {
+                Ok(true) => {
+                    let took = began.elapsed().as_millis();
+                    tracing::debug!(sandbox = %self.start.sandbox, took, ?errand, "work in progress was brought away");
+                    self.custody.send_modify(|custody| custody.did(&errand));
+                    pause = PAUSE;
+                }
+                Ok(false) => {
+                    // It was dropped meanwhile, which is a change.
+                    let _ = custody.changed().await;
+                }
+                Err(error) => {
+                    let error = cause::chain(&error);
+                    tracing::warn!(sandbox = %self.start.sandbox, error, "work in progress is not in the depot");
+                    gate.writes().troubled(error);
+                    sleep(pause).await;
+                    pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Whether there was something to be done.
+    async fn run(&self, errand: &Errand) -> Result<bool, FindError> {
         let (courier, session) = (&self.machinery.courier, &self.start.session);
-        let put = async {
-            if let Some(kept) = self.machinery.progress.kept(session).await? {
+        match errand {
+            Errand::Put(_) => {
+                let Some(kept) = self.machinery.progress.kept(session).await? else {
+                    return Ok(false);
+                };
                 courier
                     .put_progress(session, self.start.epoch, &kept.path)
                     .await?;
             }
-            Ok::<_, FindError>(())
-        };
-        if let Err(error) = put.await {
-            let error = cause::chain(&error);
-            tracing::warn!(sandbox = %self.start.sandbox, error, "work in progress is not in the depot");
+            Errand::Await(snapshot, _) => courier.settled(snapshot).await,
+            Errand::Remove(_) => courier.drop_progress(session, self.start.epoch).await,
         }
-    }
-
-    /// Keeps the work whenever a tool has written.
-    pub(super) async fn follow(&self, site: &Site, gate: &Gate, told: &mpsc::Sender<Input>) {
-        let mut too_large = false;
-        loop {
-            gate.wrote().await;
-            let began = Instant::now();
-            match self.keep(site).await {
-                Ok(()) => too_large = false,
-                Err(KeepingError::Bundle(BundleError::TooLarge { .. })) if too_large => {}
-                Err(KeepingError::Bundle(error @ BundleError::TooLarge { .. })) => {
-                    too_large = true;
-                    let message = format!(
-                        "Work that is not pushed would not survive a loss of the sandbox: {error}."
-                    );
-                    let _ = told.send(Input::Notice { message }).await;
-                }
-                Err(error) => self.warn(&error),
-            }
-            sleep(rest(began.elapsed())).await;
-        }
+        Ok(true)
     }
 
     /// Nothing is bundled while the result lives: git would hold files open.
-    pub(super) async fn still(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().await
+    pub(super) async fn still(&self) -> Still<'_> {
+        Still(self.turn.lock().await)
     }
 
-    /// Drops what was kept, since it is kept better elsewhere. The depot does so later.
-    pub(super) async fn forget(&self) {
-        let _turn = self.turn.lock().await;
+    /// What calls up to this one wrote is at the forge, and not kept here any more.
+    pub(super) async fn pushed(&self, upto: u64) {
+        let mut still = self.still().await;
+        let mut is_all = false;
+        self.custody
+            .send_modify(|custody| is_all = custody.pushed(upto));
+        if is_all {
+            self.forget(&mut still).await;
+        }
+    }
+
+    /// All that was written before nothing was bundled any more is in a snapshot.
+    pub(super) async fn preserved(&self, snapshot: &SnapshotId, mut still: Still<'_>) {
+        self.forget(&mut still).await;
+        self.custody
+            .send_modify(|custody| custody.preserved(snapshot.clone()));
+    }
+
+    async fn forget(&self, still: &mut Still<'_>) {
+        *still.0 = None;
         if let Err(error) = self.machinery.progress.forget(&self.start.session).await {
             let error = cause::chain(&error);
             tracing::warn!(session = %self.start.session, error, "old work in progress remains");
         }
-        self.wanted.send_replace(Wanted::Nothing);
+    }
+
+    /// Keeps the work of calls up to this one, in several attempts if need be.
+    async fn insist(&self, site: &Site, gate: &Gate, upto: u64) -> Result<(), KeepingError> {
+        let mut pause = PAUSE;
+        for _ in 1..ATTEMPTS {
+            match self.keep(site, upto).await {
+                Err(error) if !error.is_too_large() => {
+                    self.warn(&error);
+                    gate.writes().troubled(cause::chain(&error));
+                    sleep(pause).await;
+                    pause = pause.saturating_mul(2);
+                }
+                kept => return kept,
+            }
+        }
+        let kept = self.keep(site, upto).await;
+        if let Err(error) = &kept {
+            self.warn(error);
+        }
+        kept
     }
 
     fn warn(&self, error: &KeepingError) {
@@ -188,15 +263,14 @@ impl Progress {
         tracing::warn!(sandbox = %self.start.sandbox, error, "work in progress was not kept");
     }
 
-    async fn keep(&self, site: &Site) -> Result<(), KeepingError> {
-        let _turn = self.turn.lock().await;
+    async fn keep(&self, site: &Site, upto: u64) -> Result<(), KeepingError> {
+        let mut bundled = self.turn.lock().await;
+        let began = Instant::now();
         let workspace = workspace(&self.machinery, &self.start, &site.place);
-        if workspace
-            .record_progress()
-            .await
-            .map_err(BundleError::from)?
-            .is_none()
-        {
+        let recorded = workspace.record_progress().await;
+        let commit = recorded.map_err(BundleError::from)?;
+        if bundled.as_ref() == Some(&commit) {
+            self.custody.send_modify(|custody| custody.unchanged(upto));
             return Ok(());
         }
         let (keep, session) = (&self.machinery.progress, &self.start.session);
@@ -211,13 +285,16 @@ impl Progress {
         };
         let line = label.line().map_err(write)?;
         fs::write(&draft, line).await.map_err(write)?;
-        let bundled = workspace.bundle_progress(&site.base, &draft, LIMIT).await;
-        if bundled.is_err() {
+        let made = workspace.bundle_progress(&site.base, &draft, LIMIT).await;
+        if made.is_err() {
             remove(&draft).await;
         }
-        bundled?;
+        made?;
         keep.keep(session).await?;
-        self.wanted.send_replace(Wanted::Kept);
+        *bundled = Some(commit);
+        let took = began.elapsed().as_millis();
+        tracing::debug!(sandbox = %self.start.sandbox, took, upto, "work in progress was bundled");
+        self.custody.send_modify(|custody| custody.bundled(upto));
         Ok(())
     }
 
@@ -225,10 +302,6 @@ impl Progress {
         let lineage = self.lineage.lock();
         lineage.unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-fn rest(took: Duration) -> Duration {
-    took.saturating_mul(REST).clamp(SHORTEST, LONGEST)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -239,22 +312,14 @@ enum KeepingError {
     Keep(#[from] KeepError),
 }
 
-async fn remove(draft: &Path) {
-    if let Err(error) = fs::remove_file(draft).await {
-        tracing::debug!(%error, "there is no draft to remove");
+impl KeepingError {
+    fn is_too_large(&self) -> bool {
+        matches!(self, Self::Bundle(BundleError::TooLarge { .. }))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_kept_fast_is_kept_often_and_nothing_waits_for_long() {
-        let cases = [(1, 100), (50, 200), (300, 1200), (60_000, 2000)];
-        for (took, rested) in cases {
-            let rested = Duration::from_millis(rested);
-            assert_eq!(rest(Duration::from_millis(took)), rested);
-        }
+async fn remove(draft: &Path) {
+    if let Err(error) = fs::remove_file(draft).await {
+        tracing::debug!(%error, "there is no draft to remove");
     }
 }

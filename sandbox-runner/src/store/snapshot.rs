@@ -138,6 +138,15 @@ impl Store {
         self.snapshots_where("published_at is null", &[])
     }
 
+    /// Whether this one is to be brought to the depot.
+    pub fn is_unpublished(&self, id: &SnapshotId) -> Result<bool, StoreError> {
+        let connection = self.lock();
+        let found = connection
+            .prepare_cached("select 1 from snapshots where id = ?1 and published_at is null")
+            .and_then(|mut statement| statement.exists([id.as_str()]));
+        found.map_err(query("look for a snapshot that is to be published"))
+    }
+
     /// Notes that the depot has a snapshot.
     pub fn published(&self, id: &SnapshotId, now: Millis) -> Result<(), StoreError> {
         self.transaction("note that a snapshot is in the depot", |transaction| {

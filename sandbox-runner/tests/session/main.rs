@@ -12,6 +12,7 @@
 mod bounds;
 mod changes;
 mod conflicts;
+mod keeping;
 mod orders;
 mod overtaken;
 mod patches;

@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
+use super::writes::Writes;
 use crate::clock;
 use crate::gateway::share::Offers;
 
 /// How long a request is held. Shorter than what clients wait for an answer.
 const HOLD: Duration = Duration::from_secs(55);
-/// Most waits of one sandbox that are told: its writes wait only once, at its start.
+/// Most waits of one prompt that are told.
 const MOST_WAITS: usize = 256;
 /// Longest wait that is believed.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -32,7 +33,7 @@ const MOST_UPDATES: usize = 10;
 /// More paths than this are not named: all writes wait then.
 const MOST_PATHS: usize = 10_000;
 
-/// A write that has waited for the sync.
+/// A write that has waited.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Wait {
     pub ms: u64,
@@ -40,6 +41,20 @@ pub struct Wait {
     /// What was to be written, if that is known.
     #[serde(default)]
     pub path: String,
+    #[serde(default)]
+    pub cause: WaitCause,
+}
+
+/// What a write has waited for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitCause {
+    #[default]
+    Sync,
+    /// What was written before it was kept meanwhile.
+    Keeping,
+    /// What was written before it was not kept in time.
+    Late,
 }
 
 /// How the agent wants a pull request to be; without a branch, that of the work branch.
@@ -62,7 +77,7 @@ pub struct Gate {
     wished: Notify,
     updates: Mutex<Bounded<String>>,
     updated: Notify,
-    wrote: Notify,
+    writes: Writes,
     offers: Offers,
 }
 
@@ -126,7 +141,7 @@ impl Default for Gate {
             wished: Notify::new(),
             updates: Mutex::default(),
             updated: Notify::new(),
-            wrote: Notify::new(),
+            writes: Writes::default(),
             offers: Offers::default(),
         }
     }
@@ -180,6 +195,7 @@ impl Gate {
     /// Answers whoever is held, so that it asks again.
     pub(in crate::gateway) fn close(&self) {
         self.sync.send_modify(|sync| sync.closed = true);
+        self.writes.close();
     }
 
     /// The next write that has waited.
@@ -212,23 +228,20 @@ impl Gate {
         }
     }
 
-    /// Another prompt has begun, of which there can be updates again.
+    /// Another prompt has begun, of which there can be updates and waits again.
     pub fn begin_prompt(&self) {
         self.updates().count = 0;
+        self.waits().count = 0;
     }
 
-    /// Returns when a tool has written since this was last called.
-    pub async fn wrote(&self) {
-        self.wrote.notified().await;
+    /// What the agent has written, and what became of it.
+    pub fn writes(&self) -> &Writes {
+        &self.writes
     }
 
     /// Files that the agent wants to share.
     pub fn offers(&self) -> &Offers {
         &self.offers
-    }
-
-    pub(super) fn write(&self) {
-        self.wrote.notify_one();
     }
 
     fn set(&self, change: impl FnOnce(&mut Standing)) {
@@ -330,6 +343,7 @@ mod tests {
             ms,
             tool: tool.to_owned(),
             path: path.to_owned(),
+            cause: WaitCause::Sync,
         }
     }
 
@@ -393,6 +407,8 @@ mod tests {
             .filter(|_| gate.put(wait(1, "bash", "")))
             .count();
         assert_eq!(taken, MOST_WAITS - 1);
+        gate.begin_prompt();
+        assert!(gate.put(wait(1, "bash", "")));
     }
 
     #[tokio::test]
@@ -426,14 +442,5 @@ mod tests {
         gate.begin_prompt();
         assert_eq!(taken(&gate), MOST_UPDATES);
         assert_eq!(gate.updated().await, "so");
-    }
-
-    #[tokio::test]
-    async fn any_number_of_writes_is_told_once() {
-        let gate = Gate::default();
-        gate.write();
-        gate.write();
-        gate.wrote().await;
-        assert!(gate.wrote().now_or_never().is_none());
     }
 }

@@ -10,6 +10,7 @@ use protocol::SnapshotId;
 use super::{Actor, Outcome};
 use crate::agent::{Agent, ConversationId};
 use crate::cause;
+use crate::gateway::Serving;
 use crate::session::driver::Call;
 use crate::session::machine::{Action, Input};
 use crate::session::upkeep::clear;
@@ -35,13 +36,15 @@ impl Actor {
                 });
             }
             Action::Publish(work) => {
+                let gate = self.serving.as_ref().map(Serving::gate);
+                let written = gate.map_or(0, |gate| gate.writes().count());
                 self.spawn(async move {
                     let published = publication::publish(&machinery, &start, &place, &work).await;
                     let is_pushed = |input: &Input| {
                         matches!(input, Input::Published { outcome, .. } if outcome.as_ref().is_ok_and(|pushed| !pushed.is_empty()))
                     };
                     if is_pushed(&published) {
-                        progress.forget().await;
+                        progress.pushed(written).await;
                     }
                     Outcome::Input(published)
                 });
@@ -55,15 +58,12 @@ impl Actor {
                     let still = progress.still().await;
                     let kept =
                         keeping::keep(&machinery, &start, &place, *scene, prompt, &survey).await;
-                    drop(still);
-                    if matches!(
-                        kept,
-                        Input::Kept {
-                            snapshot: Some(_),
-                            ..
-                        }
-                    ) {
-                        progress.forget().await;
+                    if let Input::Kept {
+                        snapshot: Some(snapshot),
+                        ..
+                    } = &kept
+                    {
+                        progress.preserved(snapshot, still).await;
                     }
                     Outcome::Input(kept)
                 });
@@ -91,7 +91,7 @@ impl Actor {
                         if let Some(unkept) = retires {
                             leave(&machinery, Some(snapshot), &unkept).await;
                         }
-                        progress.forget().await;
+                        progress.preserved(snapshot, progress.still().await).await;
                     }
                     Outcome::Input(slept)
                 });

@@ -1,5 +1,5 @@
-//! What goes on in a sandbox's workspace beside the agent's prompts: it is brought up to date, writes
-//! that waited for that are told, and work in progress is kept.
+//! What goes on in a sandbox's workspace beside the agent's prompts: it is brought up to date, work in
+//! progress is kept, and writes that waited for either are told.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use protocol::event::{Limit, Step, StepName};
 
 use super::{Actor, Outcome};
 use crate::clock;
-use crate::gateway::{Serving, Wait, Wish};
+use crate::gateway::{Serving, Wait, WaitCause, Wish};
 use crate::session::keeping;
 use crate::session::machine::Input;
 use crate::session::progress::Site;
@@ -47,7 +47,14 @@ impl Actor {
         self.spawn(async move {
             loop {
                 let input = tokio::select! {
-                    wait = gate.waited() => Input::Step(write_wait(wait)),
+                    wait = gate.waited() => {
+                        if wait.cause == WaitCause::Late
+                            && let Some(message) = gate.writes().lateness()
+                        {
+                            let _ = told.send(Input::Notice { message }).await;
+                        }
+                        Input::Step(write_wait(&wait))
+                    }
                     Wish { branch, wish } = gate.wished() => Input::PullRequestWished { branch, wish },
                     text = gate.updated() => Input::Update { text },
                 };
@@ -88,9 +95,9 @@ impl Actor {
         if std::mem::replace(&mut self.keeping, true) {
             return;
         }
-        let progress = Arc::clone(&self.progress);
+        let (progress, served) = (Arc::clone(&self.progress), Arc::clone(&gate));
         self.spawn(async move {
-            progress.ship().await;
+            progress.ship(&served).await;
             Outcome::Nothing
         });
         let (progress, told) = (Arc::clone(&self.progress), self.told.clone());
@@ -117,13 +124,19 @@ impl Actor {
     }
 }
 
-fn write_wait(wait: Wait) -> Step {
-    let detail = format!("{} {}", wait.tool, wait.path);
+fn write_wait(wait: &Wait) -> Step {
+    let what = format!("{} {}", wait.tool, wait.path);
+    let what = what.trim_end();
+    let detail = match wait.cause {
+        WaitCause::Sync => what.to_owned(),
+        WaitCause::Keeping => format!("{what}: until what was written before it was kept"),
+        WaitCause::Late => format!("{what}: what was written before it is not kept yet"),
+    };
     let ended_at = clock::now();
     Step {
         name: StepName::WriteWait,
         started_at: Millis(ended_at.0.saturating_sub_unsigned(wait.ms)),
         ms: wait.ms,
-        detail: Some(detail.trim_end().to_owned()),
+        detail: Some(detail),
     }
 }
