@@ -353,6 +353,15 @@ async fn serve_gateway(model_url: &str) -> (Serving, String) {
     let ports = ports("127.0.0.1".parse().unwrap()).await;
     let url = format!("http://{}", ports.gateway.local_addr().unwrap());
     let serving = gateway.serve(policy, ports);
+    // As a runner that keeps at once whatever was written.
+    let gate = serving.gate();
+    tokio::spawn(async move {
+        let mut kept = 0;
+        loop {
+            kept = gate.writes().after(kept).await;
+            gate.writes().safe(kept);
+        }
+    });
     (serving, url)
 }
 
