@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 
 import { ADA, BO, STREAMING, log, prompt } from "./events.fixture.ts";
 import type { Fact, StepName } from "./protocol.ts";
-import { Timeline, type Part, type Turn } from "./timeline.ts";
+import { Timeline } from "./timeline.ts";
+import type { Part, Turn } from "./timeline/item.ts";
 
 function folded(...facts: Fact[]): Timeline {
   const timeline = new Timeline();

@@ -7,15 +7,11 @@
  */
 import { createSignal, type Accessor } from "solid-js";
 
-import { GrowingText } from "./growing-text.ts";
 import type {
   Artifact,
   Event,
-  Fact,
-  Outcome,
   Parent,
   PartId,
-  PartOutcome,
   Person,
   Prompt,
   PromptId,
@@ -24,118 +20,11 @@ import type {
   SessionSummary,
   Step,
 } from "./protocol.ts";
-import { mayWrite } from "./writing.ts";
-
-export type EventOf<T extends Fact["type"]> = Extract<Event, { type: T }>;
-
-/** What the log says of one; a summary knows its branch too. */
-export type OpenedPullRequest = Omit<PullRequest, "branch"> & {
-  readonly branch?: string;
-  /** Names of the checks that failed last, if the log told. */
-  readonly failed?: readonly string[];
-};
-
-/** Rows that say what happened around the agent's own words. */
-export type Row = EventOf<
-  | "notice"
-  | "update"
-  | "limit_reached"
-  | "pushed"
-  | "pull_request_opened"
-  | "pull_request_changed"
-  | "pull_request_reviewed"
-  | "checks_finished"
-  | "artifact_added"
-  | "prompt_resumed"
-  | "sandbox_slept"
-  | "snapshotted"
-  | "queue_paused"
-  | "queue_resumed"
-  | "session_created"
-  | "session_archived"
->;
-
-export type SandboxState =
-  | { phase: "starting" }
-  | { phase: "ready"; at: number; commit: string; fromImage: boolean }
-  /** Nobody used it, or it fell asleep before anybody could. */
-  | { phase: "released" }
-  | { phase: "lost"; at: number; reason: string };
-
-/** What is known of the newest sandbox. `asleep` also stands for one that was never woken. */
-export type SandboxLife = "starting" | "ready" | "asleep" | "lost";
-
-export interface Sandbox {
-  readonly startedAt: number;
-  /** It goes on from what one before it had kept when it fell asleep. */
-  readonly restored: boolean;
-  readonly state: Accessor<SandboxState>;
-}
-
-export type PartState = { phase: "growing" } | ({ phase: "finished"; at: number } & PartOutcome);
-
-export interface Part {
-  readonly id: PartId;
-  readonly kind: "text" | "reasoning" | "tool";
-  /** Name and arguments of a tool call. */
-  readonly tool: string;
-  readonly input: string;
-  readonly startedAt: number;
-  readonly title: Accessor<string>;
-  /** The words of a text, the output of a tool. */
-  readonly text: Accessor<string>;
-  /** The same, for whoever follows it while it grows. */
-  readonly source: GrowingText;
-  readonly state: Accessor<PartState>;
-}
-
-export type TurnItem =
-  | { readonly kind: "part"; readonly part: Part }
-  | { readonly kind: "row"; readonly row: Row }
-  | { readonly kind: "sandbox"; readonly sandbox: Sandbox };
-
-export type TurnState = { phase: "running" } | { phase: "finished"; at: number; outcome: Outcome };
-
-export interface Turn {
-  readonly prompt: Prompt;
-  readonly startedAt: number;
-  readonly items: Accessor<readonly TurnItem[]>;
-  readonly steps: Accessor<readonly Step[]>;
-  readonly state: Accessor<TurnState>;
-}
-
-export type Item = { readonly kind: "turn"; readonly turn: Turn } | Exclude<TurnItem, { kind: "part" }>;
-
-export interface Waiting {
-  readonly prompt: Prompt;
-  readonly editedBy: Person | undefined;
-}
-
-/** The same array is changed in place and announced, since copying would make folding quadratic. */
-function list<T>(): { all: Accessor<readonly T[]>; push(item: T): void; take(from?: number): T[] } {
-  const items: T[] = [];
-  const [changed, announce] = createSignal(undefined, { equals: false });
-  return {
-    all: () => (changed(), items),
-    push(item) {
-      items.push(item);
-      announce();
-    },
-    take(from = 0) {
-      const taken = items.splice(from);
-      announce();
-      return taken;
-    },
-  };
-}
-
-type List<T> = ReturnType<typeof list<T>>;
-
-interface OpenPart {
-  view: Part;
-  setTitle(title: string): void;
-  setState(state: PartState): void;
-}
+import type { EventOf, Item, Sandbox, SandboxLife, SandboxState, Turn, TurnItem, TurnState } from "./timeline/item.ts";
+import { list, type List } from "./timeline/list.ts";
+import { Parts } from "./timeline/parts.ts";
+import { PullRequests, type OpenedPullRequest } from "./timeline/pull-requests.ts";
+import { WaitingPrompts, type Waiting } from "./timeline/queue.ts";
 
 interface OpenTurn {
   view: Turn;
@@ -147,17 +36,17 @@ interface OpenTurn {
 export class Timeline {
   readonly #items = list<Item>();
   readonly #turns = new Map<PromptId, OpenTurn>();
-  readonly #parts = new Map<PartId, OpenPart>();
+  readonly #parts = new Parts();
   readonly #sandboxes = new Map<number, (state: SandboxState) => void>();
   #slept = false;
   /** Steps that no turn has claimed: a sandbox starts before the prompt does. */
   readonly #upcoming = list<Step>();
 
-  readonly #queue = createSignal<readonly Waiting[]>([]);
+  readonly #queue = new WaitingPrompts();
   readonly #running = createSignal<readonly Turn[]>([]);
   readonly #last = createSignal<Turn | undefined>();
   readonly #title = createSignal<string | undefined>();
-  readonly #pullRequests = createSignal<readonly OpenedPullRequest[]>([]);
+  readonly #pullRequests = new PullRequests();
   readonly #paused = createSignal<Person | undefined>();
   readonly #parent = createSignal<Parent | undefined>();
   readonly #pushed = createSignal<EventOf<"pushed"> | undefined>();
@@ -167,13 +56,12 @@ export class Timeline {
   readonly #starting = createSignal<number | undefined>();
   readonly #sandbox = createSignal<SandboxLife | undefined>();
   readonly #kept = createSignal<EventOf<"changes_kept"> | undefined>();
-  readonly #written = createSignal(0);
   readonly #artifacts = list<Artifact>();
 
   /** Turns and what happened between them, oldest first. */
   readonly items: Accessor<readonly Item[]> = this.#items.all;
   /** Prompts that wait, in the order in which the agent will read them. */
-  readonly queue: Accessor<readonly Waiting[]> = this.#queue[0];
+  readonly queue: Accessor<readonly Waiting[]> = this.#queue.all;
   /** The newest turn that has not finished: an inserted prompt joins the one that runs. */
   readonly running: Accessor<Turn | undefined> = () => this.#running[0]().at(-1);
   /** All turns that have not finished, oldest first. */
@@ -184,7 +72,7 @@ export class Timeline {
   readonly upcoming: Accessor<readonly Step[]> = this.#upcoming.all;
   readonly title: Accessor<string | undefined> = this.#title[0];
   /** In the order in which they were opened. */
-  readonly pullRequests: Accessor<readonly OpenedPullRequest[]> = this.#pullRequests[0];
+  readonly pullRequests: Accessor<readonly OpenedPullRequest[]> = this.#pullRequests.all;
   readonly pullRequest: Accessor<OpenedPullRequest | undefined> = () => this.pullRequests().at(-1);
   /** Who paused the queue, while it is paused. */
   readonly paused: Accessor<Person | undefined> = this.#paused[0];
@@ -197,7 +85,7 @@ export class Timeline {
   /** Changes that can be looked at; a newer one each time that a prompt ends. */
   readonly kept: Accessor<EventOf<"changes_kept"> | undefined> = this.#kept[0];
   /** Grows with each tool call that ended and may have written a file. */
-  readonly written: Accessor<number> = this.#written[0];
+  readonly written: Accessor<number> = this.#parts.written;
   /** What the agent has shown, oldest first. */
   readonly artifacts: Accessor<readonly Artifact[]> = this.#artifacts.all;
 
@@ -225,13 +113,7 @@ export class Timeline {
 
   /** Pull requests as the server knows them; the log tells what changes from then on. */
   seedPullRequests(pulls: readonly PullRequest[]): void {
-    const known = new Map(this.pullRequests().map((pull) => [pull.number, pull]));
-    const told = pulls.map((pull) => {
-      const failed = pull.checks === "failed" ? known.get(pull.number)?.failed : undefined;
-      return { ...pull, ...(failed && { failed }) };
-    });
-    const numbers = new Set(pulls.map(({ number }) => number));
-    this.#pullRequests[1]([...told, ...this.pullRequests().filter(({ number }) => !numbers.has(number))]);
+    this.#pullRequests.seed(pulls);
   }
 
   /** False when a finished part is not what its deltas add up to: something was missed. */
@@ -254,19 +136,13 @@ export class Timeline {
         this.#enqueue(event.prompt);
         break;
       case "prompt_edited":
-        this.#queue[1]((queue) =>
-          queue.map((waiting) =>
-            waiting.prompt.id === event.prompt
-              ? { prompt: { ...waiting.prompt, text: event.text }, editedBy: event.by }
-              : waiting,
-          ),
-        );
+        this.#queue.edit(event);
         break;
       case "prompt_cancelled":
-        this.#dequeue(event.prompt);
+        this.#queue.take(event.prompt);
         break;
       case "prompts_reordered":
-        this.#reorder(event.order);
+        this.#queue.reorder(event.order);
         break;
       case "queue_paused":
         this.#paused[1](event.by);
@@ -315,30 +191,32 @@ export class Timeline {
       case "step":
         this.#place(event.step);
         break;
-      case "part_started":
-        this.#startPart(event);
+      case "part_started": {
+        const part = this.#parts.start(event);
+        this.#turns.get(event.prompt)?.items.push({ kind: "part", part });
         break;
+      }
       case "part_finished":
-        return this.#finishPart(event);
+        return this.#parts.finish(event);
       case "pushed":
         this.#pushed[1](event);
         this.#add({ kind: "row", row: event }, event.prompt);
         break;
       case "pull_request_opened":
-        this.#opened(event);
+        this.#pullRequests.opened(event);
         this.#add({ kind: "row", row: event }, event.prompt);
         break;
       case "pull_request_changed":
-        this.#pull(event.number, { state: event.state });
+        this.#pullRequests.changed(event.number, { state: event.state });
         this.#items.push({ kind: "row", row: event });
         break;
       case "pull_request_reviewed":
-        if (event.verdict !== "commented") this.#pull(event.number, { review: event.verdict });
+        if (event.verdict !== "commented") this.#pullRequests.changed(event.number, { review: event.verdict });
         this.#items.push({ kind: "row", row: event });
         break;
       case "checks_finished": {
         const { failed } = event;
-        this.#pull(event.number, { checks: failed.length > 0 ? "failed" : "passed", failed });
+        this.#pullRequests.changed(event.number, { checks: failed.length > 0 ? "failed" : "passed", failed });
         this.#items.push({ kind: "row", row: event });
         break;
       }
@@ -371,8 +249,8 @@ export class Timeline {
   delta(id: PartId, offset: number, text: string): boolean {
     const part = this.#parts.get(id);
     if (!part) return false;
-    if (part.view.state().phase === "finished") return true;
-    const { source } = part.view;
+    if (part.state().phase === "finished") return true;
+    const { source } = part;
     if (offset > source.length) return false;
     this.#activity[1]();
     if (offset === source.length) source.append(text);
@@ -382,55 +260,16 @@ export class Timeline {
 
   /** Takes what there is for a part whose deltas never added up. */
   settle(event: EventOf<"part_finished">): void {
-    const part = this.#parts.get(event.part);
-    part?.setState({ phase: "finished", at: event.at, ...event.outcome });
+    this.#parts.settle(event);
   }
 
   #enqueue(prompt: Prompt): void {
     this.#failed[1](false);
-    this.#queue[1]((queue) => {
-      const waiting: Waiting = { prompt, editedBy: undefined };
-      // It may have been told before, by what came with the connection.
-      if (queue.some((other) => other.prompt.id === prompt.id)) {
-        return queue.map((other) => (other.prompt.id === prompt.id ? waiting : other));
-      }
-      if (prompt.mode === "queue") return [...queue, waiting];
-      const behind = queue.findIndex((other) => other.prompt.mode === "queue");
-      return behind < 0 ? [...queue, waiting] : [...queue.slice(0, behind), waiting, ...queue.slice(behind)];
-    });
-  }
-
-  /** What the new order does not name stays behind what it names. */
-  #reorder(order: readonly PromptId[]): void {
-    this.#queue[1]((queue) => {
-      const place = (waiting: Waiting) => {
-        const found = order.indexOf(waiting.prompt.id);
-        return found < 0 ? order.length : found;
-      };
-      return [...queue].sort((one, other) => place(one) - place(other));
-    });
-  }
-
-  #opened({ number, url, title }: EventOf<"pull_request_opened">): void {
-    this.#pullRequests[1]((all) =>
-      all.some((one) => one.number === number)
-        ? all.map((one) => (one.number === number ? { ...one, url, title } : one))
-        : [...all, { number, url, title, state: "open" }],
-    );
-  }
-
-  #pull(number: number, news: Partial<OpenedPullRequest>): void {
-    this.#pullRequests[1]((all) => all.map((one) => (one.number === number ? { ...one, ...news } : one)));
-  }
-
-  #dequeue(id: PromptId): Prompt | undefined {
-    const waiting = this.queue().find((other) => other.prompt.id === id);
-    if (waiting) this.#queue[1]((queue) => queue.filter((other) => other !== waiting));
-    return waiting?.prompt;
+    this.#queue.add(prompt);
   }
 
   #startTurn(event: EventOf<"prompt_started">): void {
-    const prompt = this.#dequeue(event.prompt);
+    const prompt = this.#queue.take(event.prompt);
     if (!prompt) return;
     const items = list<TurnItem>();
     const steps = list<Step>();
@@ -460,9 +299,7 @@ export class Timeline {
     if (!turn) return;
     turn.setState({ phase: "finished", at: event.at, outcome: event.outcome });
     for (const item of turn.view.items()) {
-      if (item.kind === "part" && item.part.state().phase === "growing") {
-        this.#parts.get(item.part.id)?.setState({ phase: "finished", at: event.at, result: "failed", message: "interrupted" });
-      }
+      if (item.kind === "part") this.#parts.interrupt(item.part.id, event.at);
     }
     this.#running[1]((running) => running.filter((other) => other !== turn.view));
     this.#failed[1](event.outcome.result === "failed");
@@ -500,36 +337,6 @@ export class Timeline {
     const turn = running ?? (late && this.queue().length === 0 ? last : undefined);
     const steps = (turn && this.#turns.get(turn.prompt.id)?.steps) ?? this.#upcoming;
     steps.push(step);
-  }
-
-  #startPart(event: EventOf<"part_started">): void {
-    const source = new GrowingText();
-    const [title, setTitle] = createSignal(event.body.kind === "tool" ? event.body.title : "");
-    const [state, setState] = createSignal<PartState>({ phase: "growing" });
-    const view: Part = {
-      id: event.part,
-      kind: event.body.kind,
-      tool: event.body.kind === "tool" ? event.body.tool : "",
-      input: event.body.kind === "tool" ? event.body.input : "",
-      startedAt: event.at,
-      title,
-      text: () => source.text(),
-      source,
-      state,
-    };
-    this.#parts.set(event.part, { view, setTitle, setState });
-    this.#turns.get(event.prompt)?.items.push({ kind: "part", part: view });
-  }
-
-  #finishPart(event: EventOf<"part_finished">): boolean {
-    const part = this.#parts.get(event.part);
-    if (!part) return true;
-    if (event.text !== undefined) part.view.source.replace(event.text);
-    else if (part.view.source.length !== event.length) return false;
-    if (event.outcome.result === "completed" && event.outcome.title) part.setTitle(event.outcome.title);
-    part.setState({ phase: "finished", at: event.at, ...event.outcome });
-    if (part.view.kind === "tool" && mayWrite(part.view.tool)) this.#written[1]((count) => count + 1);
-    return true;
   }
 
   /** Into the turn that it belongs to, else between turns. */

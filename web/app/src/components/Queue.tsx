@@ -4,7 +4,7 @@ import { For, Show, createComputed, createEffect, createMemo, createSignal, on, 
 import type { SessionClient } from "#ui/client.ts";
 import { promptProblem, type Outgoing } from "#ui/outbox.ts";
 import type { Person, PromptId, SessionId } from "#ui/protocol.ts";
-import type { Waiting } from "#ui/timeline.ts";
+import type { Waiting } from "#ui/timeline/queue.ts";
 import { Avatar, displayName } from "#ui/view/Avatar.tsx";
 import { Icon, Spinner } from "#ui/view/Icon.tsx";
 

@@ -8,7 +8,7 @@ import { Match, Show, Suspense, Switch, createEffect, createSignal, lazy, on, on
 
 import type { SessionClient } from "#ui/client.ts";
 import type { Person, SessionId, SessionSummary } from "#ui/protocol.ts";
-import type { Turn } from "#ui/timeline.ts";
+import type { Turn } from "#ui/timeline/item.ts";
 import { Icon } from "#ui/view/Icon.tsx";
 
 import { DetailsPanel } from "./DetailsPanel.tsx";

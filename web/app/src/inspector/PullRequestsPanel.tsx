@@ -2,7 +2,7 @@
 import { For, Match, Show, Switch, createMemo, createSignal, type JSX } from "solid-js";
 
 import type { Artifact, PullRequestState, ReviewVerdict } from "#ui/protocol.ts";
-import type { OpenedPullRequest } from "#ui/timeline.ts";
+import type { OpenedPullRequest } from "#ui/timeline/pull-requests.ts";
 import { useSurroundings } from "#ui/view/context.ts";
 import { displayName } from "#ui/view/Avatar.tsx";
 import { FileView } from "#ui/view/Files.tsx";

@@ -2,7 +2,7 @@
 import { For, Match, Show, Switch, type JSX } from "solid-js";
 
 import type { FileChange, Opener, PullRequestState, ReviewVerdict } from "../protocol.ts";
-import type { EventOf, Row, Sandbox } from "../timeline.ts";
+import type { EventOf, Row, Sandbox } from "../timeline/item.ts";
 import { displayName } from "./Avatar.tsx";
 import { duration } from "./duration.ts";
 import { useSurroundings } from "./context.ts";

@@ -2,7 +2,8 @@
 import { For, Match, Show, Switch, createComputed, createEffect, createMemo, createSignal, on, onCleanup, onMount, type JSX } from "solid-js";
 
 import type { Past } from "../client.ts";
-import type { Item, Timeline, Turn } from "../timeline.ts";
+import type { Timeline } from "../timeline.ts";
+import type { Item, Turn } from "../timeline/item.ts";
 import { createFollow } from "./follow.ts";
 import { Icon, Spinner } from "./Icon.tsx";
 import { SandboxRow, SystemRow } from "./Row.tsx";

@@ -1,7 +1,7 @@
 /** One line per tool call; what it was given and what came out is behind it. */
 import { For, Show, createMemo, type JSX } from "solid-js";
 
-import type { Part } from "../timeline.ts";
+import type { Part } from "../timeline/item.ts";
 import { duration } from "./duration.ts";
 import { Icon, Spinner } from "./Icon.tsx";
 import { createKept } from "./kept.ts";

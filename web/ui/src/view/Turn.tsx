@@ -2,7 +2,7 @@
 import { For, Match, Show, Switch, createMemo, createSignal, onCleanup, type JSX } from "solid-js";
 
 import type { Outcome } from "../protocol.ts";
-import type { Part, Turn, TurnItem } from "../timeline.ts";
+import type { Part, Turn, TurnItem } from "../timeline/item.ts";
 import { Avatar, displayName } from "./Avatar.tsx";
 import { clockTime, duration } from "./duration.ts";
 import { useSurroundings } from "./context.ts";
