@@ -73,6 +73,31 @@ test("what the agent changes is shown while it works, and what was kept at the e
   expect(await panel.getByLabel("Which changes").inputValue()).toBe("pmt_1");
 });
 
+test("the count of changed files is the newest that is known", async () => {
+  kept("pmt_1", added("a.txt", 1));
+  const page = await onSession(on, DESKTOP);
+  const tab = page.getByRole("tab", { name: /^Changes/ });
+  const count = (files: number) => page.getByRole("tab", { name: `Changes ${files}`, exact: true }).waitFor();
+  session.prompt(ADA, "Fix it");
+  session.append({ type: "changes_kept", prompt: "pmt_1", files: 1, additions: 1, deletions: 0 });
+  session.endPrompt();
+  await count(1);
+  now(added("a.txt", 1), added("b.txt", 2));
+  session.prompt(ADA, "Go on");
+  const panel = await changesOf(page);
+  await panel.getByText("2 files", { exact: true }).waitFor();
+  await count(2);
+  // Elsewhere, and of one prompt alone, nothing newer is known of all.
+  now(added("a.txt", 1), added("b.txt", 2), added("c.txt", 3));
+  await panel.getByLabel("Which changes").selectOption({ label: "Running: Go on" });
+  await panel.getByText("3 files", { exact: true }).waitFor();
+  await page.getByRole("tab", { name: "Details" }).click();
+  expect(await tab.innerText()).toMatch(/2$/);
+
+  session.append({ type: "changes_kept", prompt: "pmt_2", files: 4, additions: 9, deletions: 0 });
+  await count(4);
+});
+
 test("files stay closed, read and where they are when newer changes come", async () => {
   now(added("a.txt", 40), added("m.txt", 40), added("z.txt", 40));
   session.prompt(ADA, "Fix it");

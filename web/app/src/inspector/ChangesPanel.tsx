@@ -6,7 +6,7 @@ import { For, Match, Show, Switch, createSignal, type JSX } from "solid-js";
 
 import { commentPrompt, type Line } from "#ui/diff.ts";
 import { promptProblem } from "#ui/outbox.ts";
-import type { ChangedFile } from "#ui/protocol.ts";
+import type { ChangedFile, Changes } from "#ui/protocol.ts";
 import { Icon } from "#ui/view/Icon.tsx";
 import { WindowingProvider, createWindowing } from "#ui/view/Windowed.tsx";
 
@@ -25,7 +25,13 @@ const STANDINGS: Readonly<Record<Standing, string | undefined>> = {
   ended: "The turn has ended. This is how it was shortly before.",
 };
 
-export default function ChangesPanel(props: PanelProps & { visible: boolean }): JSX.Element {
+export default function ChangesPanel(
+  props: PanelProps & {
+    visible: boolean;
+    /** What is shown is as it is while its prompt runs. */
+    onLive: (changes: Changes) => void;
+  },
+): JSX.Element {
   let scroller!: HTMLDivElement;
   const [turn, setTurn] = createSignal("");
   const changes = createChanges({
@@ -35,6 +41,7 @@ export default function ChangesPanel(props: PanelProps & { visible: boolean }): 
     visible: () => props.visible,
     occupied: () => scroller.querySelector(".line-comment") !== null,
     replace: (change) => hold(scroller, change),
+    onLive: (seen) => props.onLive(seen),
   });
   const { load } = changes;
   const [layout, setLayout] = createSignal<Layout>(remembered("diff-layout") === "split" ? "split" : "unified");

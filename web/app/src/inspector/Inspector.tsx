@@ -11,6 +11,7 @@ import type { Person, SessionId, SessionSummary } from "#ui/protocol.ts";
 import type { Turn } from "#ui/timeline/item.ts";
 import { Icon } from "#ui/view/Icon.tsx";
 
+import { createChangedCount } from "./changed-count.ts";
 import { DetailsPanel } from "./DetailsPanel.tsx";
 import { PanelLoading } from "./PanelState.tsx";
 import { Tabs, type Tab } from "./Tabs.tsx";
@@ -43,11 +44,12 @@ export function Inspector(
     if (props.open) setVisited((all) => (all.has(props.selected) ? all : new Set([...all, props.selected])));
   });
   const timeline = () => props.client.store.timeline();
+  const changed = createChangedCount(timeline);
   const tabs = (): Tab<PanelName>[] => {
-    const changed = timeline().kept()?.files ?? timeline().pushed()?.files.length;
+    const files = changed.files();
     const pulls = timeline().pullRequests().length;
     return [
-      { name: "changes", label: "Changes", icon: "diff", ...(changed && { count: changed }) },
+      { name: "changes", label: "Changes", icon: "diff", ...(files && { count: files }) },
       { name: "pulls", label: "Pull requests", icon: "pull", ...(pulls > 0 && { count: pulls }) },
       { name: "terminal", label: "Terminal", icon: "terminal" },
       { name: "waterfall", label: "Waterfall", icon: "time" },
@@ -93,7 +95,7 @@ export function Inspector(
         </button>
       </div>
       <Kept name="changes" selected={props.selected} visited={visited()}>
-        <ChangesPanel {...props} visible={props.open && props.selected === "changes"} />
+        <ChangesPanel {...props} visible={props.open && props.selected === "changes"} onLive={changed.saw} />
       </Kept>
       <Kept name="pulls" selected={props.selected} visited={visited()}>
         <PullRequestsPanel {...props} />

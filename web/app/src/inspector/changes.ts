@@ -2,7 +2,7 @@
  * The changes that somebody looks at. Recorded ones are those of a prompt's end; while a prompt
  * runs they are asked for as they are now, as often as something was written, while somebody looks.
  */
-import { createEffect, createMemo, createSignal, on, onCleanup, onMount, type Accessor } from "solid-js";
+import { createEffect, createMemo, createSignal, on, onCleanup, onMount, untrack, type Accessor } from "solid-js";
 
 import type { Changes, PromptId, SessionId } from "#ui/protocol.ts";
 import type { Timeline } from "#ui/timeline.ts";
@@ -52,6 +52,8 @@ export function createChanges(about: {
   /** Whether something is being written among what is shown. */
   occupied(): boolean;
   replace(change: () => void): void;
+  /** What is shown now is as it was while its prompt ran. */
+  onLive(changes: Changes): void;
 }): ShownChanges {
   const { id, timeline, picked } = about;
   const running = createMemo(() => new Set(timeline().unfinished().map((turn) => turn.prompt.id)));
@@ -96,6 +98,10 @@ export function createChanges(about: {
     if (!seen?.live) return "kept";
     return running().has(seen.changes.prompt) ? "now" : "ended";
   };
+  createEffect(() => {
+    const seen = shown();
+    if (seen?.live) untrack(() => about.onLive(seen.changes));
+  });
   const newer = async () => {
     pace.unwant();
     // An answer that was insisted on is not overtaken.
