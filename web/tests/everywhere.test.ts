@@ -27,7 +27,7 @@ test("the palette finds sessions, repositories and actions by a few letters", as
   await field.fill("statis");
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Statistics", exact: true }).waitFor();
-  expect(await page.getByRole("dialog").count()).toBe(0);
+  await page.getByRole("dialog").waitFor({ state: "detached" });
 });
 
 test("what has the typed words comes before what has their letters", async () => {
@@ -177,7 +177,7 @@ test("notifications come from a worker that holds no page, and lead to their ses
   });
   await page.waitForURL("**/sessions/ses_1");
   await page.getByRole("log").waitFor();
-  expect(await shown()).toEqual([]);
+  await expect.poll(shown).toEqual([]);
 });
 
 test("toasts are announced politely and can be dismissed by keys", async () => {

@@ -32,6 +32,7 @@ test("who prompts now changes without a reload", async () => {
   const page = await on.open("/statistics");
   const tile = page.locator(".tile.live");
   await tile.getByText("3", { exact: true }).waitFor();
+  await expect.poll(() => on.peer.lobby.listeners).toBe(1);
   on.peer.lobby.prompting(4);
   await tile.getByText("4", { exact: true }).waitFor();
 });

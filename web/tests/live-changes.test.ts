@@ -108,6 +108,8 @@ test("files stay closed, read and where they are when newer changes come", async
   await panel.getByRole("navigation", { name: "Changed files" }).getByRole("button", { name: /z\.txt/ }).click();
   const line = file("z.txt").getByText("z.txt 30", { exact: true });
   await line.waitFor();
+  // Going there has ended.
+  await expect.poll(() => file("z.txt").locator("> summary").evaluate((summary) => summary === document.activeElement)).toBe(true);
   await panel.locator(".panel-scroll").evaluate((scroller) => scroller.scrollBy(0, 100));
   const place = async () => Math.round((await line.boundingBox())?.y ?? 0);
   const before = await place();
@@ -129,6 +131,8 @@ test("nobody is asked while the changes are not looked at, nor for what only rea
   const page = await onSession(on, DESKTOP);
   const parts = partsOf(session);
   call("edit");
+  await page.locator(".tool").waitFor();
+  await page.locator(".tool .spinner").waitFor({ state: "detached" });
   const panel = await changesOf(page);
   await panel.getByText("1 file", { exact: true }).waitFor();
   const looks = parts.looks;

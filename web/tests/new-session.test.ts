@@ -1,6 +1,7 @@
 /** A new session: its sandbox warms while the prompt is written, and nothing written is lost. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 
+import { furnish } from "../dev/furnishing.ts";
 import { picture } from "../dev/picture.ts";
 import type { PlayedSession } from "../dev/played-session.ts";
 import { stage, useBrowser } from "./harness.ts";
@@ -133,6 +134,40 @@ test("files follow to another repository", async () => {
     prompt: { attachments: [{ name: "cart.png" }] },
   });
 });
+
+for (const [name, covers] of [
+  ["that makes the page smaller", false],
+  ["that covers the page", true],
+] as const) {
+  test(`on a small phone, a keyboard ${name} never hides what starts the session`, async () => {
+    furnish(on.peer.registry, Date.now());
+    const page = await on.open("/new?repository=acme%2Fstorefront", { viewport: { width: 375, height: 667 }, hasTouch: true });
+    await page.getByRole("combobox", { name: "Environment" }).waitFor();
+    const visible = 340;
+    if (covers) {
+      await page.evaluate((height) => {
+        Object.defineProperty(VisualViewport.prototype, "height", { get: () => height });
+        window.visualViewport?.dispatchEvent(new Event("resize"));
+      }, visible);
+    } else await page.setViewportSize({ width: 375, height: visible });
+    const start = page.getByRole("button", { name: "Start session" });
+    const hidden = async () => {
+      const { y = 0, height = 0 } = (await start.boundingBox()) ?? {};
+      return Math.max(0, y + height - visible, -y);
+    };
+    const prompt = page.getByRole("textbox", { name: "Prompt" });
+    await prompt.tap();
+    expect(await hidden()).toBe(0);
+    await prompt.fill(Array.from({ length: 12 }, (_, line) => `Line ${line}`).join("\n"));
+    expect(await hidden()).toBe(0);
+    // Each choice can be reached, and is not beneath the button while it is changed.
+    const environment = page.getByRole("combobox", { name: "Environment" });
+    await environment.tap();
+    await page.getByRole("option", { name: /^node-24/ }).tap();
+    expect(await environment.inputValue()).toBe("node-24");
+    expect(await hidden()).toBe(0);
+  });
+}
 
 test("a draft that is gone is written again, and nothing of its text is lost", async () => {
   const { page, prompt } = await onPage();

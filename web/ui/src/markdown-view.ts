@@ -14,8 +14,9 @@ import { sanitise, sanitiseColours } from "./sanitiser.ts";
 const GROUP_SIZE = 12;
 const CHAPTER_SIZE = 12;
 
-/** Letters of Hebrew, Arabic and their neighbours. */
+/** Letters of Hebrew, Arabic and their neighbours; and the same, when it is the first letter at all. */
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+const BEGINS_RIGHT_TO_LEFT = /^\P{L}*[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/u;
 
 export class MarkdownView {
   readonly #root: HTMLElement;
@@ -39,6 +40,7 @@ export class MarkdownView {
     if (whole) this.#clear();
     const grown = settled === "" ? growth(this.#tail, tail) : undefined;
     if (!grown || !grow(this.#group, grown)) this.#replace(settled, tail);
+    else if (RIGHT_TO_LEFT.test(grown.text)) direct(this.#group.lastElementChild);
     this.#tail = tail;
   }
 
@@ -58,11 +60,7 @@ export class MarkdownView {
   #replace(settled: string, tail: string): void {
     const blocks = settled === "" ? [] : [...sanitise(settled).children];
     const rest = tail === "" ? [] : [...sanitise(tail).children];
-    // Each is read in the direction of its own language; code is not. Nothing is done to most texts,
-    // since what has a direction of its own costs more with each token.
-    for (const block of [...blocks, ...rest]) {
-      if (block.localName !== "pre" && RIGHT_TO_LEFT.test(block.textContent)) block.setAttribute("dir", "auto");
-    }
+    [...blocks, ...rest].forEach(direct);
     const first = this.#settled;
     replaceFrom(this.#group, first, [...blocks, ...rest]);
     // Those that were on the page already have stayed.
@@ -90,6 +88,15 @@ export class MarkdownView {
     }
     this.#open();
   }
+}
+
+/**
+ * Has a block be read in the direction of its own language; code is not. Said outright: with
+ * `dir=auto`, Chromium does not look again when an element comes in place of a text.
+ */
+function direct(block: Element | null): void {
+  if (!block || block.localName === "pre" || !BEGINS_RIGHT_TO_LEFT.test(block.textContent)) return;
+  block.setAttribute("dir", "rtl");
 }
 
 /** False when the page is not as the markup says, as when it holds what no markup can say. */

@@ -217,11 +217,12 @@ function WaitingPrompt(props: {
         when={draft() !== undefined}
         fallback={
           <>
+            {/* The prompt alone says in which direction it is read. */}
             <p class="queued-text" dir="auto" title={prompt().text}>
-              <span class="unseen">{displayName(prompt().author)}: </span>
+              <bdi class="unseen">{displayName(prompt().author)}: </bdi>
               {prompt().text}
               <Show when={props.waiting.editedBy}>
-                {(person) => <span class="quiet"> · edited by {displayName(person())}</span>}
+                {(person) => <bdi class="quiet"> · edited by {displayName(person())}</bdi>}
               </Show>
             </p>
             <Show when={attached() > 0}>
@@ -329,9 +330,9 @@ function OutgoingPrompt(props: { client: SessionClient; outgoing: Outgoing }): J
       <p class="queued-text" dir="auto">
         {props.outgoing.text}
         <Show when={props.outgoing.attachments.length > 0}>
-          <span class="quiet"> · {props.outgoing.attachments.map(({ name }) => name).join(", ")}</span>
+          <bdi class="quiet"> · {props.outgoing.attachments.map(({ name }) => name).join(", ")}</bdi>
         </Show>
-        <span class="quiet"> · {props.outgoing.refusal ?? (sent() ? "sending…" : "will be sent when connected")}</span>
+        <bdi class="quiet"> · {props.outgoing.refusal ?? (sent() ? "sending…" : "will be sent when connected")}</bdi>
       </p>
       <Show when={props.outgoing.refusal !== undefined}>
         <button class="button" onClick={() => props.client.resend(props.outgoing.id)}>
