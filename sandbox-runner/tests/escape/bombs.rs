@@ -274,7 +274,8 @@ async fn output_without_end_fills_no_memory(world: &World) {
     let (pair, fixture) = (world.pair().await, Fixture::new());
     let id = fixture.create(&[]).await.id;
     let before = resident();
-    let spec = ExecSpec::new(["sh", "-c", "yes & yes >&2"], Duration::from_secs(2));
+    // Long enough to be truncated on a machine that is busy with other things.
+    let spec = ExecSpec::new(["sh", "-c", "yes & yes >&2"], Duration::from_secs(5));
     let output = fixture
         .backend
         .exec(&id, &spec)
