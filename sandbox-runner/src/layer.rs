@@ -7,6 +7,11 @@
 //! layers/<id>/meta.json    layers/<id>/settled    layers/<id>/depot.json
 //! layers/<id>/weight.json  layers/<id>/shared
 //! ```
+//! The name says where a layer came from and not what it holds: a content's address would have to be
+//! made of every byte before anything could start from it, and a snapshot takes milliseconds whatever
+//! its size. The address is made when there is time, as the layer is packed for the depot
+//! ([`archive`]); `depot.json` has it from then on.
+//!
 //! A layer never changes, and it exists once `meta.json` does: until then its directory holds
 //! `intent.json`, which says where each part came from. A crash in between leaves no layer, and the
 //! next sweep moves the parts back to where they were, so nothing of the sandbox is lost either.
