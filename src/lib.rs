@@ -48,22 +48,27 @@ pub mod work;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
 use axum::response::IntoResponse as _;
 use tower_service::Service as _;
 use worker::{Context, Env, HttpRequest, MessageBatch, ScheduleContext, ScheduledEvent, event};
 
+use self::platform::remainder::Remainder;
 use self::work::Work;
 
 #[event(fetch)]
-async fn fetch(
-    mut request: HttpRequest,
-    env: Env,
-    context: Context,
-) -> worker::Result<axum::http::Response<Body>> {
+async fn fetch(request: HttpRequest, env: Env, context: Context) -> worker::Result<Response<Body>> {
+    let (request, remainder) = Remainder::of(request);
+    let response = answer(request, env, context).await;
+    remainder.read().await;
+    Ok(response)
+}
+
+async fn answer(mut request: Request<Body>, env: Env, context: Context) -> Response<Body> {
     let is_encrypted = config::public_url(&env).is_ok_and(|url| url.starts_with("https:"));
     if !hosts::answers(&env, request.uri()) {
         let refused = error::Error::NotFound("such endpoint");
-        return Ok(router::secure(refused.into_response(), is_encrypted));
+        return router::secure(refused.into_response(), is_encrypted);
     }
     request.extensions_mut().insert(Arc::new(context));
     let response = router::router(env).call(request).await;
@@ -73,10 +78,10 @@ async fn fetch(
         Err(never) => match never {},
     };
     // A switch of protocols takes its headers from the handshake alone.
-    if response.status() == axum::http::StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(response);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return response;
     }
-    Ok(router::secure(response, is_encrypted))
+    router::secure(response, is_encrypted)
 }
 
 #[event(scheduled)]

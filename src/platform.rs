@@ -7,5 +7,6 @@ pub mod http;
 pub mod migration;
 pub mod object;
 pub mod random;
+pub mod remainder;
 pub mod sealing;
 pub mod sql;

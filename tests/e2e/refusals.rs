@@ -1,5 +1,8 @@
 //! Bad input gets a clear error and changes nothing.
 
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt as _, stream};
 use protocol::api::{CreateSession, ErrorBody, MAX_PROMPT};
 use protocol::callback::Report;
 use protocol::frame::ClientFrame;
@@ -23,6 +26,7 @@ pub fn group(group: &mut Group<'_>) {
         without_signing_in_nothing_is_shown,
         a_forged_signature_changes_nothing,
         an_old_timestamp_is_refused,
+        who_is_refused_before_they_are_heard_out_gets_the_answer,
         a_replayed_message_is_refused,
         a_frame_of_a_wrong_type_is_answered_and_the_socket_lives_on,
         a_ticket_opens_one_socket,
@@ -235,6 +239,25 @@ async fn an_old_timestamp_is_refused(world: &World) -> Outcome {
         })
         .await?;
     }
+    Ok(())
+}
+
+async fn who_is_refused_before_they_are_heard_out_gets_the_answer(world: &World) -> Outcome {
+    let url = format!(
+        "{}/runner/callbacks/ses_0",
+        world.played().await.stack.url()
+    );
+    // Each on a connection of its own, as from a runner that has just started.
+    let ask = async |_| {
+        let client = reqwest::Client::new();
+        refused(client.post(&url).body("x".repeat(60_000))).await
+    };
+    let answers = stream::iter(0..400).map(ask).buffer_unordered(4);
+    let answers: BTreeSet<_> = answers.collect().await;
+    assert_eq!(
+        answers,
+        BTreeSet::from([(401, "missing_signature".to_owned())])
+    );
     Ok(())
 }
 
