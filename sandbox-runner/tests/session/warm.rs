@@ -229,8 +229,8 @@ async fn a_fork_goes_on_from_the_end_of_any_turn_and_is_a_session_of_its_own() {
         ..stage.start_command(2)
     };
     let fork = stage.open_as(fork).await;
-    let text =
-        r#"[[bash command="git branch --show-current; cat ~/notes/word"]] [[say text="Read."]]"#;
+    // A command that writes begins when the branch is the fork's own.
+    let text = r#"[[bash command="touch ~/notes/read; git branch --show-current; cat ~/notes/word"]] [[say text="Read."]]"#;
     let prompt = stage.prompt(&fork, 3, text).await;
     assert_eq!(
         stage.finished(&fork, &prompt).await,
