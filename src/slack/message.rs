@@ -119,7 +119,7 @@ fn inline(line: &str) -> String {
         .enumerate()
         .map(|(at, piece)| match has_pairs && at % 2 == 1 {
             true => escape(piece),
-            false => linked(piece).replace("**", "*").replace("__", "*"),
+            false => linked(piece),
         })
         .collect();
     unbroadcast(&written.join("`"))
@@ -135,14 +135,14 @@ fn linked(text: &str) -> String {
             let is_plain = url.starts_with("https://") && !url.contains(['<', '>', '|', ' ']);
             (is_plain && !label.contains(['[', '|'])).then_some((label, url, after))
         });
-        written.push_str(&escape(before));
+        written.push_str(&spelled(before));
         match link {
             Some((label, url, after)) if label.contains("://") => {
                 written.push_str(&format!("{} ({})", escape(label), escape(url)));
                 rest = after;
             }
             Some((label, url, after)) => {
-                written.push_str(&format!("<{}|{}>", escape(url), escape(label)));
+                written.push_str(&format!("<{}|{}>", escape(url), spelled(label)));
                 rest = after;
             }
             None => {
@@ -151,8 +151,20 @@ fn linked(text: &str) -> String {
             }
         }
     }
-    written.push_str(&escape(rest));
+    written.push_str(&spelled(rest));
     written
+}
+
+/// Words with their emphasis; an address has none.
+fn spelled(text: &str) -> String {
+    let words = text.split_inclusive(' ').map(|word| {
+        let escaped = escape(word);
+        match word.contains("://") {
+            true => escaped,
+            false => escaped.replace("**", "*").replace("__", "*"),
+        }
+    });
+    words.collect()
 }
 
 /// Words that clients turn into mentions of everybody get a joiner that keeps them words.
@@ -246,6 +258,13 @@ mod tests {
             mrkdwn(markdown),
             "*Done*\n• *fixed* <https://a.example/1|the bug>\n`a &lt; b`\n```\nlet a = &lt;b&gt;;\n```"
         );
+    }
+
+    #[test]
+    fn an_address_stays_as_it_is() {
+        let at = "https://a.example/__init__.py?a**b";
+        let text = mrkdwn(&format!("__see__ {at} and [**it**]({at})"));
+        assert_eq!(text, format!("*see* {at} and <{at}|*it*>"));
     }
 
     #[test]
