@@ -66,11 +66,13 @@ impl<S: Sql> Store<S> {
         Ok(())
     }
 
+    /// What has been due for longest: a message that is edited again and again keeps nothing from being
+    /// said.
     pub fn next_said(&self, now: Millis) -> Result<Option<Due>, StoreError> {
         let rows = self.sql.run(
             "SELECT number, key, root, json, COALESCE(ts, ''), attempts, is_tried, COALESCE(stage, '')
              FROM outbox
-             WHERE due_at <= ? ORDER BY number LIMIT 1",
+             WHERE due_at <= ? ORDER BY due_at, number LIMIT 1",
             &[now.0.into()],
         )?;
         let Some(row) = rows.first() else {
