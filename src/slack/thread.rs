@@ -357,6 +357,14 @@ impl Thread {
         self.status(prompt, scene)
     }
 
+    pub fn has_pull_request(&self) -> bool {
+        !self.pulls.is_empty()
+    }
+
+    pub fn has_several_turns(&self) -> bool {
+        self.order.len() > 1
+    }
+
     /// Whether something runs or waits, as far as the log was seen to.
     pub fn is_busy(&self) -> bool {
         self.turns.values().any(|turn| turn.ended.is_none())

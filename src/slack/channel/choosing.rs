@@ -18,7 +18,7 @@ use crate::session::request::Request as Ask;
 use crate::slack::blocks::{Said, button, search_menu};
 use crate::slack::classification::{self, Candidate};
 use crate::slack::message::{cut, escape, plain};
-use crate::slack::thread;
+use crate::slack::thread::Thread;
 
 /// Longest text of a message that is kept as an example.
 const MAX_EXAMPLE: usize = 200;
@@ -47,20 +47,31 @@ impl Core {
             self.whisper(item, "unreached", Said::line(&escape(&text)))?;
             return Ok(Done::Finished);
         }
+        let mut went_elsewhere = false;
+        if thread.is_doubted && self.keeps(item, &speaker, &thread).await? {
+            return Ok(Done::Finished);
+        }
         if thread.is_doubted && thread.repository.as_ref() == Some(repository) {
             self.store()?
                 .change(root, |thread| thread.is_doubted = false)?;
         } else if thread.is_doubted {
+            went_elsewhere = thread.has_several_turns();
             if let Some(session) = &thread.session {
                 let by = speaker.person.clone();
                 self.ask(session, &Ask::act(Act::Archive, by)).await?;
                 // So that it is said how that ended.
                 self.follow(root).await?;
             }
-            self.store()?.change(root, thread::Thread::begin_anew)?;
+            self.store()?.change(root, Thread::begin_anew)?;
         }
         let name = escape(&speaker.person.login);
-        let text = format!("*{}* it is, says {name}.", escape(&repository.to_string()));
+        let mut text = format!("*{}* it is, says {name}.", escape(&repository.to_string()));
+        if went_elsewhere {
+            text.push_str(
+                " It begins with the first message: what was said after that went to the other one, \
+                 so say it again if it still holds.",
+            );
+        }
         let said = Said::line(&text).actions(self.offer_always(repository).await?);
         let thread = self.store()?.thread(root)?.unwrap_or_default();
         let first = thread.waiting.first();
@@ -90,6 +101,9 @@ impl Core {
         let Some(thread) = self.store()?.thread(root)? else {
             return Ok(Done::Finished);
         };
+        if self.keeps(item, &speaker, &thread).await? {
+            return Ok(Done::Finished);
+        }
         let candidates = self.candidates(&speaker).await?;
         let others = candidates.into_iter().map(|candidate| candidate.repository);
         let likely: Vec<Repository> = others
@@ -104,6 +118,31 @@ impl Core {
         );
         self.say(root, "question", &Utterance::Message { said })?;
         Ok(Done::Finished)
+    }
+
+    /// Whether a thread stays with its repository whatever the speaker says, who is told why: what runs
+    /// ends with a correction, and a button stays where it was pressed before.
+    async fn keeps(
+        self: &Rc<Self>,
+        item: &Item,
+        speaker: &Speaker,
+        thread: &Thread,
+    ) -> Result<bool, Error> {
+        let Some(repository) = &thread.repository else {
+            return Ok(false);
+        };
+        let why = if self.reach(speaker, repository).await?.is_none() {
+            format!("This thread works on {repository}, which you do not reach on GitHub.")
+        } else if thread.has_pull_request() {
+            format!(
+                "There is a pull request in {repository} already. For another repository begin a \
+                 new thread."
+            )
+        } else {
+            return Ok(false);
+        };
+        self.whisper(item, "kept", Said::line(&escape(&why)))?;
+        Ok(true)
     }
 
     /// What the speaker may choose from, with what people wrote of it and what this channel has taught.
