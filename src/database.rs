@@ -23,6 +23,7 @@ pub mod session_list;
 pub mod sessions;
 pub mod slack;
 pub mod slack_tokens;
+pub mod slack_waits;
 pub mod statistics;
 pub mod threads;
 pub mod tokens;

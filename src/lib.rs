@@ -89,6 +89,7 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
     for outcome in [
         images::refresh::refresh_all(&env).await,
         deliveries::sweep::sweep(&env).await,
+        slack::channel::sweep(&env).await,
     ] {
         if let Err(error) = outcome {
             error.log();

@@ -175,7 +175,6 @@ pub async fn commands(State(env): State<Env>, request: Request) -> Result<Respon
             let guest = Guest {
                 team: &team,
                 user: &user,
-                channel: &place,
                 profile: Some(&profile),
             };
             let said = invitation::invite(&env, &guest).await?;
@@ -306,8 +305,9 @@ pub async fn link(State(env): State<Env>, request: Request) -> Result<Response, 
         expires_at,
         ..
     } = &invitation;
+    let database = Database::new(&env)?;
     let is_new = database::slack::link(
-        &Database::new(&env)?,
+        &database,
         (team, user),
         person.id,
         (nonce, *expires_at),
@@ -317,8 +317,8 @@ pub async fn link(State(env): State<Env>, request: Request) -> Result<Response, 
     if !is_new {
         return Err(void());
     }
-    if !invitation.channel.is_empty() {
-        channel::known(&env, team, &invitation.channel, user).await?;
+    for wait in database::slack_waits::of(&database, team, user).await? {
+        channel::known(&env, &wait).await?;
     }
     Ok(page(&format!(
         "<h1>You are linked</h1><p>{} in Slack is {} on GitHub. What you asked for goes on; you can \

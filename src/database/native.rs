@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0009_slack.sql"),
     include_str!("../../migrations/0012_preferences.sql"),
     include_str!("../../migrations/0013_slack_tokens.sql"),
+    include_str!("../../migrations/0014_slack_waits.sql"),
 ];
 
 pub fn migrated() -> Connection {

@@ -36,10 +36,15 @@ use self::association::{Reply, Wish};
 use self::store::{Store, Utterance};
 use super::event::{Bot, Heard, Revised};
 use crate::config;
+use crate::database::Database;
+use crate::database::slack_waits::{self, Wait};
 use crate::error::Error;
 use crate::platform::sql::DurableSql;
 use crate::platform::{clock, http};
 use crate::session::machine::following::Follower;
+
+/// Most waits that one run of the cron ends.
+const MAX_SWEPT: i64 = 200;
 
 /// What somebody did in the channel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -378,10 +383,23 @@ pub async fn news(env: &Env, follower: &Follower) -> Result<(), Error> {
 }
 
 /// Tells a channel that somebody said who they are.
-pub async fn known(env: &Env, team: &str, channel: &str, user: &str) -> Result<(), Error> {
-    let user = user.to_owned();
+pub async fn known(env: &Env, wait: &Wait) -> Result<(), Error> {
+    let user = wait.user.clone();
     let request = Request::Known { user };
-    ask(env, team, channel, &request).await.map(drop)
+    ask(env, &wait.team, &wait.channel, &request)
+        .await
+        .map(drop)
+}
+
+/// Tells channels once more that people said who they are: what is heard while somebody does may have
+/// begun to wait after the channel was told.
+pub async fn sweep(env: &Env) -> Result<(), Error> {
+    let database = Database::new(env)?;
+    for wait in slack_waits::over(&database, MAX_SWEPT).await? {
+        known(env, &wait).await?;
+        slack_waits::forget(&database, &wait).await?;
+    }
+    Ok(())
 }
 
 /// Tells what the slash command wants of a channel.

@@ -22,8 +22,6 @@ pub struct Invitation {
     pub user: String,
     /// As people know them in Slack.
     pub name: String,
-    /// Where they asked for something that waits.
-    pub channel: String,
     pub nonce: String,
     pub expires_at: Millis,
 }
@@ -70,7 +68,6 @@ mod tests {
             team: "T1".to_owned(),
             user: "U1".to_owned(),
             name: "Ann".to_owned(),
-            channel: "C1".to_owned(),
             nonce: "n".to_owned(),
             expires_at: Millis(INVITATION_MS),
         };

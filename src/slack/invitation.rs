@@ -11,11 +11,10 @@ use crate::database::{self, Database};
 use crate::error::Error;
 use crate::platform::{clock, random};
 
-/// Whom an invitation is for, and where they asked for something that waits.
+/// Whom an invitation is for.
 pub struct Guest<'a> {
     pub team: &'a str,
     pub user: &'a str,
-    pub channel: &'a str,
     /// What Slack says of them, if it does.
     pub profile: Option<&'a Profile>,
 }
@@ -33,7 +32,6 @@ pub async fn invite(env: &Env, guest: &Guest<'_>) -> Result<Said, Error> {
         team: guest.team.to_owned(),
         user: guest.user.to_owned(),
         name: name.to_owned(),
-        channel: guest.channel.to_owned(),
         nonce: random::token()?,
         expires_at: clock::now().plus(INVITATION_MS),
     };

@@ -8,6 +8,7 @@ use super::hearing::Done;
 use super::store::Utterance;
 use super::{Core, Item};
 use crate::config;
+use crate::database::slack_waits::{self, Wait};
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::slack::blocks::Said;
@@ -98,11 +99,16 @@ impl Core {
 
     async fn invite(self: &Rc<Self>, item: &Item) -> Result<(), Error> {
         let user = item.user();
+        let wait = Wait {
+            team: self.team.clone(),
+            user: user.to_owned(),
+            channel: self.channel.clone(),
+        };
+        slack_waits::note(&Database::new(&self.env)?, &wait).await?;
         let profile = self.profile(user).await;
         let guest = Guest {
             team: &self.team,
             user,
-            channel: &self.channel,
             profile: profile.as_ref(),
         };
         let said = invitation::invite(&self.env, &guest).await?;

@@ -54,7 +54,6 @@ pub async fn show(
             let guest = Guest {
                 team: &bot.team,
                 user,
-                channel: "",
                 profile: profile.as_ref(),
             };
             welcome(invitation::invite(env, &guest).await?)
