@@ -10,10 +10,9 @@
 use serde_json::json;
 
 use super::delivery::DELIVERY_ATTEMPTS;
-use super::turns::overdue;
 use protocol::callback::PromptResult;
 use protocol::command::SendPrompt;
-use protocol::event::{Limit, Mode};
+use protocol::event::Mode;
 use protocol::{PartId, SnapshotId};
 
 use super::*;
@@ -248,17 +247,6 @@ fn without_a_prompt_the_agent_is_warmed_up() {
 }
 
 #[test]
-fn the_same_prompt_again_is_ignored_also_after_a_restart() {
-    let mut bench = Bench::running();
-    bench.apply(Input::Prompt(fixture::prompt(1, "first")));
-    bench.restart();
-    bench.apply(Input::Prompt(fixture::prompt(1, "first")));
-    bench.idle();
-    bench.apply(push("c1"));
-    assert_eq!(bench.delivered(), Vec::<&str>::new());
-}
-
-#[test]
 fn a_turn_ends_with_its_work_pushed_and_then_the_next_begins() {
     let mut bench = Bench::running();
     bench.apply(Input::Prompt(fixture::prompt(2, "second")));
@@ -395,105 +383,6 @@ fn a_failed_agent_fails_the_prompt_and_pushes_nothing() {
 }
 
 #[test]
-fn a_stopped_prompt_is_aborted_cleared_and_then_over() {
-    let mut bench = Bench::running();
-    bench.apply(Input::Stop(fixture::prompt(1, "").prompt));
-    assert_eq!(bench.actions, [Action::Abort]);
-    bench.hear(status(Status::Idle));
-    assert_eq!(bench.actions, [Action::Abort, Action::Clear]);
-    assert_eq!(bench.finished(), []);
-    bench.apply(Input::Cleared);
-    assert_eq!(bench.finished(), [outcome(1, PromptResult::Stopped)]);
-}
-
-#[test]
-fn an_agent_that_does_not_stop_is_not_waited_for() {
-    let mut bench = Bench::running();
-    bench.apply(Input::Stop(fixture::prompt(1, "").prompt));
-    let due = bench.machine.due(bench.now.instant).unwrap();
-    assert!(due <= bench.now.instant + STOP_PATIENCE);
-    bench.pass(STOP_PATIENCE);
-    bench.apply(Input::Time);
-    assert_eq!(bench.actions, [Action::Abort, Action::Clear]);
-}
-
-#[test]
-fn a_prompt_that_runs_too_long_is_ended_and_told_of() {
-    let mut bench = Bench::running();
-    bench.pass(TURN_LIMIT / 2);
-    // The clock goes on where it was.
-    bench.restart();
-    bench.forget();
-    let due = bench.machine.due(bench.now.instant).unwrap();
-    assert!(due <= bench.now.instant + TURN_LIMIT / 2);
-    bench.apply(Input::Time);
-    assert_eq!(bench.actions, []);
-    bench.pass(TURN_LIMIT / 2);
-    bench.apply(Input::Time);
-    assert_eq!(bench.actions, [Action::Abort]);
-    bench.apply(Input::Cleared);
-    let told = |report: &Report| {
-        matches!(
-            report,
-            Report::LimitReached {
-                limit: Limit::Time,
-                ..
-            }
-        )
-    };
-    assert!(bench.reports.iter().any(told));
-    let message = overdue(TURN_LIMIT);
-    assert_eq!(
-        bench.finished(),
-        [outcome(1, PromptResult::Failed { message })]
-    );
-    assert_eq!(bench.machine.due(bench.now.instant), None);
-}
-
-#[test]
-fn stopping_a_prompt_that_waits_leaves_the_running_one_alone() {
-    let mut bench = Bench::running();
-    bench.apply(Input::Prompt(fixture::prompt(2, "second")));
-    bench.apply(Input::Stop(fixture::prompt(2, "").prompt));
-    assert_eq!(bench.finished(), [outcome(2, PromptResult::Stopped)]);
-    assert_eq!(bench.actions, []);
-}
-
-#[test]
-fn stopping_what_is_over_or_unknown_does_nothing() {
-    let mut bench = Bench::running();
-    bench.apply(Input::Stop(fixture::prompt(3, "").prompt));
-    bench.idle();
-    bench.apply(push("c1"));
-    bench.forget();
-    bench.apply(Input::Stop(fixture::prompt(1, "").prompt));
-    assert_eq!((bench.reports.len(), bench.actions.len()), (0, 0));
-}
-
-#[test]
-fn a_restart_before_the_delivery_delivers_once_the_agent_shows_that_it_has_nothing() {
-    let mut bench = Bench::new();
-    bench.apply(synchronised());
-    bench.apply(ready());
-    bench.apply(Input::Prompt(fixture::prompt(1, "first")));
-    bench.restart();
-    assert_eq!(bench.actions, [Action::Listen]);
-    bench.hear(AgentEvent::Snapshot(Snapshot::default()));
-    assert_eq!(bench.delivered(), ["first"]);
-}
-
-#[test]
-fn a_restart_after_the_delivery_does_not_deliver_again() {
-    let mut bench = Bench::running();
-    bench.restart();
-    bench.hear(AgentEvent::Snapshot(Snapshot {
-        status: Status::Busy,
-        ..Snapshot::default()
-    }));
-    assert_eq!(bench.actions, [Action::Listen]);
-}
-
-#[test]
 fn a_look_at_the_agent_during_a_delivery_does_not_deliver_again() {
     let mut bench = Bench::new();
     bench.apply(ready());
@@ -521,90 +410,6 @@ fn a_prompt_that_the_agent_never_takes_fails() {
         bench.finished().as_slice(),
         [(_, PromptResult::Failed { .. })]
     ));
-}
-
-#[test]
-fn a_restart_during_the_push_pushes_again() {
-    let mut bench = Bench::running();
-    bench.idle();
-    bench.restart();
-    assert!(matches!(
-        bench.actions.as_slice(),
-        [Action::Listen, Action::Publish(_)]
-    ));
-}
-
-#[test]
-fn a_restart_while_stopping_stops_again() {
-    let mut bench = Bench::running();
-    bench.apply(Input::Stop(fixture::prompt(1, "").prompt));
-    bench.restart();
-    assert_eq!(bench.actions, [Action::Listen, Action::Abort]);
-}
-
-#[test]
-fn a_lost_sandbox_closes_what_was_open_and_stays_lost() {
-    let mut bench = Bench::running();
-    bench.hear(text("prt_2", "msg_2", "half a sen", false));
-    bench.apply(Input::Lost {
-        reason: "gone".into(),
-    });
-    let tail: Vec<_> = bench.reports.iter().rev().take(2).collect();
-    assert!(
-        matches!(
-            tail.as_slice(),
-            [Report::Lost { .. }, Report::PartFinished { .. }]
-        ),
-        "{tail:?}"
-    );
-    bench.restart();
-    assert!(bench.machine.is_gone());
-    assert_eq!(bench.actions, []);
-}
-
-#[test]
-fn a_limit_that_ended_the_sandbox_is_told_of_before_its_loss() {
-    let mut bench = Bench::running();
-    bench.apply(Input::LimitReached {
-        limit: Limit::Disk,
-        message: "too much".to_owned(),
-    });
-    bench.apply(Input::Lost {
-        reason: "the sandbox ended".to_owned(),
-    });
-    let place = |wanted: fn(&Report) -> bool| bench.reports.iter().position(wanted);
-    let told = place(|report| matches!(report, Report::LimitReached { .. }));
-    let lost = place(|report| matches!(report, Report::Lost { .. }));
-    assert!(told.unwrap() < lost.unwrap());
-}
-
-#[test]
-fn text_that_was_held_back_is_not_lost_with_the_process() {
-    let mut bench = Bench::running();
-    let mut told = String::new();
-    bench.hear(text("prt_2", "msg_2", "", false));
-    for piece in ["a", "b", "c"] {
-        let delta = AgentEvent::Delta {
-            conversation: conversation(),
-            message: "msg_2".into(),
-            part: "prt_2".into(),
-            text: piece.into(),
-        };
-        let effects = bench.machine.apply(Input::Agent(delta), bench.now);
-        bench.keep(effects);
-    }
-    let deltas = |bench: &Bench| -> String {
-        let text = |report: &Report| match report {
-            Report::Delta { text, .. } => Some(text.clone()),
-            _ => None,
-        };
-        bench.reports.iter().filter_map(text).collect()
-    };
-    told.push_str(&deltas(&bench));
-    assert_ne!(told, "abc");
-    bench.restart();
-    told.push_str(&deltas(&bench));
-    assert_eq!(told, "abc");
 }
 
 #[test]
@@ -641,5 +446,7 @@ fn a_sub_agents_conversation_does_not_end_the_turn() {
 
 mod keeping;
 mod losing;
+mod restarting;
 mod standing;
+mod stopping;
 mod surveying;

@@ -1,5 +1,7 @@
 //! A sandbox that is lost, and the prompt that was running in it.
 
+use protocol::event::Limit;
+
 use super::*;
 
 fn lost() -> Input {
@@ -98,4 +100,40 @@ fn time_that_was_lost_with_a_sandbox_is_no_wait_for_the_first_token() {
         _ => None,
     });
     assert!(waited.unwrap() < 60_000);
+}
+
+#[test]
+fn a_lost_sandbox_closes_what_was_open_and_stays_lost() {
+    let mut bench = Bench::running();
+    bench.hear(text("prt_2", "msg_2", "half a sen", false));
+    bench.apply(Input::Lost {
+        reason: "gone".into(),
+    });
+    let tail: Vec<_> = bench.reports.iter().rev().take(2).collect();
+    assert!(
+        matches!(
+            tail.as_slice(),
+            [Report::Lost { .. }, Report::PartFinished { .. }]
+        ),
+        "{tail:?}"
+    );
+    bench.restart();
+    assert!(bench.machine.is_gone());
+    assert_eq!(bench.actions, []);
+}
+
+#[test]
+fn a_limit_that_ended_the_sandbox_is_told_of_before_its_loss() {
+    let mut bench = Bench::running();
+    bench.apply(Input::LimitReached {
+        limit: Limit::Disk,
+        message: "too much".to_owned(),
+    });
+    bench.apply(Input::Lost {
+        reason: "the sandbox ended".to_owned(),
+    });
+    let place = |wanted: fn(&Report) -> bool| bench.reports.iter().position(wanted);
+    let told = place(|report| matches!(report, Report::LimitReached { .. }));
+    let lost = place(|report| matches!(report, Report::Lost { .. }));
+    assert!(told.unwrap() < lost.unwrap());
 }
