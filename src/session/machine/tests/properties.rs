@@ -228,20 +228,7 @@ proptest! {
         }
         let live = session.state.sandbox.as_ref().map(|sandbox| sandbox.epoch);
         for (_, effect) in session.schedule.values() {
-            let epoch = match effect {
-                Effect::StartSandbox { epoch, .. }
-                | Effect::SendPrompt { epoch, .. }
-                | Effect::StopPrompt { epoch, .. }
-                | Effect::SleepSandbox { epoch }
-                | Effect::Expire(
-                    Deadline::Start { epoch }
-                    | Deadline::Silence { epoch }
-                    | Deadline::Abandoned { epoch }
-                    | Deadline::Idle { epoch }
-                    | Deadline::Sleep { epoch },
-                ) => Some(*epoch),
-                _ => None,
-            };
+            let epoch = epoch_of(effect);
             prop_assert!(epoch.is_none() || epoch == live, "{effect:?} is of no sandbox");
         }
         let mut started = BTreeSet::new();

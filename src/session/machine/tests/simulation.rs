@@ -67,22 +67,8 @@ struct Simulation {
 impl Simulation {
     fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let wanted = Create {
-            session: SessionId::from_random([1; 16]),
-            repository: Repository::new("acme", "tool").unwrap(),
-            branch: "main".to_owned(),
-            model: Model {
-                provider: Provider::Openai,
-                name: "m".to_owned(),
-            },
-            environment: None,
-            by: person(1),
-            title: String::new(),
-            parent: None,
-            snapshot: None,
-        };
         let mut simulation = Self {
-            object: Object::new(wanted, Millis(0), &mut dice),
+            object: Object::new(wanted(), Millis(0), &mut dice),
             dice,
             now: Millis(0),
             runners: vec![Runner::default(), Runner::default()],

@@ -219,24 +219,12 @@ impl Object {
     fn check_schedule(&self) {
         let live = self.state.sandbox.as_ref().map(|sandbox| sandbox.epoch);
         for Row { effect, .. } in self.schedule.values() {
-            let epoch = match effect {
-                Effect::StartSandbox { epoch, .. }
-                | Effect::SendPrompt { epoch, .. }
-                | Effect::StopPrompt { epoch, .. }
-                | Effect::SleepSandbox { epoch }
-                | Effect::Expire(
-                    Deadline::Start { epoch }
-                    | Deadline::Silence { epoch }
-                    | Deadline::Abandoned { epoch }
-                    | Deadline::Idle { epoch }
-                    | Deadline::Sleep { epoch },
-                ) => *epoch,
-                Effect::Expire(Deadline::Stop { prompt }) => {
-                    let running = self.state.running.as_ref();
-                    assert_eq!(running.map(|running| &running.prompt), Some(prompt));
-                    continue;
-                }
-                _ => continue,
+            if let Effect::Expire(Deadline::Stop { prompt }) = effect {
+                let running = self.state.running.as_ref();
+                assert_eq!(running.map(|running| &running.prompt), Some(prompt));
+            }
+            let Some(epoch) = epoch_of(effect) else {
+                continue;
             };
             assert_eq!(Some(epoch), live, "{effect:?} is of no sandbox");
         }
