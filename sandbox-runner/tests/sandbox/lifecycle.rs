@@ -8,7 +8,6 @@ use rustix::process::{Signal, pidfd_send_signal};
 use sandbox_runner::init::wire::{ExecSpec, SpawnSpec};
 use sandbox_runner::layer::LayerId;
 use sandbox_runner::metrics::{Gauges, METRICS};
-use sandbox_runner::sandbox::cgroup::Driver;
 use sandbox_runner::sandbox::channel::ChannelError;
 use sandbox_runner::sandbox::limits::Limits;
 use sandbox_runner::sandbox::record::SandboxState;
@@ -16,6 +15,9 @@ use sandbox_runner::sandbox::{Adoption, SandboxBackend, SandboxError, SandboxSpe
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::fixture::{Fixture, LIMIT, open_process, spec, wait_for_end};
+
+mod layers;
+mod spares;
 
 /// Processes of the host that run this command line.
 fn processes(command: &str) -> usize {
@@ -62,46 +64,6 @@ async fn a_sandbox_that_is_taken_over_keeps_its_limits() {
     fixture.backend.destroy(&id).await.unwrap();
 }
 
-#[tokio::test]
-async fn what_snapshots_froze_counts_towards_the_limit() {
-    let fixture = Fixture::new();
-    let limits = Limits {
-        files: 100,
-        ..Limits::default()
-    };
-    let first = fixture
-        .backend
-        .create(&SandboxSpec {
-            limits,
-            ..spec(&[])
-        })
-        .await
-        .unwrap();
-    fixture
-        .text(&first.id, "for file in $(seq 60); do : > $file; done")
-        .await;
-    let layer = fixture.backend.snapshot(&first.id).await.unwrap();
-    let layers = [layer];
-    let next = fixture
-        .backend
-        .create(&SandboxSpec {
-            limits,
-            ..spec(&layers)
-        })
-        .await
-        .unwrap();
-    for id in [first.id, next.id] {
-        let script = "for file in $(seq 60); do : > more$file; done; sleep 15";
-        let exec = ExecSpec::new(["/bin/sh", "-c", script], LIMIT);
-        let running = fixture.backend.exec(&id, &exec).await.unwrap();
-        let ended = running.output().await;
-        assert!(matches!(ended, Err(ChannelError::Receive(_))), "{ended:?}");
-        let excess = fixture.backend.stats(&id).await.unwrap().disk_excess;
-        assert!(excess.unwrap().usage.files > 100);
-        fixture.backend.destroy(&id).await.unwrap();
-    }
-}
-
 /// What this process has counted so far.
 fn counted(name: &str) -> u64 {
     let text = METRICS.text(Gauges::default());
@@ -120,45 +82,6 @@ async fn starts_and_snapshots_are_counted() {
     assert!(counted("start_seconds_count") > started);
     fixture.backend.snapshot(&id).await.unwrap();
     assert!(counted("snapshot_seconds_count") > kept);
-}
-
-#[tokio::test]
-async fn a_sandbox_on_a_frozen_one_sees_its_files_and_leaves_them_as_they_are() {
-    let fixture = Fixture::new();
-    let first = fixture.create(&[]).await.id;
-    fixture
-        .text(
-            &first,
-            "echo one > kept; echo one > changed; echo one > removed",
-        )
-        .await;
-    let lower = fixture.backend.freeze(&first).await.unwrap();
-
-    let second = fixture.create(std::slice::from_ref(&lower)).await.id;
-    fixture
-        .text(&second, "echo two > changed; rm removed")
-        .await;
-    let upper = fixture.backend.freeze(&second).await.unwrap();
-
-    let third = fixture.create(&[lower.clone(), upper]).await.id;
-    assert_eq!(
-        fixture.text(&third, "cat kept changed; ls").await,
-        "one\ntwo\nchanged\nkept"
-    );
-    let again = fixture.create(&[lower]).await.id;
-    assert_eq!(
-        fixture.text(&again, "cat kept changed removed").await,
-        "one\none\none"
-    );
-}
-
-#[tokio::test]
-async fn a_frozen_sandbox_is_gone_and_freezing_it_again_gives_the_same_layer() {
-    let fixture = Fixture::new();
-    let id = fixture.create(&[]).await.id;
-    let layer = fixture.backend.freeze(&id).await.unwrap();
-    assert!(fixture.backend.list().await.unwrap().is_empty());
-    assert_eq!(fixture.backend.freeze(&id).await.unwrap(), layer);
 }
 
 #[tokio::test]
@@ -341,49 +264,6 @@ async fn every_process_ends_with_the_first_one() {
 }
 
 #[tokio::test]
-async fn packages_of_a_workshop_lie_over_the_system_of_later_sandboxes() {
-    let fixture = Fixture::new();
-    let workshop = SandboxSpec {
-        workshop: true,
-        ..spec(&[])
-    };
-    let id = fixture.backend.create(&workshop).await.unwrap().id;
-    let unpack = "mkdir -p /opt/system/usr/bin && cd /opt/system/usr/bin \
-                  && printf '#!/bin/sh\\necho installed\\n' > packaged && chmod +x packaged";
-    fixture.text(&id, unpack).await;
-    let layer = fixture.backend.freeze(&id).await.unwrap();
-    let next = fixture.create(&[layer]).await.id;
-    assert_eq!(
-        fixture.text(&next, "packaged; which env").await,
-        "installed\n/usr/bin/env"
-    );
-    let written = fixture.run(&next, "echo x > /usr/bin/packaged").await;
-    assert!(!written.exit.success());
-    assert!(!fixture.run(&next, "ls /opt/system").await.exit.success());
-}
-
-#[tokio::test]
-async fn the_agents_own_state_is_in_the_layer_and_not_in_the_home() {
-    let fixture = Fixture::new();
-    let id = fixture.create(&[]).await.id;
-    fixture
-        .text(
-            &id,
-            "mkdir /var/lib/agent/data && echo mine > /var/lib/agent/data/file",
-        )
-        .await;
-    let layer = fixture.backend.freeze(&id).await.unwrap();
-    let next = fixture.create(std::slice::from_ref(&layer)).await.id;
-    let script = "cat /var/lib/agent/data/file; ls -A; echo other > /var/lib/agent/data/file";
-    assert_eq!(fixture.text(&next, script).await, "mine");
-    let again = fixture.create(&[layer]).await.id;
-    assert_eq!(
-        fixture.text(&again, "cat /var/lib/agent/data/file").await,
-        "mine"
-    );
-}
-
-#[tokio::test]
 async fn a_sandbox_is_held_to_its_limits() {
     let fixture = Fixture::new();
     let small = SandboxSpec {
@@ -412,89 +292,6 @@ async fn a_sandbox_is_held_to_its_limits() {
 async fn record(fixture: &Fixture) -> SandboxState {
     let records = fixture.backend.list().await.unwrap();
     records.into_iter().next().unwrap().state
-}
-
-/// What the control group of a sandbox is called.
-async fn group(fixture: &Fixture, id: &SandboxId) -> String {
-    let records = fixture.backend.list().await.unwrap();
-    let record = records.into_iter().find(|record| &record.id == id);
-    record.unwrap().group.unwrap()
-}
-
-/// The control group of the process that waits for the next start, once there is one beside those
-/// of these sandboxes.
-async fn spare(fixture: &Fixture, sandboxes: &[&SandboxId]) -> String {
-    let mut known = Vec::new();
-    for id in sandboxes {
-        known.push(group(fixture, id).await);
-    }
-    let groups = Driver::detect(fixture.path());
-    let listed = || groups.list().unwrap().into_iter();
-    let spare = async {
-        loop {
-            if let Some(spare) = listed().find(|name| !known.contains(name)) {
-                return spare;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(LIMIT, spare).await.unwrap()
-}
-
-#[tokio::test]
-async fn a_start_takes_the_process_that_was_made_ready() {
-    let fixture = Fixture::new();
-    let first = fixture.create(&[]).await.id;
-    // One that has its group may still be in the making.
-    let taken = async {
-        loop {
-            let ready = spare(&fixture, &[&first]).await;
-            let second = fixture.create(&[]).await.id;
-            if group(&fixture, &second).await == ready {
-                return (ready, second);
-            }
-            fixture.backend.destroy(&second).await.unwrap();
-        }
-    };
-    let (ready, second) = tokio::time::timeout(LIMIT, taken).await.unwrap();
-    assert_eq!(fixture.text(&second, "echo $GIVEN").await, "to the sandbox");
-
-    let fixture = fixture.restart();
-    fixture.backend.adopt(&second).await.unwrap();
-    let stats = fixture.backend.stats(&second).await.unwrap();
-    assert!(stats.processes.is_some(), "{stats:?}");
-    fixture.backend.destroy(&second).await.unwrap();
-    let groups = Driver::detect(fixture.path());
-    assert!(!groups.list().unwrap().contains(&ready));
-}
-
-#[tokio::test]
-async fn a_start_does_without_the_process_that_was_made_ready_if_that_has_ended() {
-    let fixture = Fixture::new();
-    let first = fixture.create(&[]).await.id;
-    let ready = spare(&fixture, &[&first]).await;
-    let groups = Driver::detect(fixture.path());
-    groups.open(&ready).unwrap().unwrap().kill().unwrap();
-    let second = fixture.create(&[]).await.id;
-    assert_ne!(group(&fixture, &second).await, ready);
-    assert_eq!(fixture.text(&second, "echo alive").await, "alive");
-}
-
-#[tokio::test]
-async fn a_start_with_other_limits_does_without_the_process_that_was_made_ready() {
-    let fixture = Fixture::new();
-    let first = fixture.create(&[]).await.id;
-    let ready = spare(&fixture, &[&first]).await;
-    let limits = Limits {
-        processes: 50,
-        ..Limits::default()
-    };
-    let other = SandboxSpec {
-        limits,
-        ..spec(&[])
-    };
-    let second = fixture.backend.create(&other).await.unwrap().id;
-    assert_ne!(group(&fixture, &second).await, ready);
 }
 
 #[tokio::test]
