@@ -11,6 +11,12 @@ use crate::id::{
     UserId,
 };
 
+mod repository;
+mod step;
+
+pub use self::repository::{InvalidRepository, Repository};
+pub use self::step::{Step, StepName};
+
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -198,80 +204,6 @@ pub enum Fact {
     },
 }
 
-/// A repository as people name it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-#[cfg_attr(test, derive(ts_rs::TS), ts(as = "String"))]
-#[cfg_attr(
-    feature = "schema",
-    derive(schemars::JsonSchema),
-    schemars(with = "String", extend("pattern" = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,38}/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$"))
-)]
-pub struct Repository {
-    owner: String,
-    name: String,
-}
-
-/// A repository name that the forge could not have.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a repository is named owner/name")]
-pub struct InvalidRepository;
-
-impl Repository {
-    pub fn new(owner: &str, name: &str) -> Result<Self, InvalidRepository> {
-        // GitHub's own limits: 39 characters for an owner, 100 for a name. A leading dot or dash
-        // would be read as a path or an option by git.
-        let fits = |part: &str, longest: usize| {
-            (1..=longest).contains(&part.len())
-                && !part.starts_with(['.', '-'])
-                && part
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-        };
-        if fits(owner, 39) && fits(name, 100) {
-            Ok(Self {
-                owner: owner.to_owned(),
-                name: name.to_owned(),
-            })
-        } else {
-            Err(InvalidRepository)
-        }
-    }
-
-    pub fn parse(text: &str) -> Result<Self, InvalidRepository> {
-        let (owner, name) = text.split_once('/').ok_or(InvalidRepository)?;
-        Self::new(owner, name)
-    }
-
-    pub fn owner(&self) -> &str {
-        &self.owner
-    }
-
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-impl TryFrom<String> for Repository {
-    type Error = InvalidRepository;
-
-    fn try_from(text: String) -> Result<Self, InvalidRepository> {
-        Self::parse(&text)
-    }
-}
-
-impl From<Repository> for String {
-    fn from(repository: Repository) -> String {
-        repository.to_string()
-    }
-}
-
-impl std::fmt::Display for Repository {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}/{}", self.owner, self.name)
-    }
-}
-
 /// Whoever takes part, as shown and as credited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -383,70 +315,6 @@ pub enum Outcome {
     Completed,
     Stopped { by: Person },
     Failed { message: String },
-}
-
-/// One bar of the waterfall: what was waited for, from when, how long.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Step {
-    pub name: StepName,
-    pub started_at: Millis,
-    pub ms: u64,
-    /// Why it took what it took, for people: "no image yet", "built for commit 1a2b3c".
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(optional))]
-    pub detail: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum StepName {
-    /// From the first keystroke to the prompt's arrival: the time that warming had.
-    Typing,
-    /// Choosing a runner, and a sandbox of its pool if there is one.
-    Claim,
-    /// Building the image, when there was none.
-    Image,
-    /// Mounting the image and starting the process tree.
-    Restore,
-    /// Bringing the workspace to the branch's newest commit.
-    Sync,
-    /// A write that waited until the workspace was up to date.
-    WriteWait,
-    /// Until the agent server answers.
-    AgentUp,
-    /// From the prompt's arrival to its first token.
-    FirstToken,
-    /// From the prompt's start to its end.
-    Run,
-    /// Keeping the files as a snapshot.
-    Snapshot,
-    /// Committing and pushing.
-    Push,
-    PullRequest,
-}
-
-impl StepName {
-    /// As people read it.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Typing => "typing",
-            Self::Claim => "claim",
-            Self::Image => "image",
-            Self::Restore => "restore",
-            Self::Sync => "sync",
-            Self::WriteWait => "write waited",
-            Self::AgentUp => "agent up",
-            Self::FirstToken => "first token",
-            Self::Run => "run",
-            Self::Snapshot => "snapshot",
-            Self::Push => "push",
-            Self::PullRequest => "pull request",
-        }
-    }
 }
 
 /// What a sandbox may have only so much of.
