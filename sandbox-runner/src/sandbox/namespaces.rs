@@ -20,11 +20,9 @@ use futures_util::future::BoxFuture;
 use protocol::SandboxId;
 use rustix::process::getuid;
 use tokio::net::UnixStream;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use self::copying::Replicas;
-use self::end::ended;
 use self::launcher::Launcher;
 use self::message::Ground;
 use self::slot::Slots;
@@ -34,22 +32,23 @@ use super::cgroup::{CgroupError, Driver, Stats};
 use super::channel::{self, ChannelError, REPLY};
 use super::confinement::AGENT_ID;
 use super::disk::DiskWatch;
-use super::identity::boot_id;
 use super::record::{FILE, SandboxRecord, SandboxState, Snapshot};
 use super::socket::connect;
 use super::state::{SandboxDirectory, StateDirectory, StateError};
 use super::tool::{self, ToolError};
 use super::trash::Trash;
 use super::{Adoption, Ports, Sandbox, SandboxBackend, SandboxError, SandboxSpec, Stays};
-use crate::layer::{LayerError, LayerId, LayerMeta, LayerStore, Parts};
+use crate::layer::{LayerError, LayerId, LayerStore};
 use crate::metrics::METRICS;
 
+mod adoption;
 mod birth;
 mod clearing;
 mod clone;
 mod copying;
 mod end;
 mod etc;
+mod freezing;
 mod launcher;
 mod message;
 mod mount;
@@ -67,8 +66,6 @@ pub mod zygote;
 pub(crate) use self::message::receive_bytes;
 pub(crate) use self::network::OpenPorts;
 
-/// What programs get to save their state before their files become a layer.
-const FREEZE_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct NamespacesConfig {
     /// Where sandboxes, layers and tools are kept.
@@ -290,14 +287,6 @@ impl Namespaces {
         self.users.map(|_| AGENT_ID)
     }
 
-    /// As [`Self::hold`], of a sandbox whose processes an earlier runner may have left stopped.
-    async fn reach(&self, id: &SandboxId) -> Result<Sandbox, SandboxError> {
-        if let Err(error) = self.resume(id).await {
-            tracing::debug!(sandbox = %id, %error, "whether a sandbox is stopped is not known");
-        }
-        self.hold(id).await
-    }
-
     async fn hold(&self, id: &SandboxId) -> Result<Sandbox, SandboxError> {
         let descriptors = channel::ports(self.connect(id).await?).await?;
         Ok(Sandbox {
@@ -320,32 +309,7 @@ impl SandboxBackend for Namespaces {
     fn adopt<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Adoption, SandboxError>> {
         Box::pin(async move {
             let _turn = self.turns.take(id).await;
-            let record = self.recover(id).await?;
-            let identity = match record.state {
-                SandboxState::Starting => return Ok(Adoption::Stale),
-                SandboxState::Stopped => return Ok(Adoption::Gone),
-                SandboxState::Running(identity) => identity,
-            };
-            let watch = |source| SandboxError::Watch {
-                pid: identity.pid,
-                source,
-            };
-            if boot_id().map_err(watch)? != identity.boot_id {
-                return Ok(Adoption::Stale);
-            }
-            match identity.open().map_err(watch)? {
-                Some(process) => match self.reach(id).await {
-                    Ok(sandbox) => Ok(Adoption::Alive(sandbox)),
-                    // The sockets of a process that was killed are closed before it has ended.
-                    Err(SandboxError::Channel(ChannelError::Connect(_)))
-                        if ended(process).await.map_err(watch)? =>
-                    {
-                        Ok(Adoption::Gone)
-                    }
-                    Err(error) => Err(error),
-                },
-                None => Ok(Adoption::Gone),
-            }
+            self.take_over(id).await
         })
     }
 
@@ -383,36 +347,7 @@ impl SandboxBackend for Namespaces {
     fn freeze<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<LayerId, SandboxError>> {
         Box::pin(async move {
             let _turn = self.turns.take(id).await;
-            let mut record = match self.end(id, FREEZE_GRACE).await {
-                Err(SandboxError::Unknown(id)) => {
-                    return self.last_layer(&id).ok_or(SandboxError::Unknown(id));
-                }
-                ended => ended?,
-            };
-            self.finish_snapshot(&mut record).await?;
-            let layer = LayerId::of(id, record.ordinal);
-            let directory = self.state.sandbox(id);
-            let meta = LayerMeta {
-                id: layer.clone(),
-                parents: record.layers,
-            };
-            let (layers, parts) = (self.layers.clone(), directory.clone());
-            spawn_blocking(move || {
-                let (upper, agent, system) = (parts.upper(), parts.agent(), parts.system());
-                let parts = Parts {
-                    fs: &upper,
-                    agent: Some(&agent),
-                    system: record.workshop.then_some(&system),
-                };
-                layers.commit(&meta, parts)
-            })
-            .await
-            .map_err(|error| SandboxError::Prepare {
-                path: directory.upper(),
-                source: io::Error::other(error),
-            })??;
-            self.discard(&directory)?;
-            Ok(layer)
+            self.become_layer(id).await
         })
     }
 
@@ -483,41 +418,6 @@ impl SandboxBackend for Namespaces {
             }
             Ok(records)
         })
-    }
-}
-
-impl Namespaces {
-    /// The record, after what a runner left that ended in the middle of a snapshot.
-    async fn recover(&self, id: &SandboxId) -> Result<SandboxRecord, SandboxError> {
-        let mut record = self.record(id)?;
-        match record.snapshot {
-            None => return Ok(record),
-            // Whether the home is mounted is not known; what was written is all there.
-            Some(Snapshot::Begun) => {
-                record = self.end(id, Duration::ZERO).await?;
-                record.snapshot = None;
-                self.write_record(&record)?;
-            }
-            Some(Snapshot::Swapped | Snapshot::Copying) => {
-                if let SandboxState::Running(identity) = &record.state {
-                    let pid = identity.pid;
-                    let alive = identity.open();
-                    let alive = alive.map_err(|source| SandboxError::Watch { pid, source })?;
-                    if alive.is_some() {
-                        self.resume(id).await?;
-                    }
-                }
-                self.finish_snapshot(&mut record).await?;
-            }
-        }
-        Ok(record)
-    }
-
-    /// The newest layer that a sandbox became. Earlier ones may be gone: a copy lies upon none of them.
-    fn last_layer(&self, id: &SandboxId) -> Option<LayerId> {
-        let layers = self.layers.ids().ok()?;
-        let ordinals = layers.iter().filter_map(|layer| layer.ordinal_of(id));
-        ordinals.max().map(|ordinal| LayerId::of(id, ordinal))
     }
 }
 
