@@ -9,11 +9,13 @@ use protocol::frame::{ClientFrame, ServerFrame};
 use protocol::{Seq, SessionId};
 use support::client::{Client, Viewer};
 use support::demo::{self, LOGIN, PROMPT, Stage};
-use support::stack::{MODEL_KEY, ModelChoice, Stack};
 
 use crate::stage::{Failure, Outcome};
 use crate::tests;
 use crate::world::{Group, World};
+
+mod disturbed;
+mod guarded;
 
 pub fn group(group: &mut Group<'_>) {
     tests!(group;
@@ -21,15 +23,11 @@ pub fn group(group: &mut Group<'_>) {
         text_arrives_before_the_answer_is_complete_and_within_three_times_its_bytes,
         a_second_prompt_lands_on_the_same_branch_and_pull_request,
         a_stopped_prompt_ends_with_everything_it_started,
-        no_secret_is_inside_a_sandbox,
-        a_push_to_another_branch_is_refused,
-        what_is_only_a_pull_requests_is_never_checked_out,
-        a_runner_killed_in_the_middle_loses_nothing,
-        a_prompt_goes_on_when_its_runner_is_killed_with_its_sandboxes,
-        a_worker_restarted_in_the_middle_loses_nothing,
         ten_idle_sandboxes_cost_the_runner_little,
         a_person_sees_tokens_arrive_in_the_browser,
     );
+    guarded::group(group);
+    disturbed::group(group);
 }
 
 /// A first answer waits for an image, a sandbox and a cold agent.
@@ -252,218 +250,6 @@ fn processes() -> Vec<String> {
         .filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok())
         .map(|line| String::from_utf8_lossy(&line).into_owned())
         .collect()
-}
-
-async fn no_secret_is_inside_a_sandbox(world: &World) -> Outcome {
-    let (stage, client) = world.whole().await;
-    let (id, mut viewer) = warm(client, stage).await?;
-    let app = stage.stack.forge.app();
-    let key_line = app
-        .private_key_pem
-        .lines()
-        .nth(1)
-        .unwrap_or_default()
-        .to_owned();
-    let secrets = [
-        MODEL_KEY.to_owned(),
-        stage
-            .stack
-            .runner_keys()
-            .trim_start_matches("whsec_")
-            .to_owned(),
-        app.client_secret.clone(),
-        app.webhook_secret.clone(),
-        key_line,
-        // Whatever the forge gives out begins with one of these.
-        "ghs_".to_owned(),
-        "ghu_".to_owned(),
-        "gho_".to_owned(),
-        // The control: this one is there, and the search has to find it.
-        "agent:x:1000".to_owned(),
-    ];
-    // The push makes the gateway use a token, so that there is one that could have leaked.
-    ask(&mut viewer, r#"[[write path="A.md" content="a"]]"#).await?;
-    assert_eq!(
-        end_of_prompt(&mut viewer, 1).await?,
-        PromptOutcome::Completed
-    );
-    // The words are put together inside, since the prompt itself is in the agent's own files.
-    for (number, secret) in secrets.iter().enumerate() {
-        let (head, tail) = secret.split_at(secret.len() / 2);
-        let places =
-            "/home /run /etc /tmp /opt/agent/config /proc/[0-9]*/environ /proc/[0-9]*/cmdline";
-        let command = format!(
-            "printf '%s%s' {head} {tail} | grep -arlF -f - {places} 2>/dev/null | grep . \
-             && echo FOUND || echo CLEAN"
-        );
-        ask(&mut viewer, &format!("[[bash command=\"{command}\"]]")).await?;
-        assert_eq!(
-            end_of_prompt(&mut viewer, number + 2).await?,
-            PromptOutcome::Completed
-        );
-        let outputs: Vec<_> = viewer.finished.values().cloned().collect();
-        let output = outputs
-            .iter()
-            .rev()
-            .find(|text| text.contains("CLEAN") || text.contains("FOUND"));
-        let output = output.cloned().unwrap_or_default();
-        let is_control = number == secrets.len() - 1;
-        assert_eq!(
-            output.contains("FOUND"),
-            is_control,
-            "secret {number}: {output}"
-        );
-    }
-    client.archive(&id).await?;
-    Ok(())
-}
-
-async fn a_push_to_another_branch_is_refused(world: &World) -> Outcome {
-    let (stage, client) = world.whole().await;
-    let (id, mut viewer) = warm(client, stage).await?;
-    let main = stage
-        .stack
-        .forge
-        .branch("acme", stage.project.name, "main")
-        .await?;
-    let command = "git commit -q --allow-empty -m x; \
-        git push http://127.0.0.1:3129/git/acme/shlex.git HEAD:refs/heads/main 2>&1; echo DONE";
-    ask(&mut viewer, &format!("[[bash command=\"{command}\"]]")).await?;
-    end_of_prompt(&mut viewer, 1).await?;
-    assert!(viewer.finished.values().any(|text| text.contains("DONE")));
-    let after = stage
-        .stack
-        .forge
-        .branch("acme", stage.project.name, "main")
-        .await?;
-    assert_eq!(main, after);
-    client.archive(&id).await?;
-    Ok(())
-}
-
-/// Starts a prompt, disturbs the stack once `early` of its text is there, and watches it to its
-/// end with a viewer that begins anew: it checks numbers, deltas and lengths of all that it sees.
-async fn disturbed(
-    name: &str,
-    prompt: &str,
-    early: &str,
-    disturb: impl AsyncFnOnce(&mut Stack) -> Outcome,
-) -> Result<Viewer, Failure> {
-    let mut stage = Stage::set(Stack::start(name, ModelChoice::Scripted).await?).await?;
-    let client = Client::sign_in(&stage.stack.url(), &stage.stack.forge, LOGIN).await?;
-    let (id, mut viewer) = warm(&client, &stage).await?;
-    ask(&mut viewer, prompt).await?;
-    viewer
-        .wait_for("the beginning of the answer", READY, |viewer, _| {
-            viewer
-                .texts
-                .values()
-                .any(|text| text.contains(early))
-                .then_some(())
-        })
-        .await?;
-    drop(viewer);
-    disturb(&mut stage.stack).await?;
-    let mut viewer = client.watch(&id, Seq(0)).await?;
-    assert_eq!(
-        end_of_prompt(&mut viewer, 1).await?,
-        PromptOutcome::Completed
-    );
-    Ok(viewer)
-}
-
-/// A forge shows what is in a fork under `refs/pull`, and a session has its repository's secrets.
-async fn what_is_only_a_pull_requests_is_never_checked_out(world: &World) -> Outcome {
-    let (stage, client) = world.whole().await;
-    let bare = stage
-        .stack
-        .forge
-        .bare_repository("acme", stage.project.name);
-    let status = std::process::Command::new("git")
-        .arg("--git-dir")
-        .arg(&bare)
-        .args(["update-ref", "refs/pull/900/head", "HEAD"])
-        .status()?;
-    assert!(status.success());
-    for branch in ["pull/900/head", "refs/pull/900/head"] {
-        let mut wanted = stage.wanted(Some("Look around"));
-        wanted.branch = Some(branch.to_owned());
-        let id = client.create_session(&wanted).await?.id;
-        let mut viewer = client.watch(&id, Seq(0)).await?;
-        let outcome = end_of_prompt(&mut viewer, 1).await?;
-        let failed = matches!(outcome, PromptOutcome::Failed { .. });
-        assert!(failed, "{branch}: {outcome:?}");
-        let facts = viewer.events.iter().map(|event| &event.fact);
-        let mut ready = facts.filter(|fact| matches!(fact, Fact::SandboxReady { .. }));
-        assert_eq!(ready.next(), None, "{branch}");
-        client.archive(&id).await?;
-    }
-    Ok(())
-}
-
-async fn a_runner_killed_in_the_middle_loses_nothing(_: &World) -> Outcome {
-    // The command goes on in its sandbox while nobody reports.
-    let prompt = r#"[[bash command="for n in 1 2 3 4 5 6 7 8; do echo line-$n; sleep 1; done"]]"#;
-    let viewer = disturbed("e2e-runner-killed", prompt, "line-2", async |stack| {
-        stack.kill_runner().await;
-        Ok(stack.start_runner().await?)
-    })
-    .await?;
-    let lines = (1..=8)
-        .map(|number| format!("line-{number}\n"))
-        .collect::<String>();
-    let outputs: Vec<_> = viewer
-        .finished
-        .values()
-        .filter(|text| text.contains("line-"))
-        .collect();
-    assert_eq!(
-        outputs,
-        [&lines],
-        "one command, reported once, with all its output"
-    );
-    Ok(())
-}
-
-async fn a_prompt_goes_on_when_its_runner_is_killed_with_its_sandboxes(_: &World) -> Outcome {
-    // It ends only where the file is that it wrote the first time.
-    let prompt = r#"[[bash command="test -e kept.txt && echo again || { echo kept > kept.txt; echo begun; sleep 600; }"]] [[say text="Done."]]"#;
-    let viewer = disturbed("e2e-all-killed", prompt, "begun", async |stack| {
-        stack.kill_runner().await;
-        stack.kill_sandboxes()?;
-        Ok(stack.start_runner().await?)
-    })
-    .await?;
-    let texts: Vec<_> = viewer.finished.values().map(String::as_str).collect();
-    assert_eq!(texts.last(), Some(&"Done."), "{texts:?}");
-    assert!(texts.contains(&"again\n"), "{texts:?}");
-    let count = |fits: fn(&Fact) -> bool| {
-        let facts = viewer.events.iter().map(|event| &event.fact);
-        facts.filter(|fact| fits(fact)).count()
-    };
-    let counted = [
-        count(|fact| matches!(fact, Fact::SandboxLost { .. })),
-        count(|fact| matches!(fact, Fact::PromptStarted { .. })),
-        count(|fact| matches!(fact, Fact::PromptResumed { .. })),
-        count(|fact| matches!(fact, Fact::Pushed { .. })),
-        count(|fact| matches!(fact, Fact::PromptFinished { .. })),
-    ];
-    assert_eq!(counted, [1; 5], "lost, started, resumed, pushed, finished");
-    Ok(())
-}
-
-async fn a_worker_restarted_in_the_middle_loses_nothing(_: &World) -> Outcome {
-    let prompt = "[[stream tokens=1200 rate=100]]";
-    let answer = support::model::prose(1200);
-    let early: String = answer.chars().take(600).collect();
-    let viewer = disturbed("e2e-worker-killed", prompt, &early, async |stack| {
-        stack.kill_worker().await;
-        Ok(stack.start_worker().await?)
-    })
-    .await?;
-    let texts: Vec<_> = viewer.finished.values().collect();
-    assert_eq!(texts, [&answer], "one answer, reported once, whole");
-    Ok(())
 }
 
 /// Most kilobytes of the runner's own memory with ten idle sandboxes.
