@@ -8,16 +8,14 @@
 
 import { execFile } from "node:child_process"
 
-import { Waiting } from "./waiting.js"
+import { Pauses, post } from "./runner.js"
+import { NOTICEABLE_MS, Waiting } from "./waiting.js"
 import { Changes, places, writes } from "./writes.js"
 
 /** Longest that one write waits. */
 const DEADLINE_MS = 120_000
-/** A wait that nobody notices is not told. */
-const NOTICEABLE_MS = 5
-/** Between two requests to a runner that does not answer, at first and at most. */
+/** Between two requests to a runner that does not answer, at first. */
 const PAUSE_MS = 50
-const LONGEST_PAUSE_MS = 2_000
 /** Most paths in one message to the agent. */
 const MOST_NAMED = 20
 /** Longest that git is asked whether the workspace has a commit by now. */
@@ -71,7 +69,7 @@ export class Gate {
   /** Asks the runner until nothing more can change. */
   async follow() {
     let tag = ""
-    let pause = PAUSE_MS
+    const pauses = new Pauses(PAUSE_MS)
     while (!this.signal?.aborted) {
       try {
         const url = `${this.gateway}/workspace/sync?seen=${encodeURIComponent(tag)}`
@@ -82,15 +80,14 @@ export class Gate {
         }
         if (!response.ok) throw new Error(`status ${response.status}`)
         const told = /** @type {Told} */ (await response.json())
-        pause = PAUSE_MS
+        pauses.reset()
         if (told.tag === tag) continue
         tag = told.tag
         this.take(told)
         if (this.settled) return
       } catch {
         // The runner is away for a moment, or for good: writes have their own deadline.
-        await new Promise((resume) => setTimeout(resume, pause))
-        pause = Math.min(pause * 2, LONGEST_PAUSE_MS)
+        await pauses.pass()
       }
     }
   }
@@ -190,13 +187,7 @@ export class Gate {
    * @returns {Promise<number>}
    */
   async ask(what, body) {
-    const response = await fetch(`${this.gateway}/workspace/${what}`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
-      signal: this.signal ?? null,
-    })
-    return response.status
+    return (await post(this.gateway, what, body, this.signal)).status
   }
 
   /**
@@ -205,12 +196,7 @@ export class Gate {
    * @param {{ ms: number, tool: string, path: string, cause?: "keeping" | "late" }} wait
    */
   tell(wait) {
-    fetch(`${this.gateway}/workspace/waits`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(wait),
-      signal: this.signal ?? null,
-    }).catch(() => {})
+    post(this.gateway, "waits", wait, this.signal).catch(() => {})
   }
 }
 

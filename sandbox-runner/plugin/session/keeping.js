@@ -8,16 +8,14 @@
 // something is kept within it again: work that is too large to be kept at once, or a store that is away,
 // costs the deadline once.
 
-import { Waiting } from "./waiting.js"
+import { Pauses, post } from "./runner.js"
+import { NOTICEABLE_MS, Waiting } from "./waiting.js"
 import { writes } from "./writes.js"
 
 /** Longest that one write waits. */
 const DEADLINE_MS = 2_000
-/** A wait that nobody notices is not told. */
-const NOTICEABLE_MS = 5
-/** Before the runner is told again that did not answer, at first and at most. */
+/** Before the runner is told again that did not answer, at first. */
 const PAUSE_MS = 100
-const LONGEST_PAUSE_MS = 2_000
 
 export class Keeping {
   /**
@@ -100,7 +98,7 @@ export class Keeping {
    */
   async follow(upto) {
     const began = Date.now()
-    let pause = PAUSE_MS
+    const pauses = new Pauses(PAUSE_MS)
     do {
       if ((await this.ask()) !== "unknown") {
         this.settled = Math.max(this.settled, upto)
@@ -108,20 +106,14 @@ export class Keeping {
         return this.waiting.look()
       }
       // The runner is away for a moment, or for good: writes have their own deadline.
-      await new Promise((resume) => setTimeout(resume, pause))
-      pause = Math.min(pause * 2, LONGEST_PAUSE_MS)
+      await pauses.pass()
     } while (upto === this.ended && !this.signal?.aborted)
   }
 
   /** @returns {Promise<"safe" | "given_up" | "unknown">} */
   async ask() {
     try {
-      const response = await fetch(`${this.gateway}/workspace/wrote`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: "{}",
-        signal: this.signal ?? null,
-      })
+      const response = await post(this.gateway, "wrote", {}, this.signal)
       // There is nobody who keeps it, as while an image is built.
       if (response.status === 404) return "given_up"
       if (!response.ok) return "unknown"

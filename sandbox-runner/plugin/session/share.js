@@ -1,6 +1,8 @@
 // A tool for the agent: shows a file to whoever follows the session. The runner reads it out of the
 // sandbox, and says what became of it.
 
+import { post } from "./runner.js"
+
 /** Longer than the runner takes. */
 const DEADLINE_MS = 120_000
 
@@ -19,12 +21,8 @@ export const shareFile = (gateway) => ({
   },
   async execute({ path, caption }, context) {
     const signals = [AbortSignal.timeout(DEADLINE_MS), ...(context?.abort ? [context.abort] : [])]
-    const response = await fetch(`${gateway}/workspace/share`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ path: String(path), caption: String(caption ?? "") }),
-      signal: AbortSignal.any(signals),
-    })
+    const body = { path: String(path), caption: String(caption ?? "") }
+    const response = await post(gateway, "share", body, AbortSignal.any(signals))
     const answer = await response.json().catch(() => ({}))
     if (!response.ok) throw new Error(answer.error?.message ?? "The file could not be shared.")
     return String(answer.message)

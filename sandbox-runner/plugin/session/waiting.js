@@ -1,5 +1,8 @@
 // Calls that wait for something, each until a deadline, and no longer than their conversation runs.
 
+/** A wait that nobody notices is not told. */
+export const NOTICEABLE_MS = 5
+
 export class Waiting {
   constructor() {
     /** @type {Set<{ conversation: string, look: () => void, stop: () => void }>} */

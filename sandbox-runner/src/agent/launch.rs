@@ -63,6 +63,10 @@ const PLUGIN: &[(&str, &str)] = &[
         include_str!("../../plugin/session/pull-request.js"),
     ),
     (
+        "plugin/session/runner.js",
+        include_str!("../../plugin/session/runner.js"),
+    ),
+    (
         "plugin/session/share.js",
         include_str!("../../plugin/session/share.js"),
     ),
