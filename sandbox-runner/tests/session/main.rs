@@ -251,6 +251,17 @@ async fn a_session_goes_on_from_a_newer_commit_than_its_image_has() {
     assert_eq!(ready, Some(old));
 }
 
+async fn the_next_sandbox_has_what_was_kept(stage: &Stage) {
+    let second = stage.open(2).await;
+    let text = r#"[[bash command="touch b.txt; cat a.txt"]] [[say text="Done."]]"#;
+    let prompt = stage.prompt(&second, 2, text).await;
+    assert_eq!(
+        stage.finished(&second, &prompt).await,
+        PromptResult::Completed
+    );
+    assert_eq!(stage.git(&["show", "agent/work:a.txt"]), "kept");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_machine_costs_nothing_that_a_tool_had_written() {
     let mut stage = Stage::start().await;
@@ -262,21 +273,9 @@ async fn a_lost_machine_costs_nothing_that_a_tool_had_written() {
     stage.kill_runner().await;
     stage.sweep();
     stage.start_runner().await;
-    stage
-        .until(&start, "loss", |reports| {
-            let lost = |report: &Report| matches!(report, Report::Lost { .. });
-            reports.iter().any(lost).then_some(())
-        })
-        .await;
+    survival::lost(&stage, &start).await;
 
-    let second = stage.open(2).await;
-    let text = r#"[[bash command="touch b.txt; cat a.txt"]] [[say text="Done."]]"#;
-    let prompt = stage.prompt(&second, 2, text).await;
-    assert_eq!(
-        stage.finished(&second, &prompt).await,
-        PromptResult::Completed
-    );
-    assert_eq!(stage.git(&["show", "agent/work:a.txt"]), "kept");
+    the_next_sandbox_has_what_was_kept(&stage).await;
     // What is pushed is kept at the forge.
     assert!(!bundle.exists());
     stage.worker.assert_faultless();
@@ -293,20 +292,8 @@ async fn an_agent_that_ends_leaves_all_that_it_wrote() {
             r#"[[bash command="echo kept > a.txt; kill -9 $PPID"]]"#,
         )
         .await;
-    stage
-        .until(&start, "loss", |reports| {
-            let lost = |report: &Report| matches!(report, Report::Lost { .. });
-            reports.iter().any(lost).then_some(())
-        })
-        .await;
-    let second = stage.open(2).await;
-    let text = r#"[[bash command="touch b.txt; cat a.txt"]] [[say text="Done."]]"#;
-    let prompt = stage.prompt(&second, 2, text).await;
-    assert_eq!(
-        stage.finished(&second, &prompt).await,
-        PromptResult::Completed
-    );
-    assert_eq!(stage.git(&["show", "agent/work:a.txt"]), "kept");
+    survival::lost(&stage, &start).await;
+    the_next_sandbox_has_what_was_kept(&stage).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

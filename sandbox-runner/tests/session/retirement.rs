@@ -98,6 +98,17 @@ async fn sessions_go_on_elsewhere_when_their_machine_goes_away() {
     stage.worker.assert_faultless();
 }
 
+/// The next runner has the sandbox as it was.
+async fn goes_on_here(stage: &mut Stage, start: &Start) {
+    stage.start_runner().await;
+    let prompt = stage.prompt(start, 1, r#"[[say text="Hello."]]"#).await;
+    assert_eq!(
+        stage.finished(start, &prompt).await,
+        PromptResult::Completed
+    );
+    stage.worker.assert_faultless();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_machine_without_a_depot_is_not_cleared() {
     let mut stage = Stage::start().await;
@@ -106,13 +117,7 @@ async fn a_machine_without_a_depot_is_not_cleared() {
     stage.kill_runner().await;
     let (success, said) = stage.try_to_retire().await;
     assert!(!success && said.contains("DEPOT_URL"), "{said}");
-    stage.start_runner().await;
-    let prompt = stage.prompt(&start, 1, r#"[[say text="Hello."]]"#).await;
-    assert_eq!(
-        stage.finished(&start, &prompt).await,
-        PromptResult::Completed
-    );
-    stage.worker.assert_faultless();
+    goes_on_here(&mut stage, &start).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -201,11 +206,5 @@ async fn a_machine_whose_depot_does_not_answer_is_not_cleared() {
     let (success, said) = stage.try_to_retire_into_nothing().await;
     assert!(!success, "{said}");
     assert!(said.contains("the depot cannot be reached"), "{said}");
-    stage.start_runner().await;
-    let prompt = stage.prompt(&start, 1, r#"[[say text="Hello."]]"#).await;
-    assert_eq!(
-        stage.finished(&start, &prompt).await,
-        PromptResult::Completed
-    );
-    stage.worker.assert_faultless();
+    goes_on_here(&mut stage, &start).await;
 }
