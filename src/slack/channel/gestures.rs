@@ -17,18 +17,7 @@ use crate::slack::home::card;
 
 impl Core {
     pub(super) async fn stop(self: &Rc<Self>, item: &Item, root: &str) -> Result<Done, Error> {
-        let Some(speaker) = self.speaker(item).await? else {
-            return Ok(Done::WaitsFor(item.user().to_owned()));
-        };
-        let thread = self.store()?.thread(root)?.unwrap_or_default();
-        let (Some(session), Some(repository)) = (thread.session, thread.repository) else {
-            return Ok(Done::Finished);
-        };
-        if self.reach(&speaker, &repository).await?.is_some() {
-            let by = speaker.person;
-            self.ask(&session, &Ask::act(Act::Stop, by)).await?;
-        }
-        Ok(Done::Finished)
+        self.ask_for(item, root, Act::Stop).await
     }
 
     pub(super) async fn reacted(
@@ -50,18 +39,22 @@ impl Core {
         let Some(prompt) = self.prompt_of(ts)? else {
             return Ok(Done::Finished);
         };
+        // One that has started meanwhile is where it was to be.
+        self.ask_for(item, &root, Act::Insert { prompt }).await
+    }
+
+    /// Asks the thread's session for what somebody wants who reaches its repository.
+    async fn ask_for(self: &Rc<Self>, item: &Item, root: &str, act: Act) -> Result<Done, Error> {
         let Some(speaker) = self.speaker(item).await? else {
             return Ok(Done::WaitsFor(item.user().to_owned()));
         };
-        let thread = self.store()?.thread(&root)?.unwrap_or_default();
+        let thread = self.store()?.thread(root)?.unwrap_or_default();
         let (Some(session), Some(repository)) = (thread.session, thread.repository) else {
             return Ok(Done::Finished);
         };
         if self.reach(&speaker, &repository).await?.is_some() {
             let by = speaker.person;
-            // One that has started meanwhile is where it was to be.
-            self.ask(&session, &Ask::act(Act::Insert { prompt }, by))
-                .await?;
+            self.ask(&session, &Ask::act(act, by)).await?;
         }
         Ok(Done::Finished)
     }
