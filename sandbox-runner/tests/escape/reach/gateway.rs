@@ -6,7 +6,6 @@ use protocol::event::Repository;
 use protocol::{Millis, SessionId};
 use sandbox_runner::config::Upstream;
 use sandbox_runner::gateway::{Access, Gateway, GatewayPolicy, Serving};
-use sandbox_runner::sandbox::SandboxBackend as _;
 
 use super::*;
 
