@@ -42,6 +42,7 @@ pub(crate) fn group(group: &mut Group<'_>) {
         pending_signals_are_not_taken_from_the_neighbour,
         message_queues_are_not_taken_from_the_neighbour,
         descriptors_in_flight_are_not_taken_from_the_neighbour,
+        terminals_are_not_taken_from_the_neighbour,
         locked_memory_is_limited,
     );
 }
@@ -466,6 +467,11 @@ async fn descriptors_in_flight_are_not_taken_from_the_neighbour(world: &World) {
                 \x20 pair[0].setblocking(False)\n\
                 \x20 pair[0].sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [pair[1].fileno()] * 250))])\n\
                 \x20 held.append(0)";
+    is_left_for_the_neighbour(world, take).await;
+}
+
+async fn terminals_are_not_taken_from_the_neighbour(world: &World) {
+    let take = "def take(): checked(os.open('/dev/ptmx', os.O_RDWR | os.O_NOCTTY))";
     is_left_for_the_neighbour(world, take).await;
 }
 

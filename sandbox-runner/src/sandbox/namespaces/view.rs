@@ -32,6 +32,8 @@ const SYSTEM: &str = "opt/system";
 /// A sandbox could otherwise fill the machine's memory through its `/tmp`.
 const TMP: &str = "mode=1777,size=1073741824";
 const RUN: &str = "mode=0755,size=16777216";
+/// The machine has some thousand terminals for all its sandboxes, which one could otherwise take.
+const TERMINALS: &str = "newinstance,ptmxmode=0666,mode=620,max=256";
 /// Directories, links and mount points only.
 const ROOT: &str = "mode=0755,size=1048576";
 
@@ -226,12 +228,7 @@ fn dev() -> io::Result<()> {
     }
     directory(&dev.join("pts"))?;
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
-    file_system(
-        "devpts",
-        "dev/pts",
-        flags,
-        "newinstance,ptmxmode=0666,mode=620",
-    )?;
+    file_system("devpts", "dev/pts", flags, TERMINALS)?;
     directory(&dev.join("shm"))?;
     tmpfs("dev/shm", TMP)?;
     seal(dev)
