@@ -42,6 +42,7 @@ const PROBES: &[Probe] = &[
     probe!("a_clone_cannot_have_a_mount_namespace", EPERM, libc::SYS_clone, libc::CLONE_NEWNS | CHILD, 0, 0, 0, 0),
     probe!("a_clone_cannot_have_a_pid_namespace", EPERM, libc::SYS_clone, libc::CLONE_NEWPID | CHILD, 0, 0, 0, 0),
     probe!("clone3_does_not_exist", ENOSYS, libc::SYS_clone3, 0, 0),
+    probe!("asynchronous_input_and_output_do_not_exist", ENOSYS, libc::SYS_io_setup, 1, PATH.as_ptr()),
     probe!("a_call_that_is_newer_than_the_list_does_not_exist", ENOSYS, FUTURE),
     probe!("a_call_of_the_x32_abi_does_not_exist", ENOSYS, X32 | libc::SYS_getpid),
     probe!("nothing_can_be_mounted", EPERM, libc::SYS_mount, PATH.as_ptr(), PATH.as_ptr(), PATH.as_ptr(), 0, 0),

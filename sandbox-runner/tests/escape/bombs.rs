@@ -43,6 +43,7 @@ pub(crate) fn group(group: &mut Group<'_>) {
         message_queues_are_not_taken_from_the_neighbour,
         descriptors_in_flight_are_not_taken_from_the_neighbour,
         terminals_are_not_taken_from_the_neighbour,
+        asynchronous_requests_are_not_taken_from_the_neighbour,
         locked_memory_is_limited,
     );
 }
@@ -473,6 +474,14 @@ async fn descriptors_in_flight_are_not_taken_from_the_neighbour(world: &World) {
 async fn terminals_are_not_taken_from_the_neighbour(world: &World) {
     let take = "def take(): checked(os.open('/dev/ptmx', os.O_RDWR | os.O_NOCTTY))";
     is_left_for_the_neighbour(world, take).await;
+}
+
+async fn asynchronous_requests_are_not_taken_from_the_neighbour(world: &World) {
+    let io_setup = if cfg!(target_arch = "x86_64") { 206 } else { 0 };
+    let take = format!(
+        "def take(): checked(libc.syscall({io_setup}, 1000, ctypes.byref(ctypes.c_void_p())))"
+    );
+    is_left_for_the_neighbour(world, &take).await;
 }
 
 async fn locked_memory_is_limited(world: &World) {

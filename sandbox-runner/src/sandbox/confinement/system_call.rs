@@ -1,15 +1,15 @@
 //! The system call filter: what is on a list is allowed, everything else fails with EPERM.
 //!
 //! Three answers differ. A program of another architecture (32 bits on a 64-bit machine) is killed,
-//! since its numbers mean other calls. `clone3` and all calls newer than the list do not exist
-//! (ENOSYS), so that programs fall back on older ones: the flags of `clone3` are out of a filter's
-//! sight, those of `clone` are not. That includes the numbers of the x32 ABI, which are above.
+//! since its numbers mean other calls. [`table::ABSENT`] and all calls newer than the list do not exist
+//! (ENOSYS), so that programs fall back on older ones. That includes the numbers of the x32 ABI, which
+//! are above.
 
 use std::collections::BTreeMap;
 use std::env::consts::ARCH;
 
 use linux_raw_sys::general::{
-    __NR_clone, __NR_clone3, __NR_ioctl, __NR_mknodat, __NR_personality, __NR_prlimit64,
+    __NR_clone, __NR_ioctl, __NR_mknodat, __NR_personality, __NR_prlimit64,
     __NR_sched_setaffinity, __NR_setpriority, __NR_socket, __NR_socketpair, CLONE_NEWCGROUP,
     CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS,
 };
@@ -37,7 +37,7 @@ pub(super) fn compile() -> Result<BpfProgram, ConfinementError> {
     let conditional = filter(architecture).map_err(ConfinementError::Compile)?;
     let numbers = Numbers {
         allowed: table::TABLES.into_iter().flatten().copied().collect(),
-        absent: __NR_clone3,
+        absent: table::ABSENT.into(),
         newest: table::NEWEST,
     };
     Ok(lookup::prepend(&numbers, architecture, conditional))

@@ -28,7 +28,7 @@ struct Range {
 /// Answers by number; numbers above the newest are absent.
 pub(super) struct Numbers {
     pub allowed: BTreeSet<u32>,
-    pub absent: u32,
+    pub absent: BTreeSet<u32>,
     pub newest: u32,
 }
 
@@ -36,7 +36,7 @@ impl Numbers {
     fn answer(&self, number: u32) -> Answer {
         if self.allowed.contains(&number) {
             Answer::Allow
-        } else if number == self.absent || number > self.newest {
+        } else if self.absent.contains(&number) || number > self.newest {
             Answer::Absent
         } else {
             Answer::Ask
@@ -124,7 +124,7 @@ mod tests {
     fn numbers() -> Numbers {
         Numbers {
             allowed: BTreeSet::from([0, 1, 2, 5, 7, 8]),
-            absent: 6,
+            absent: BTreeSet::from([6]),
             newest: 9,
         }
     }
