@@ -44,6 +44,7 @@ pub(crate) fn group(group: &mut Group<'_>) {
         descriptors_in_flight_are_not_taken_from_the_neighbour,
         terminals_are_not_taken_from_the_neighbour,
         asynchronous_requests_are_not_taken_from_the_neighbour,
+        memory_taken_through_connections_is_limited,
         locked_memory_is_limited,
     );
 }
@@ -482,6 +483,21 @@ async fn asynchronous_requests_are_not_taken_from_the_neighbour(world: &World) {
         "def take(): checked(libc.syscall({io_setup}, 1000, ctypes.byref(ctypes.c_void_p())))"
     );
     is_left_for_the_neighbour(world, &take).await;
+}
+
+/// Sent and never read: as much as the buffers of both ends take.
+async fn memory_taken_through_connections_is_limited(world: &World) {
+    let program = "import resource, socket\n\
+                   listening = socket.create_server(('127.0.0.1', 0), backlog=100)\n\
+                   held, total, piece = [], 0, b'x' * (1 << 20)\n\
+                   for _ in range(300):\n\
+                   \x20 one = socket.create_connection(listening.getsockname())\n\
+                   \x20 held.append((one, listening.accept()[0])); one.setblocking(False)\n\
+                   \x20 try:\n\
+                   \x20  while True: total += one.send(piece)\n\
+                   \x20 except BlockingIOError: pass\n\
+                   print('stopped' if total < 200 << 20 else 'NOTHING STOPPED IT', total >> 20)";
+    is_stopped(world, program).await;
 }
 
 async fn locked_memory_is_limited(world: &World) {

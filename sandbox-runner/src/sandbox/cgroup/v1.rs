@@ -10,6 +10,11 @@ use crate::sandbox::limits::Limits;
 
 /// The time over which processor time is counted: the kernel's default.
 const PERIOD_MICROS: u64 = 100_000;
+/// Buffers of TCP are no part of a sandbox's memory here, and the machine has one store of them for
+/// all. A sandbox may have one part in so many of its memory, and at least what a test suite that
+/// talks to its own servers takes.
+const TCP_PART: u64 = 32;
+const TCP_LEAST: u64 = 16 << 20;
 /// The weight of all sandboxes together: that of sixteen processes outside.
 const SHARES: u64 = 16 * 1024;
 
@@ -179,5 +184,7 @@ fn limit_memory(directory: &Path, bytes: u64) -> Result<(), CgroupError> {
     if !file::write_if_present(&directory.join("memory.memsw.limit_in_bytes"), bytes)? {
         file::write(&directory.join("memory.swappiness"), 0)?;
     }
+    let buffers = (bytes / TCP_PART).max(TCP_LEAST);
+    file::write_if_present(&directory.join("memory.kmem.tcp.limit_in_bytes"), buffers)?;
     Ok(())
 }
