@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::env::consts::ARCH;
 
 use linux_raw_sys::general::{
-    __NR_clone, __NR_ioctl, __NR_mknodat, __NR_personality, __NR_prlimit64,
-    __NR_sched_setaffinity, __NR_setpriority, __NR_socket, __NR_socketpair, CLONE_NEWCGROUP,
-    CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS,
+    __NR_clone, __NR_ioctl, __NR_mknodat, __NR_personality, __NR_prlimit64, __NR_sched_setaffinity,
+    __NR_setpriority, __NR_socket, __NR_socketpair, CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET,
+    CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS,
 };
 use linux_raw_sys::ioctl::{TIOCLINUX, TIOCSETD, TIOCSTI};
 use rustix::fs::FileType;
