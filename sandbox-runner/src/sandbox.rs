@@ -28,6 +28,7 @@ use crate::layer::{LayerError, LayerId};
 pub mod cgroup;
 pub mod channel;
 pub mod confinement;
+mod descriptors;
 pub(crate) mod directory;
 pub mod disk;
 pub mod doctor;

@@ -31,6 +31,7 @@ use self::turn::Turns;
 use super::cgroup::{CgroupError, Driver, Stats};
 use super::channel::{self, ChannelError, REPLY};
 use super::confinement::AGENT_ID;
+use super::descriptors;
 use super::disk::DiskWatch;
 use super::record::{FILE, SandboxRecord, SandboxState, Snapshot};
 use super::socket::connect;
@@ -160,6 +161,10 @@ impl Namespaces {
         })?;
         let launcher = Arc::new(launcher);
         let groups = Driver::detect(state.root());
+        // Without a limit of memory, the number is the only limit that there is.
+        if groups.enforced().memory {
+            descriptors::raise();
+        }
         let users = getuid().is_root().then_some(config.sandbox_uid);
         let slots = Slots::default();
         let ground = Ground {

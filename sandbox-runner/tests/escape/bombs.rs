@@ -44,6 +44,7 @@ pub(crate) fn group(group: &mut Group<'_>) {
         descriptors_in_flight_are_not_taken_from_the_neighbour,
         terminals_are_not_taken_from_the_neighbour,
         asynchronous_requests_are_not_taken_from_the_neighbour,
+        open_files_are_not_taken_from_the_neighbour,
         memory_taken_through_connections_is_limited,
         locked_memory_is_limited,
     );
@@ -481,6 +482,35 @@ async fn asynchronous_requests_are_not_taken_from_the_neighbour(world: &World) {
     let io_setup = if cfg!(target_arch = "x86_64") { 206 } else { 0 };
     let take = format!(
         "def take(): checked(libc.syscall({io_setup}, 1000, ctypes.byref(ctypes.c_void_p())))"
+    );
+    is_left_for_the_neighbour(world, &take).await;
+}
+
+/// In processes, each of which opens as many files as it may: more than a machine of this size has
+/// for all users by itself.
+const OPENING: &str = "import os, resource\n\
+                       most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 50\n\
+                       def opening():\n\
+                       \x20 ready, done = os.pipe()\n\
+                       \x20 if os.fork() == 0:\n\
+                       \x20  count = 0\n\
+                       \x20  try:\n\
+                       \x20   while count < most: os.open('/dev/null', os.O_RDONLY); count += 1\n\
+                       \x20  except OSError: pass\n\
+                       \x20  os.write(done, b'%d' % count); time.sleep(60); os._exit(0)\n\
+                       \x20 os.close(done); count = int(os.read(ready, 20) or 0); os.close(ready)\n\
+                       \x20 return count\n";
+
+async fn open_files_are_not_taken_from_the_neighbour(world: &World) {
+    let take = format!(
+        "import time\n\
+         {OPENING}\
+         total = 0\n\
+         def take():\n\
+         \x20 global total\n\
+         \x20 if total >= 2600000: raise OSError('enough')\n\
+         \x20 count = opening(); total += count\n\
+         \x20 if count < most: raise OSError('refused')"
     );
     is_left_for_the_neighbour(world, &take).await;
 }

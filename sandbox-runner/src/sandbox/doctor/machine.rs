@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::kernel::Kernel;
 use crate::sandbox::cgroup::{Driver, Enforced};
+use crate::sandbox::descriptors;
 
 /// What `statfs` calls the file systems that a state directory is usually on.
 const FILE_SYSTEMS: [(i64, &str); 4] = [
@@ -54,13 +55,18 @@ impl Machine {
                 Ok(kind) => name(kind).map_or(format!("{kind:#x}"), |(_, name)| (*name).to_owned()),
                 Err(error) => error.to_string(),
             },
-            missing: missing(root, landlock.is_some(), groups.enforced()),
+            missing: missing(
+                root,
+                landlock.is_some(),
+                descriptors::suffice(),
+                groups.enforced(),
+            ),
         }
     }
 }
 
 /// What is less than on a machine that has everything, and what stands in for it.
-fn missing(root: bool, landlock: bool, enforced: Enforced) -> Vec<Missing> {
+fn missing(root: bool, landlock: bool, open_files: bool, enforced: Enforced) -> Vec<Missing> {
     let all = [
         (
             root,
@@ -71,6 +77,11 @@ fn missing(root: bool, landlock: bool, enforced: Enforced) -> Vec<Missing> {
             landlock,
             "Landlock",
             "the mount namespace and the filter of system calls keep files apart without it",
+        ),
+        (
+            open_files,
+            "as many open files as all sandboxes' memory has room for",
+            "nothing: one sandbox can open all that the machine has; raise fs.file-max to 9223372036854775807 with sysctl",
         ),
         (
             enforced.memory,
@@ -146,12 +157,12 @@ mod tests {
 
     #[test]
     fn a_machine_with_everything_lacks_nothing_and_others_say_what_stands_in() {
-        assert_eq!(missing(true, true, ALL), []);
-        let bare = missing(false, false, Enforced::default());
-        assert_eq!(bare.len(), 5);
+        assert_eq!(missing(true, true, true, ALL), []);
+        let bare = missing(false, false, false, Enforced::default());
+        assert_eq!(bare.len(), 6);
         assert!(bare.iter().all(|missing| !missing.instead.is_empty()));
         let hybrid = Enforced { cpu: false, ..ALL };
-        let missing = missing(true, true, hybrid);
+        let missing = missing(true, true, true, hybrid);
         assert_eq!(missing.len(), 1);
         assert!(missing.iter().all(|one| one.what.contains("processor")));
     }
