@@ -6,9 +6,10 @@
 //! fast. One that is beyond its limit is stopped where it is, marked, and killed; for everybody
 //! else it has ended by itself.
 //!
-//! A sandbox overshoots by what it writes between two walks. What it holds open and has unlinked is
-//! not counted. What snapshots froze counts as well: a snapshot would begin a new limit otherwise.
+//! A sandbox overshoots by what it writes between two walks. What its processes
+//! hold and what has no name any more counts where there are control groups. What snapshots froze counts as well: a snapshot would begin a new limit otherwise.
 
+mod held;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -202,10 +203,11 @@ async fn watch(
             let started = Instant::now();
             let parts = ["upper", "agent", "system"].map(|part| directory.join(part));
             let (beneath, layers) = (directory.clone(), layers.clone());
+            let (about, root, name) = (groups.clone(), volume.clone(), id.clone());
             let walking = spawn_blocking(move || {
-                let frozen = frozen(&layers, &beneath);
+                let other = frozen(&layers, &beneath).plus(held(&about, &root, &name));
                 // Counting ends where the limit does.
-                walk::measure(&parts, limits.minus(frozen)).plus(frozen)
+                walk::measure(&parts, limits.minus(other)).plus(other)
             });
             let Ok(usage) = walking.await else {
                 return;
@@ -252,6 +254,14 @@ fn frozen(layers: &LayerStore, directory: &Path) -> Usage {
     let record = SandboxRecord::read(directory).ok().flatten();
     let chain = record.map(|record| record.layers).unwrap_or_default();
     layers.own(&chain).1
+}
+
+/// What its processes hold and what has no name; a few system calls for a sandbox that is idle.
+fn held(groups: &Driver, volume: &Path, id: &SandboxId) -> Usage {
+    let group = groups.open(id.as_str()).ok().flatten();
+    // One that has ended holds nothing.
+    let held = group.and_then(|group| held::measure(volume, &group).ok());
+    held.unwrap_or_default()
 }
 
 /// What the volume has left.

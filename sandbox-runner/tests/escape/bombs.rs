@@ -30,6 +30,8 @@ pub(crate) fn group(group: &mut Group<'_>) {
         memory_taken_through_pipes_is_limited,
         a_home_that_grows_without_end_is_stopped,
         a_home_with_ever_more_files_is_stopped,
+        a_home_filled_with_files_without_names_is_stopped,
+        a_home_filled_with_mapped_files_without_names_is_stopped,
         descriptors_without_end_are_refused,
         a_hog_of_processors_leaves_some_to_the_neighbour,
         output_without_end_fills_no_memory,
@@ -247,6 +249,29 @@ async fn a_home_with_ever_more_files_is_stopped(world: &World) {
     let take = "os.mkdir('/home/agent/files')\n\
                 def take(number): os.close(os.open(f'/home/agent/files/{number}', os.O_CREAT))";
     is_ended(world, take, 60_000).await;
+}
+
+const NAMELESS: &str = "def nameless(number):\n\
+                        \x20 path = f'/home/agent/bomb{number}'\n\
+                        \x20 file = os.open(path, os.O_RDWR | os.O_CREAT); os.unlink(path)\n\
+                        \x20 os.write(file, b'x' * (16 << 20)); os.fsync(file)\n\
+                        \x20 return file\n";
+
+async fn a_home_filled_with_files_without_names_is_stopped(world: &World) {
+    is_ended(world, &format!("{NAMELESS}take = nameless"), 20).await;
+}
+
+async fn a_home_filled_with_mapped_files_without_names_is_stopped(world: &World) {
+    let take = format!(
+        "import ctypes, mmap\n\
+         {NAMELESS}\
+         place = ctypes.CDLL(None).mmap\n\
+         def take(number):\n\
+         \x20 file = nameless(number)\n\
+         \x20 place(None, ctypes.c_size_t(16 << 20), mmap.PROT_READ, mmap.MAP_SHARED, file, ctypes.c_long(0))\n\
+         \x20 os.close(file)"
+    );
+    is_ended(world, &take, 20).await;
 }
 
 async fn descriptors_without_end_are_refused(world: &World) {
