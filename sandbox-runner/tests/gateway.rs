@@ -13,7 +13,7 @@ mod site;
 
 use protocol::event::Repository;
 use sandbox_runner::gateway::billing::Billing;
-use sandbox_runner::gateway::ledger::{ContactKind, Tokens, Verdict};
+use sandbox_runner::gateway::ledger::{Contact, ContactKind, Tokens, Verdict};
 use serde_json::Value;
 
 use site::{BRANCH, Policy, Site, USAGE, git};
@@ -169,12 +169,13 @@ async fn a_model_request_goes_on_with_the_key_and_without_what_the_sandbox_added
             ("cookie", "a=b"),
             ("anthropic-version", "2023-06-01"),
         ];
-        let (status, echoed) = gateway.post(path, &headers, "{\"a\":1}").await;
+        let sent = r#"{ "model": "a", "messages": [] }"#;
+        let (status, echoed) = gateway.post(path, &headers, sent).await;
         assert_eq!(status, 200);
         let echoed: Value = serde_json::from_str(&echoed).unwrap();
         assert_eq!(echoed["headers"][key.0], key.1);
         assert_eq!(echoed["headers"]["anthropic-version"], "2023-06-01");
-        assert_eq!(echoed["body"], "{\"a\":1}");
+        assert_eq!(echoed["body"], sent);
         let text = echoed.to_string();
         assert!(!text.contains("stolen") && !text.contains("other") && !text.contains("a=b"));
     }
@@ -201,6 +202,74 @@ async fn only_what_an_agent_needs_of_a_provider_is_offered() {
         .post("/llm/openai/v1/responses", &[], &"x".repeat(33 << 20))
         .await;
     assert_eq!(status, 413);
+}
+
+/// The policy on hosts would be for nothing if a provider went there instead.
+#[tokio::test]
+async fn a_provider_is_no_way_to_other_hosts() {
+    let site = Site::start().await;
+    let gateway = site.gateway(Policy::Session).await;
+    for (path, body) in [
+        (
+            "/llm/anthropic/v1/messages",
+            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"https://example.com/"}}]}]}"#,
+        ),
+        (
+            "/llm/openai/v1/chat/completions",
+            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://example.com/"}}]}]}"#,
+        ),
+        (
+            "/llm/openai/v1/responses",
+            r#"{"model":"m","input":"x","tools":[{"type":"mcp","server_url":"https://example.com/"}]}"#,
+        ),
+    ] {
+        let (status, answer) = gateway.post(path, &[], body).await;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(
+            (status, &answer["error"]["type"]),
+            (403, &Value::from("permission_error")),
+            "{path}"
+        );
+        let (status, answer) = gateway.post(path, &[], "not JSON").await;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(
+            (status, &answer["error"]["type"]),
+            (400, &Value::from("invalid_request_error")),
+            "{path}"
+        );
+    }
+    // The provider would have been a contact.
+    let contacts = gateway.serving.ledger().list();
+    let denied: u64 = contacts.iter().map(|contact| contact.requests).sum();
+    assert_eq!(denied, 6);
+    let is_denied = |contact: &Contact| {
+        (contact.kind, contact.verdict) == (ContactKind::Model, Verdict::Denied)
+    };
+    assert!(contacts.iter().all(is_denied), "{contacts:?}");
+}
+
+#[tokio::test]
+async fn a_provider_reads_a_request_as_the_gateway_did() {
+    let site = Site::start().await;
+    let gateway = site.gateway(Policy::Session).await;
+    let headers = [
+        ("content-type", "application/json; charset=utf-7"),
+        ("content-encoding", "gzip"),
+        (
+            "anthropic-beta",
+            "mcp-client-2025-04-04,interleaved-thinking-2025-05-14",
+        ),
+        ("anthropic-beta", "web-fetch-2025-09-10"),
+    ];
+    let (status, echoed) = gateway
+        .post("/llm/anthropic/v1/messages", &headers, "{}")
+        .await;
+    assert_eq!(status, 200);
+    let echoed: Value = serde_json::from_str(&echoed).unwrap();
+    let told = &echoed["headers"];
+    assert_eq!(told["content-type"], "application/json");
+    assert_eq!(told.get("content-encoding"), None);
+    assert_eq!(told["anthropic-beta"], "interleaved-thinking-2025-05-14");
 }
 
 #[tokio::test]

@@ -1,4 +1,8 @@
 //! Requests to model providers: counted, paid from the session's budget, and streamed.
+//!
+//! A provider is one host, and a request must not make it a way to others: see [`asked`].
+
+mod asked;
 
 use std::sync::Arc;
 
@@ -6,13 +10,14 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
 use hyper::{Method, StatusCode};
 use serde_json::json;
-
-use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 
+use self::asked::{Form, Refusal};
 use super::billing::Price;
 use super::forward::{
     allow_contact, content_length, discard, fail_contact, json_answer, named, refuse, stream,
@@ -31,13 +36,14 @@ pub(super) const MOST_REQUESTS: usize = 16;
 /// Kilobytes of one sandbox's requests at a time.
 pub(super) const MEMORY: u32 = 64 * 1024;
 
+/// Features that a request switches on.
+const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+
 /// What a provider needs to know of a request besides its body.
-const REQUEST_HEADERS: [HeaderName; 7] = [
+const REQUEST_HEADERS: [HeaderName; 5] = [
     ACCEPT,
-    CONTENT_TYPE,
     USER_AGENT,
     HeaderName::from_static("anthropic-version"),
-    HeaderName::from_static("anthropic-beta"),
     // Providers keep a conversation on the machine that has it cached.
     HeaderName::from_static("x-session-id"),
     HeaderName::from_static("x-session-affinity"),
@@ -116,13 +122,6 @@ struct Call<'a> {
     path: &'a str,
 }
 
-/// What the gateway reads of a request.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Asked {
-    model: String,
-}
-
 async fn forward(caller: &Caller, call: &Call<'_>, request: Request) -> Response {
     let Call {
         dialect,
@@ -157,7 +156,11 @@ async fn forward(caller: &Caller, call: &Call<'_>, request: Request) -> Response
     let sent = body.len() as u64;
     let mut meter = None;
     if parts.method == Method::POST {
-        let asked: Asked = serde_json::from_slice(&body).unwrap_or_default();
+        let form = match path {
+            "messages" => Form::Anthropic,
+            _ => Form::Openai,
+        };
+        let asked = asked::read(&body, form);
         let price = caller.billing.price(name, &asked.model);
         let spent = caller
             .policy
@@ -168,6 +171,15 @@ async fn forward(caller: &Caller, call: &Call<'_>, request: Request) -> Response
             caller.ledger.exhaust(&message);
             return dialect.error(StatusCode::PAYMENT_REQUIRED, "billing_error", &message);
         }
+        if let Some(refusal) = asked.refusal {
+            let message = refusal.to_string();
+            deny(caller, provider, &message);
+            let (status, kind) = match refusal {
+                Refusal::Malformed => (StatusCode::BAD_REQUEST, "invalid_request_error"),
+                _ => (StatusCode::FORBIDDEN, "permission_error"),
+            };
+            return dialect.error(status, kind, &message);
+        }
         meter = Some(Meter {
             ledger: Arc::clone(&caller.ledger),
             host: host.clone(),
@@ -177,7 +189,7 @@ async fn forward(caller: &Caller, call: &Call<'_>, request: Request) -> Response
         });
     }
     let url = provider.place.url(path, parts.uri.query());
-    let mut headers = named(&parts.headers, &REQUEST_HEADERS);
+    let mut headers = request_headers(&parts.headers);
     headers.insert(credential.0, credential.1);
     let request = provider
         .place
@@ -214,6 +226,18 @@ async fn forward(caller: &Caller, call: &Call<'_>, request: Request) -> Response
             dialect.error(StatusCode::BAD_GATEWAY, "api_error", message)
         }
     }
+}
+
+fn request_headers(sent: &HeaderMap) -> HeaderMap {
+    let mut headers = named(sent, &REQUEST_HEADERS);
+    // The body was read as this: by another type or character set it could say something else.
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let features = sent.get_all(BETA).into_iter();
+    let features = asked::betas(features.filter_map(|value| value.to_str().ok()));
+    if let Some(value) = features.and_then(|features| HeaderValue::try_from(features).ok()) {
+        headers.insert(BETA, value);
+    }
+    headers
 }
 
 /// One call under way. It is accounted for when its answer has ended, or was given up.
