@@ -1,5 +1,7 @@
 //! What a sandbox does not have, may not do and is not made of.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use support::stack::MODEL_KEY;
 
 use super::*;
@@ -11,6 +13,55 @@ pub fn group(group: &mut Group<'_>) {
         what_is_only_a_pull_requests_is_never_checked_out,
     );
 }
+
+/// Says which of the words, given in halves, are in the memory of any process that may be read. What begins
+/// like a token counts only if it goes on like one: programs know such beginnings. The last word is
+/// also in a process that this starts, so that a search which finds nothing is noticed.
+const SEARCH_MEMORY: &str = r#"
+import os, re, subprocess, sys
+halves = sys.argv[1:]
+words = [(head + tail).encode() for head, tail in zip(halves[::2], halves[1::2])]
+searches = [re.compile(re.escape(word) + (b"[0-9A-Za-z]{10}" if word.endswith(b"_") else b"")).search
+            for word in words]
+holder = "import sys; word = sys.argv[1] + sys.argv[2]; print(1, flush=True); sys.stdin.read()"
+control = subprocess.Popen([sys.executable, "-c", holder, *halves[-2:]],
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+control.stdout.readline()
+page, pages, longest = os.sysconf("SC_PAGE_SIZE"), 256, 4096
+found, read = set(), []
+for process in filter(str.isdigit, os.listdir("/proc")):
+    if int(process) == os.getpid():
+        continue
+    try:
+        regions = open(f"/proc/{process}/maps").read().splitlines()
+        memory = os.open(f"/proc/{process}/mem", os.O_RDONLY)
+        present = os.open(f"/proc/{process}/pagemap", os.O_RDONLY)
+    except OSError:
+        continue
+    total = 0
+    for region in regions:
+        place, mode, _, _, inode = region.split()[:5]
+        start, end = (int(edge, 16) for edge in place.split("-"))
+        # What is as in its file is not memory, and much is reserved that is not there.
+        if mode[0] != "r" or inode != "0" and mode[1] != "w" or end >= 1 << 63:
+            continue
+        tail = b""
+        for at in range(start, end, pages * page):
+            text, tail = tail, b""
+            try:
+                flags = os.pread(present, 8 * min(pages, (end - at) // page), at // page * 8)
+                if max(flags[7::8], default=0) < 0x40:
+                    continue
+                text += os.pread(memory, min(pages * page, end - at), at)
+            except OSError:
+                continue
+            total += len(text)
+            tail = text[-longest:]
+            found.update(number for number, search in enumerate(searches) if search(text))
+    read.append((open(f"/proc/{process}/comm").read().strip(), total >> 20))
+control.kill()
+print("MEMORY", sorted(found), "in", read)
+"#;
 
 async fn no_secret_is_inside_a_sandbox(world: &World) -> Outcome {
     let (stage, client) = world.whole().await;
@@ -48,8 +99,8 @@ async fn no_secret_is_inside_a_sandbox(world: &World) -> Outcome {
     // The words are put together inside, since the prompt itself is in the agent's own files.
     for (number, secret) in secrets.iter().enumerate() {
         let (head, tail) = secret.split_at(secret.len() / 2);
-        let places =
-            "/home /run /etc /tmp /opt/agent/config /proc/[0-9]*/environ /proc/[0-9]*/cmdline";
+        let places = "/home /run /etc /tmp /dev/shm /var/lib/agent /opt/agent/config \
+            /proc/[0-9]*/environ /proc/[0-9]*/cmdline";
         let command = format!(
             "printf '%s%s' {head} {tail} | grep -arlF -f - {places} 2>/dev/null | grep . \
              && echo FOUND || echo CLEAN"
@@ -72,6 +123,29 @@ async fn no_secret_is_inside_a_sandbox(world: &World) -> Outcome {
             "secret {number}: {output}"
         );
     }
+    // In the memory of all processes at once, since the agent's takes a while to read.
+    let halves = secrets.iter().map(|secret| {
+        let (head, tail) = secret.split_at(secret.len() / 2);
+        format!("{head} {tail}")
+    });
+    let command = format!(
+        "echo {} | base64 -d > /tmp/memory.py; python3 /tmp/memory.py {}",
+        STANDARD.encode(SEARCH_MEMORY),
+        halves.collect::<Vec<_>>().join(" ")
+    );
+    ask(&mut viewer, &format!("[[bash command=\"{command}\"]]")).await?;
+    assert_eq!(
+        end_of_prompt(&mut viewer, secrets.len() + 2).await?,
+        PromptOutcome::Completed
+    );
+    let control = secrets.len() - 1;
+    let expected = format!("MEMORY [{control}]");
+    let outputs: Vec<_> = viewer.finished.values().collect();
+    assert!(
+        outputs.iter().any(|text| text.contains(&expected)),
+        "{:?}",
+        outputs.last()
+    );
     client.archive(&id).await?;
     Ok(())
 }
