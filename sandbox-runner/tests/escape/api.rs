@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use protocol::Millis;
-use protocol::signature::{Keys, Signed};
+use protocol::signature::{Keys, Signature, Signed};
 use serde_json::{Value, json};
 use support::process::Process;
 use tempfile::TempDir;
@@ -17,12 +17,12 @@ use tempfile::TempDir;
 use crate::world::{Group, LIMIT, World};
 
 const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-const ID: &str = "00000000000000000000000000";
+pub(crate) const ID: &str = "00000000000000000000000000";
 
-type Values = fn() -> Vec<String>;
+pub(crate) type Values = fn() -> Vec<String>;
 
 /// Fields that become a part of a path, of a reference or an argument, by their places in a command.
-const FIELDS: [(&str, &str, &[Values]); 16] = [
+const FIELDS: [(&str, &str, &[Values]); 17] = [
     ("start", "/sandbox", &[paths, identifiers]),
     ("start", "/session", &[paths, identifiers]),
     ("start", "/repository", &[paths, repositories]),
@@ -39,6 +39,7 @@ const FIELDS: [(&str, &str, &[Values]); 16] = [
     ("build_image", "/image", &[paths, identifiers]),
     ("build_image", "/base/repository", &[paths, repositories]),
     ("build_image", "/base/branch", &[branches]),
+    ("build_image", "/base/environment", &[paths, environments]),
 ];
 
 pub(crate) fn group(group: &mut Group<'_>) {
@@ -106,20 +107,9 @@ impl Runner {
         self.client.get(url).send().await.unwrap().status().as_u16()
     }
 
-    async fn send(&self, signed: &[u8], sent: &[u8]) -> u16 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let request = Signed {
-            method: "POST",
-            path: "/commands",
-            body: signed,
-        };
-        let id = format!("msg_{}", now.as_nanos());
-        let now = Millis(i64::try_from(now.as_millis()).unwrap());
-        let signature = Keys::parse(KEY).unwrap().sign_request(&id, now, request);
-        let mut request = self
-            .client
-            .post(format!("http://{}/commands", self.address));
-        for (name, value) in signature.headers() {
+    pub(crate) async fn send(&self, path: &str, signed: &[u8], sent: &[u8]) -> u16 {
+        let mut request = self.client.post(format!("http://{}{path}", self.address));
+        for (name, value) in sign(path, signed).headers() {
             request = request.header(name, value);
         }
         request
@@ -131,8 +121,24 @@ impl Runner {
             .as_u16()
     }
 
+    /// What is answered to a target that a client would tidy up.
+    pub(crate) async fn send_by_hand(&self, target: &str, body: &[u8]) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut head = format!("POST {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+        for (name, value) in sign(target, body).headers() {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        let mut stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
     /// Every path below the state directory, but for the store's own files.
-    fn files(&self) -> Vec<PathBuf> {
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut left = vec![self.state.clone()];
         while let Some(directory) = left.pop() {
@@ -148,6 +154,18 @@ impl Runner {
         found.sort();
         found
     }
+}
+
+fn sign(path: &str, body: &[u8]) -> Signature {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let request = Signed {
+        method: "POST",
+        path,
+        body,
+    };
+    let id = format!("msg_{}", now.as_nanos());
+    let now = Millis(i64::try_from(now.as_millis()).unwrap());
+    Keys::parse(KEY).unwrap().sign_request(&id, now, request)
 }
 
 fn command(kind: &str) -> Value {
@@ -172,6 +190,7 @@ fn command(kind: &str) -> Value {
         "build_image" => json!({
             "type": "build_image", "image": format!("img_{ID}"),
             "base": { "repository": "octo/hello", "branch": "main", "environment": "default" },
+            "callback_url": "http://127.0.0.1:9/runner/images",
         }),
         other => panic!("no command {other}"),
     }
@@ -182,7 +201,7 @@ fn owned(values: &[&str]) -> Vec<String> {
 }
 
 /// What leaves a directory, or ends a name before its end.
-fn paths() -> Vec<String> {
+pub(crate) fn paths() -> Vec<String> {
     let mut values = owned(&[
         "",
         ".",
@@ -222,7 +241,7 @@ fn paths() -> Vec<String> {
     values
 }
 
-fn identifiers() -> Vec<String> {
+pub(crate) fn identifiers() -> Vec<String> {
     let mut values = Vec::new();
     for prefix in ["sbx", "ses", "pmt", "img", "run", "snp"] {
         for rest in [
@@ -256,7 +275,7 @@ fn identifiers() -> Vec<String> {
     values
 }
 
-fn repositories() -> Vec<String> {
+pub(crate) fn repositories() -> Vec<String> {
     let mut values = owned(&[
         "octo",
         "octo/",
@@ -354,7 +373,7 @@ async fn is_refused(
         let mut command = command(kind);
         *command.pointer_mut(field).unwrap() = value.clone().into();
         let body = serde_json::to_vec(&command).unwrap();
-        let status = runner.send(&body, &body).await;
+        let status = runner.send("/commands", &body, &body).await;
         if !matches!(status, 400 | 413 | 422) {
             taken.push((value.chars().take(40).collect::<String>(), status));
         }
@@ -366,7 +385,6 @@ async fn is_refused(
 }
 
 async fn an_address_with_tricks_in_its_path_is_refused(world: &World) {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let runner = world.runner().await;
     let before = runner.files();
     for target in [
@@ -387,16 +405,7 @@ async fn an_address_with_tricks_in_its_path_is_refused(world: &World) {
         "http://other/commands/x",
         "/metrics/../commands",
     ] {
-        // By hand: a client would tidy it up.
-        let mut stream = tokio::net::TcpStream::connect(runner.address)
-            .await
-            .unwrap();
-        let head = format!(
-            "POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
-        );
-        stream.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
+        let answer = runner.send_by_hand(target, b"{}").await;
         assert!(answer.starts_with("HTTP/1.1 4"), "{target}: {answer}");
     }
     assert_eq!(runner.files(), before);
@@ -410,8 +419,8 @@ async fn a_command_that_is_not_what_was_signed_is_refused(world: &World) {
     let mut other = command("prompt");
     other["sandbox"] = format!("sbx_{}", ID.replace('0', "1")).into();
     let sent = serde_json::to_vec(&other).unwrap();
-    assert_eq!(runner.send(&signed, &sent).await, 401);
+    assert_eq!(runner.send("/commands", &signed, &sent).await, 401);
     // As it was signed it is understood: such a sandbox is only not there.
-    assert_eq!(runner.send(&signed, &signed).await, 404);
+    assert_eq!(runner.send("/commands", &signed, &signed).await, 404);
     assert_eq!(runner.files(), before);
 }

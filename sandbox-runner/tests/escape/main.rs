@@ -28,6 +28,7 @@ mod neighbours;
 mod orphans;
 mod reach;
 mod table;
+mod ways;
 mod world;
 
 use std::process::ExitCode;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         ("bombs", bombs::group),
         ("orphans", orphans::group),
         ("api", api::group),
+        ("ways", ways::group),
     ] {
         group(&mut Group::new(name, &world, &mut trials));
     }
