@@ -96,6 +96,14 @@ enum Request {
     },
 }
 
+/// What a runner's pool is to become.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Stock {
+    pub pool: Vec<PoolTarget>,
+    /// Entries that are to end.
+    pub lapsed: Vec<SandboxId>,
+}
+
 #[durable_object]
 pub struct Fleet {
     sql: DurableSql,
@@ -133,7 +141,11 @@ fn answer(
     Ok(match request {
         Request::Register { register } => {
             runners::register(sql, &register, now)?;
-            serde_json::to_value(pool::targets(sql, &register.runner, budget, now)?)?
+            let runner = &register.runner;
+            serde_json::to_value(Stock {
+                pool: pool::targets(sql, runner, budget, now)?,
+                lapsed: pool::lapsed(sql, runner, now)?,
+            })?
         }
         Request::Place { sandbox, wish } => {
             serde_json::to_value(placement::place(sql, &sandbox, &wish, budget, now)?)?
@@ -162,8 +174,8 @@ fn answer(
     })
 }
 
-/// Notes that a runner is there; answers what its pool should hold.
-pub async fn register(env: &Env, register: Register) -> Result<Vec<PoolTarget>, Error> {
+/// Notes that a runner is there; answers what its pool is to become.
+pub async fn register(env: &Env, register: Register) -> Result<Stock, Error> {
     ask(env, &Request::Register { register }).await
 }
 

@@ -5,13 +5,14 @@
 //! replaced when their image is, claimed, and ended when memory or room is short. They never take more
 //! than the runner's memory budget for them. An entry is on record before it is made, and claimed in
 //! one statement, so it is never handed out twice and never left behind. What a session did in an entry
-//! is never given to another: entries do not come back.
+//! is never given to another: entries do not come back, and one whose session did not come for it is
+//! ended as well.
 
 mod listening;
 mod memory;
 mod plan;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use crate::session::{Begun, Machinery, ProvisionError, begin_agent, connect, spe
 use crate::store::StoreError;
 use crate::store::warm::StoredWarm;
 use listening::Listening;
-use plan::{Plan, plan};
+use plan::{Holding, Plan, plan};
 
 /// How often the pool is looked at when nothing calls for it: memory changes by itself.
 const TICK: Duration = Duration::from_secs(15);
@@ -57,6 +58,8 @@ pub struct Pool {
 struct Shelf {
     /// Unknown until the first registration is answered: what an earlier process made is kept.
     targets: Option<Vec<PoolTarget>>,
+    /// Entries, perhaps gone by now, whose leases have lapsed.
+    lapsed: BTreeSet<SandboxId>,
     entries: BTreeMap<SandboxId, Entry>,
     /// Sandboxes of sessions, which entries make room for.
     sessions: usize,
@@ -99,6 +102,17 @@ impl Pool {
             changed: Notify::new(),
             announced: Arc::default(),
         })
+    }
+
+    /// Which entries it can give to nobody any more.
+    pub fn give_up(&self, lapsed: Vec<SandboxId>) {
+        let lapsed: BTreeSet<_> = lapsed.into_iter().collect();
+        let mut shelf = self.shelf();
+        if shelf.lapsed != lapsed {
+            shelf.lapsed = lapsed;
+            drop(shelf);
+            self.changed.notify_one();
+        }
     }
 
     /// What the pool is to hold from now on.
@@ -260,7 +274,11 @@ impl Pool {
             .into_iter()
             .flatten()
             .all(|until| until <= now);
-        plan(&wanted, &entries, room, memory::read(), may_make)
+        let holding = Holding {
+            entries: &entries,
+            lapsed: &shelf.lapsed,
+        };
+        plan(&wanted, holding, room, memory::read(), may_make)
     }
 
     async fn carry_out(&self, plan: Plan) {
@@ -273,7 +291,10 @@ impl Pool {
                 }
             }
             Plan::End(sandbox) => {
-                let entry = self.shelf().entries.remove(&sandbox);
+                // One that was claimed since the plan was made is a session's.
+                let Some(entry) = self.shelf().entries.remove(&sandbox) else {
+                    return;
+                };
                 self.announced.notify_one();
                 drop(entry);
                 self.end(&sandbox).await;

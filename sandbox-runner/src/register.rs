@@ -55,6 +55,7 @@ impl Registration {
     /// What the sandboxes may reach is known before the pool makes more of them.
     fn take(&self, answer: Registered) {
         self.bound(answer.egress);
+        self.pool.give_up(answer.lapsed);
         self.pool.aim(answer.pool);
     }
 

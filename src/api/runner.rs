@@ -23,6 +23,7 @@ use super::extract::Path;
 use super::{ask_session, parse_json, read_body};
 use crate::database::{self, Database};
 use crate::error::Error;
+use crate::fleet::Stock;
 use crate::github::Github;
 use crate::github::app::{Level, Permissions};
 use crate::images::{self, Taken};
@@ -63,7 +64,7 @@ pub async fn register(State(env): State<Env>, request: Request) -> Result<Respon
         return Err(Error::invalid("wrong_version", message));
     }
     let mut repositories: BTreeSet<_> = register.repositories.iter().cloned().collect();
-    let pool = fleet::register(&env, register).await?;
+    let Stock { pool, lapsed } = fleet::register(&env, register).await?;
     repositories.extend(pool.iter().map(|target| target.base.repository.clone()));
     let database = Database::new(&env)?;
     let egress = database::repositories::egress(&database, repositories).await?;
@@ -72,6 +73,7 @@ pub async fn register(State(env): State<Env>, request: Request) -> Result<Respon
         registered: true,
         pool,
         egress,
+        lapsed,
     };
     Ok(Json(registered).into_response())
 }

@@ -2,7 +2,9 @@
 //!
 //! A lease is a mark on the entry's row that is never taken off again: the row goes when its runner
 //! has not listed the entry in two registrations, which outlives one that was on its way when the
-//! entry was leased. A runner's own list can therefore never bring a leased entry back.
+//! entry was leased. A runner's own list can therefore never bring a leased entry back. A lease
+//! lapses when its runner still lists the entry after a minute: whoever it was for is not coming, and
+//! the runner is told to end the entry, which would be in the way of a new one.
 
 mod target;
 
@@ -21,6 +23,9 @@ use crate::session::store::StoreError;
 
 /// Demand is what was asked for in this time.
 const DEMAND_MS: i64 = 3_600_000;
+
+/// How long a session may take to come for what it leased; it starts from the image afterwards.
+const LEASE_MS: i64 = 60_000;
 
 /// How far back the figures go. Placements are kept as long.
 pub const FIGURES_DAYS: i64 = 7;
@@ -82,8 +87,9 @@ pub fn note(
             OR runner NOT IN (SELECT id FROM runners)",
         &[runner.as_str().into()],
     )?;
+    // A leased one costs as much as any until somebody has come for it.
     let waiting = sql.run(
-        "SELECT COUNT(*) FROM warm WHERE runner = ? AND leased_to IS NULL",
+        "SELECT COUNT(*) FROM warm WHERE runner = ? AND missed = 0",
         &[runner.as_str().into()],
     )?;
     let waiting = waiting.first().map_or(Ok(0), |row| row.integer(0))?;
@@ -146,6 +152,26 @@ pub fn lease(sql: &impl Sql, entry: &SandboxId, to: &SandboxId) -> Result<(), Sq
         }),
         _ => Ok(()),
     }
+}
+
+/// The entries that `runner` still lists although they were leased more than [`LEASE_MS`] ago.
+pub fn lapsed(
+    sql: &impl Sql,
+    runner: &RunnerId,
+    now: Millis,
+) -> Result<Vec<SandboxId>, StoreError> {
+    // A placement that is forgotten by now is older than any lease.
+    let rows = sql.run(
+        "SELECT warm.sandbox FROM warm LEFT JOIN placements ON placements.sandbox = warm.leased_to
+         WHERE warm.runner = ? AND leased_to IS NOT NULL AND missed = 0
+             AND COALESCE(placed_at, 0) < ?
+         ORDER BY warm.sandbox",
+        &[runner.as_str().into(), now.plus(-LEASE_MS).0.into()],
+    )?;
+    let parse = |row: &Row| Ok(SandboxId::parse(row.text(0)?).ok());
+    rows.iter()
+        .filter_map(|row| parse(row).transpose())
+        .collect()
 }
 
 /// What the pool of `runner` should hold.

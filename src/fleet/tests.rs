@@ -107,6 +107,10 @@ impl Played {
     }
 
     fn register(&self, register: &Register, now: i64) -> Vec<PoolTarget> {
+        self.stock(register, now).pool
+    }
+
+    fn stock(&self, register: &Register, now: i64) -> Stock {
         let register = register.clone();
         let answer = answer(
             &self.sql,
@@ -281,4 +285,5 @@ fn a_build_goes_to_a_holder_of_its_base_with_room_then_to_the_least_busy() {
 }
 
 mod demand;
+mod lapse;
 mod leases;

@@ -216,6 +216,10 @@ pub struct Registered {
     /// and of those in `pool`.
     #[serde(default)]
     pub egress: Vec<RepositoryEgress>,
+    /// Sandboxes of the runner's pool that were leased and not come for in time. They are to end:
+    /// nobody else gets them.
+    #[serde(default)]
+    pub lapsed: Vec<SandboxId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

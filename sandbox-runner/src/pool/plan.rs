@@ -2,8 +2,10 @@
 //!
 //! Making an entry costs the machine's processors for seconds and its memory for as long as the
 //! entry lives, so one is made at a time and only into memory that is free. What is no longer
-//! wanted ends at once, but for an entry of an older image: that one serves until its replacement
-//! is there.
+//! wanted ends at once, and so does what nobody comes for, but for an entry of an older image: that
+//! one serves until its replacement is there.
+
+use std::collections::BTreeSet;
 
 use protocol::callback::{PoolTarget, WarmSandbox};
 use protocol::{ImageId, SandboxId};
@@ -26,15 +28,24 @@ pub(super) enum Plan {
     End(SandboxId),
 }
 
+/// What there is.
+#[derive(Clone, Copy)]
+pub(super) struct Holding<'a> {
+    pub(super) entries: &'a [&'a WarmSandbox],
+    /// Leased, and not come for in time: of use to nobody.
+    pub(super) lapsed: &'a BTreeSet<SandboxId>,
+}
+
 /// `wanted` names each target with its newest image, if there is one; `room` is what entries may
 /// take of the runner's capacity.
 pub(super) fn plan(
     wanted: &[(PoolTarget, Option<ImageId>)],
-    entries: &[&WarmSandbox],
+    holding: Holding<'_>,
     room: usize,
     memory: Option<Memory>,
     may_make: bool,
 ) -> Option<Plan> {
+    let Holding { entries, lapsed } = holding;
     let short = memory.is_some_and(|memory| memory.available < memory.total / PRESSURE);
     let target_of = |entry: &WarmSandbox| {
         wanted
@@ -44,7 +55,9 @@ pub(super) fn plan(
     let is_old = |entry: &WarmSandbox| {
         target_of(entry).is_some_and(|(_, image)| image.as_ref() != Some(&entry.image))
     };
-    if let Some(unwanted) = entries.iter().find(|entry| target_of(entry).is_none()) {
+    let is_useless =
+        |entry: &&&WarmSandbox| target_of(entry).is_none() || lapsed.contains(&entry.sandbox);
+    if let Some(unwanted) = entries.iter().find(is_useless) {
         return Some(Plan::End(unwanted.sandbox.clone()));
     }
     if (short || entries.len() > room)
@@ -116,6 +129,14 @@ mod tests {
         PoolTarget { base, model, size }
     }
 
+    fn all<'a>(entries: &'a [&'a WarmSandbox]) -> Holding<'a> {
+        static NONE: BTreeSet<SandboxId> = BTreeSet::new();
+        Holding {
+            entries,
+            lapsed: &NONE,
+        }
+    }
+
     fn wanted(size: u32) -> [(PoolTarget, Option<ImageId>); 1] {
         [(target(size), Some(image(2)))]
     }
@@ -124,38 +145,38 @@ mod tests {
     fn entries_are_made_until_there_are_enough() {
         let one = of(1, 2);
         assert_eq!(
-            plan(&wanted(2), &[&one], 8, PLENTY, true),
+            plan(&wanted(2), all(&[&one]), 8, PLENTY, true),
             Some(Plan::Make(target(2)))
         );
         let two = of(2, 2);
-        assert_eq!(plan(&wanted(2), &[&one, &two], 8, PLENTY, true), None);
+        assert_eq!(plan(&wanted(2), all(&[&one, &two]), 8, PLENTY, true), None);
     }
 
     #[test]
     fn without_an_image_there_is_nothing_to_make() {
-        assert_eq!(plan(&[(target(2), None)], &[], 8, PLENTY, true), None);
+        assert_eq!(plan(&[(target(2), None)], all(&[]), 8, PLENTY, true), None);
     }
 
     #[test]
     fn an_entry_of_an_older_image_goes_after_its_replacement_is_there() {
         let old = of(1, 1);
         assert_eq!(
-            plan(&wanted(1), &[&old], 8, PLENTY, true),
+            plan(&wanted(1), all(&[&old]), 8, PLENTY, true),
             Some(Plan::Make(target(1)))
         );
         let fresh = of(2, 2);
         assert_eq!(
-            plan(&wanted(1), &[&old, &fresh], 8, PLENTY, true),
+            plan(&wanted(1), all(&[&old, &fresh]), 8, PLENTY, true),
             Some(Plan::End(old.sandbox.clone()))
         );
-        assert_eq!(plan(&wanted(1), &[&fresh], 8, PLENTY, true), None);
+        assert_eq!(plan(&wanted(1), all(&[&fresh]), 8, PLENTY, true), None);
     }
 
     #[test]
     fn without_room_for_both_the_older_goes_first() {
         let old = of(1, 1);
         assert_eq!(
-            plan(&wanted(1), &[&old], 1, PLENTY, true),
+            plan(&wanted(1), all(&[&old]), 1, PLENTY, true),
             Some(Plan::End(old.sandbox.clone()))
         );
     }
@@ -164,24 +185,40 @@ mod tests {
     fn what_is_no_longer_wanted_ends() {
         let one = of(1, 2);
         assert_eq!(
-            plan(&[], &[&one], 8, PLENTY, true),
+            plan(&[], all(&[&one]), 8, PLENTY, true),
             Some(Plan::End(one.sandbox.clone()))
         );
         let two = of(2, 2);
         assert_eq!(
-            plan(&wanted(1), &[&one, &two], 8, PLENTY, true),
+            plan(&wanted(1), all(&[&one, &two]), 8, PLENTY, true),
             Some(Plan::End(two.sandbox.clone()))
         );
+    }
+
+    #[test]
+    fn what_was_leased_and_not_come_for_is_replaced() {
+        let (lost, other) = (of(1, 2), of(2, 2));
+        let gone = of(3, 2).sandbox;
+        let lapsed = BTreeSet::from([lost.sandbox.clone(), gone]);
+        let next = |entries: &[&WarmSandbox]| {
+            let lapsed = &lapsed;
+            plan(&wanted(2), Holding { entries, lapsed }, 8, PLENTY, true)
+        };
+        assert_eq!(
+            next(&[&other, &lost]),
+            Some(Plan::End(lost.sandbox.clone()))
+        );
+        assert_eq!(next(&[&other]), Some(Plan::Make(target(2))));
     }
 
     #[test]
     fn sessions_go_before_entries() {
         let (one, two) = (of(1, 2), of(2, 2));
         assert_eq!(
-            plan(&wanted(2), &[&one, &two], 1, PLENTY, true),
+            plan(&wanted(2), all(&[&one, &two]), 1, PLENTY, true),
             Some(Plan::End(one.sandbox.clone()))
         );
-        assert_eq!(plan(&wanted(2), &[&one], 1, PLENTY, true), None);
+        assert_eq!(plan(&wanted(2), all(&[&one]), 1, PLENTY, true), None);
     }
 
     #[test]
@@ -192,15 +229,15 @@ mod tests {
             total: 24 << 30,
         });
         assert_eq!(
-            plan(&wanted(2), &[&one], 8, short, true),
+            plan(&wanted(2), all(&[&one]), 8, short, true),
             Some(Plan::End(one.sandbox.clone()))
         );
-        assert_eq!(plan(&wanted(2), &[], 8, short, true), None);
+        assert_eq!(plan(&wanted(2), all(&[]), 8, short, true), None);
         let tight = Some(Memory {
             available: 3 << 30,
             total: 24 << 30,
         });
-        assert_eq!(plan(&wanted(2), &[&one], 8, tight, true), None);
+        assert_eq!(plan(&wanted(2), all(&[&one]), 8, tight, true), None);
     }
 
     #[test]
@@ -212,7 +249,7 @@ mod tests {
 
     #[test]
     fn nothing_is_made_for_a_while_after_a_failure() {
-        assert_eq!(plan(&wanted(1), &[], 8, PLENTY, false), None);
+        assert_eq!(plan(&wanted(1), all(&[]), 8, PLENTY, false), None);
     }
 
     proptest::proptest! {
@@ -224,7 +261,7 @@ mod tests {
                 (1..).zip(images).map(|(number, image)| of(number, image)).collect();
             for number in 100.. {
                 let references: Vec<_> = entries.iter().collect();
-                match plan(&wanted(size), &references, room, PLENTY, true) {
+                match plan(&wanted(size), all(&references), room, PLENTY, true) {
                     None => break,
                     Some(Plan::Make(_)) => entries.push(of(number, 2)),
                     Some(Plan::End(sandbox)) => entries.retain(|entry| entry.sandbox != sandbox),

@@ -1,7 +1,7 @@
 //! Sandboxes that were ready before the session was, and sessions that go on from a snapshot.
 
 use protocol::callback::{PromptResult, Register, Report, WarmSandbox};
-use protocol::command::{Command, Start};
+use protocol::command::{Command, Refresh, Start};
 use protocol::event::StepName;
 use protocol::{PartId, PromptId, SessionId, SnapshotId};
 
@@ -90,6 +90,35 @@ async fn a_warm_sandbox_is_given_to_one_of_two_sessions_and_the_other_starts_fro
         claimed += stage.reports(start).iter().filter_map(is_warm).count();
     }
     assert_eq!(claimed, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leased_entry_that_nobody_came_for_is_replaced_and_who_comes_late_starts_from_the_image()
+{
+    let stage = Stage::start().await;
+    let leased = stage.warm(|_| true).await;
+    stage
+        .worker
+        .with(|told| told.lapsed = vec![leased.sandbox.clone()]);
+    let hint = Refresh {
+        repository: leased.base.repository.clone(),
+    };
+    assert_eq!(stage.ask("/refresh", &hint).await.0, 204);
+    stage.warm(|entry| entry.sandbox != leased.sandbox).await;
+    let gone = stage
+        .state()
+        .join("sandboxes")
+        .join(leased.sandbox.as_str());
+    assert!(!gone.exists());
+
+    let start = open_warm(&stage, 1, &leased).await;
+    let prompt = stage.prompt(&start, 1, r#"[[say text="Hello."]]"#).await;
+    assert_eq!(
+        stage.finished(&start, &prompt).await,
+        PromptResult::Completed
+    );
+    assert_eq!(stage.reports(&start).iter().find_map(is_warm), None);
+    stage.worker.assert_faultless();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

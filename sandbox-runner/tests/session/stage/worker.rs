@@ -30,6 +30,7 @@ pub(crate) struct Told {
     /// What registrations are answered with.
     pub(super) pool: Vec<PoolTarget>,
     pub(crate) egress: Vec<RepositoryEgress>,
+    pub(crate) lapsed: Vec<SandboxId>,
     faults: Vec<String>,
     /// Callbacks are answered with an error while set.
     deaf: bool,
@@ -228,6 +229,7 @@ async fn answer(
                 registered: true,
                 pool: told.pool.clone(),
                 egress: told.egress.clone(),
+                lapsed: told.lapsed.clone(),
             })
             .into_response()
         }

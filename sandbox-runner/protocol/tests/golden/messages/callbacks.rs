@@ -135,6 +135,7 @@ pub fn callbacks() -> Vec<Example> {
                 registered: true,
                 pool: vec![pool_target()],
                 egress: vec![repository_egress()],
+                lapsed: vec![sandbox()],
             },
         ),
         message("repository_egress", PassedOver, repository_egress()),
