@@ -15,6 +15,7 @@ mod tests;
 pub use self::budget::Budget;
 pub use self::placement::{Placement, Wish};
 pub use self::refresh::refresh;
+pub use self::runners::is_stale;
 
 use std::collections::BTreeMap;
 
@@ -222,21 +223,26 @@ pub async fn place_build(
     ask(env, &Request::PlaceBuild { base, running }).await
 }
 
-/// Of the runners with room one that holds an image of the base, which it can begin with or find
-/// unchanged; else the one with the fewest builds.
+/// Of the runners with room one whose image of the base is stale although it is the newest, so that
+/// another one does not find it unchanged; else one that holds an image of the base, which it can
+/// begin with or find unchanged; else the one with the fewest builds.
 fn place_build_in(
     runners: Vec<Register>,
     base: &Base,
     running: &BTreeMap<RunnerId, u32>,
 ) -> Option<Register> {
     let builds = |runner: &Register| running.get(&runner.runner).copied().unwrap_or(0);
+    let newest = runners::newest_image(&runners, base).map(|held| held.image.clone());
     runners
         .into_iter()
         // One without capacity goes away.
         .filter(|runner| runner.capacity > 0 && builds(runner) < BUILDS_PER_RUNNER)
         .min_by_key(|runner| {
-            let holds = runner.images.iter().any(|image| image.base == *base);
-            (!holds, builds(runner))
+            let held = runner.images.iter().find(|held| held.base == *base);
+            let is_behind =
+                held.is_some_and(|held| held.stale && newest.as_ref() == Some(&held.image));
+            let is_of_use = held.is_some_and(|held| !held.stale);
+            (!is_behind, !is_of_use, builds(runner))
         })
 }
 

@@ -246,27 +246,24 @@ pub async fn pushed(database: &Database, push: &Push) -> Result<(), Error> {
     let now = clock::now();
     for base in &bases {
         let rows = database::images::of_base(database, base).await?;
-        want(
-            database,
-            base,
-            head,
-            &rows,
-            decision::not_before(&rows, now),
-        )
-        .await?;
+        let not_before = decision::not_before(&rows, now);
+        // What a push does not change is the cron's to find out.
+        want(database, base, head, &rows, false, not_before).await?;
     }
     Ok(database::bases::checked(database, repository, branch, Some(head), now).await?)
 }
 
-/// Asks for an image of a base whose branch is at `head`, if it needs one. `rows` are the base's.
+/// Asks for an image of a base whose branch is at `head`, if it needs one: see
+/// [`decision::why_build`].
 async fn want(
     database: &Database,
     base: &Base,
     head: &str,
     rows: &[Row],
+    is_stale: bool,
     not_before: Millis,
 ) -> Result<(), Error> {
-    if let Some(reason) = decision::why_build(&base.branch, head, rows, clock::now()) {
+    if let Some(reason) = decision::why_build(&base.branch, head, rows, is_stale, clock::now()) {
         let wish = Wish {
             base,
             reason: &reason,

@@ -270,6 +270,7 @@ impl Images {
         let images = self.workshop.shelf.all()?.into_iter();
         let images = images.filter(|image| self.workshop.is_whole(image));
         let held = images.map(|image| HeldImage {
+            stale: !image.ground.is_current(&self.workshop.supplies.system),
             image: image.id,
             base: image.base,
             commit: image.commit,

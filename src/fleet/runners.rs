@@ -79,6 +79,16 @@ pub fn room(sql: &impl Sql, runner: &Register, now: Millis) -> Result<i64, SqlEr
     Ok(i64::from(runner.capacity) - load)
 }
 
+/// Whether the newest image of `base` is stale at a runner: sessions that start from it there begin
+/// with what was made on another system.
+pub fn is_stale(runners: &[Register], base: &Base) -> bool {
+    let Some(newest) = newest_image(runners, base) else {
+        return false;
+    };
+    let mut held = runners.iter().flat_map(|runner| &runner.images);
+    held.any(|held| held.image == newest.image && held.stale)
+}
+
 /// The newest image of `base` that any of these runners holds.
 pub fn newest_image<'r>(
     runners: impl IntoIterator<Item = &'r Register>,

@@ -61,6 +61,7 @@ fn held(image: u8, branch: &str, built_at: i64) -> HeldImage {
         base: base(branch),
         commit: "c0ffee".to_owned(),
         built_at: Millis(built_at),
+        stale: false,
     }
 }
 
@@ -287,3 +288,4 @@ fn a_build_goes_to_a_holder_of_its_base_with_room_then_to_the_least_busy() {
 mod demand;
 mod lapse;
 mod leases;
+mod staleness;

@@ -19,15 +19,23 @@ pub const ABSENCE_MS: i64 = 5 * 60_000;
 pub const RETRY_MS: i64 = 6 * 3_600_000;
 
 /// Why a base needs an image of its branch's `head`, if it does. `rows` are the base's, newest
-/// first.
-pub fn why_build(branch: &str, head: &str, rows: &[Row], now: Millis) -> Option<String> {
+/// first; `is_stale` says that sessions start from an image whose runner's system has changed.
+pub fn why_build(
+    branch: &str,
+    head: &str,
+    rows: &[Row],
+    is_stale: bool,
+    now: Millis,
+) -> Option<String> {
     if rows.iter().any(|row| row.state == ImageState::Requested) {
         return None;
     }
     let is_good = |row: &&Row| matches!(row.state, ImageState::Ready | ImageState::Unchanged);
     let good = rows.iter().find(is_good);
     let commit = good.and_then(|row| row.commit_hash.as_deref());
-    if commit == Some(head) {
+    // What is being made is made on the system as it is.
+    let is_stale = is_stale && rows.iter().all(|row| row.state != ImageState::Building);
+    if commit == Some(head) && !is_stale {
         return None;
     }
     let tried = rows.first().is_some_and(|row| {
@@ -40,10 +48,11 @@ pub fn why_build(branch: &str, head: &str, rows: &[Row], now: Millis) -> Option<
     if tried {
         return None;
     }
-    Some(commit.map_or_else(
-        || "no image yet".to_owned(),
-        |commit| format!("{branch} moved from {} to {}", short(commit), short(head)),
-    ))
+    Some(match commit {
+        None => "no image yet".to_owned(),
+        Some(commit) if commit == head => "the system changed".to_owned(),
+        Some(commit) => format!("{branch} moved from {} to {}", short(commit), short(head)),
+    })
 }
 
 fn short(commit: &str) -> &str {
@@ -172,7 +181,7 @@ mod tests {
 
     #[test]
     fn an_image_is_built_when_there_is_none_and_when_the_head_has_moved() {
-        let why = |rows: &[Row]| why_build("main", NEW, rows, NOW);
+        let why = |rows: &[Row]| why_build("main", NEW, rows, false, NOW);
         assert_eq!(why(&[]).as_deref(), Some("no image yet"));
         let moved = "main moved from 1a2b3c4 to 5d6e7f8";
         for state in [ImageState::Ready, ImageState::Unchanged] {
@@ -185,15 +194,35 @@ mod tests {
     #[test]
     fn a_build_that_began_before_a_push_is_no_image_of_it() {
         let rows = [row(ImageState::Building, OLD), row(ImageState::Ready, OLD)];
-        assert!(why_build("main", NEW, &rows, NOW).is_some());
+        assert!(why_build("main", NEW, &rows, false, NOW).is_some());
     }
 
     #[test]
     fn a_commit_whose_image_failed_is_tried_again_later() {
         let rows = [row(ImageState::Failed, NEW), row(ImageState::Ready, OLD)];
-        assert_eq!(why_build("main", NEW, &rows, NOW), None);
-        assert!(why_build("main", NEW, &rows, NOW.plus(RETRY_MS)).is_some());
-        assert!(why_build("main", "another", &rows, NOW).is_some());
+        let why = |head, now| why_build("main", head, &rows, false, now);
+        assert_eq!(why(NEW, NOW), None);
+        assert!(why(NEW, NOW.plus(RETRY_MS)).is_some());
+        assert!(why("another", NOW).is_some());
+    }
+
+    #[test]
+    fn an_image_is_built_anew_when_the_system_has_changed_under_it() {
+        let why = |rows: &[Row], now| why_build("main", NEW, rows, true, now);
+        let changed = Some("the system changed");
+        for state in [ImageState::Ready, ImageState::Unchanged] {
+            assert_eq!(why(&[row(state, NEW)], NOW).as_deref(), changed);
+        }
+        let moved = "main moved from 1a2b3c4 to 5d6e7f8";
+        let rows = [row(ImageState::Ready, OLD)];
+        assert_eq!(why(&rows, NOW).as_deref(), Some(moved));
+        for state in [ImageState::Requested, ImageState::Building] {
+            let rows = [row(state, NEW), row(ImageState::Ready, NEW)];
+            assert_eq!(why(&rows, NOW), None);
+        }
+        let rows = [row(ImageState::Failed, NEW), row(ImageState::Ready, NEW)];
+        assert_eq!(why(&rows, NOW), None);
+        assert_eq!(why(&rows, NOW.plus(RETRY_MS)).as_deref(), changed);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the cron does every half hour: gives up builds that nobody works on, asks GitHub where the
-//! branches are, has built what moved, and takes away what is old.
+//! branches are, has built what moved and what was made on an earlier system, and takes away what is
+//! old.
 //!
 //! A tick's work is bounded. Bases are asked for in turn, those that waited longest first, so the
 //! next tick goes on where this one ended.
@@ -32,7 +33,8 @@ const IMAGE_MS: i64 = 7 * DAY_MS;
 
 pub async fn refresh_all(env: &Env) -> Result<(), Error> {
     let database = Database::new(env)?;
-    sweep(env, &database).await?;
+    let present = fleet::present_runners(env).await?;
+    sweep(&database, &present).await?;
     let now = clock::now();
     database::bases::expire(&database, now.plus(-UNUSED_MS)).await?;
     database::images::expire(&database, now.plus(-IMAGE_MS)).await?;
@@ -40,7 +42,7 @@ pub async fn refresh_all(env: &Env) -> Result<(), Error> {
     let github = Github::new(env)?;
     for (repository, bases) in by_repository(bases) {
         // One that cannot be asked for is in the way of no other.
-        if let Err(error) = refresh(&database, &github, &repository, &bases, now).await {
+        if let Err(error) = refresh(&database, &github, &repository, &bases, &present, now).await {
             error.log();
         }
     }
@@ -48,17 +50,9 @@ pub async fn refresh_all(env: &Env) -> Result<(), Error> {
     Ok(())
 }
 
-async fn sweep(env: &Env, database: &Database) -> Result<(), Error> {
-    let building = database::images::building(database).await?;
-    if building.is_empty() {
-        return Ok(());
-    }
-    let present: Vec<RunnerId> = fleet::present_runners(env)
-        .await?
-        .into_iter()
-        .map(|Register { runner, .. }| runner)
-        .collect();
-    for row in building {
+async fn sweep(database: &Database, present: &[Register]) -> Result<(), Error> {
+    let present: Vec<RunnerId> = present.iter().map(|known| known.runner.clone()).collect();
+    for row in database::images::building(database).await? {
         match decision::fate(&row, &present, clock::now()) {
             Fate::GoesOn => {}
             Fate::Unheard => take_back(database, &row, row.attempts, "it was not heard of").await?,
@@ -82,6 +76,7 @@ async fn refresh(
     github: &Github,
     repository: &Repository,
     bases: &[Base],
+    present: &[Register],
     now: Millis,
 ) -> Result<(), Error> {
     let permissions = Permissions::default().contents(Level::Read);
@@ -115,7 +110,8 @@ async fn refresh(
         };
         for base in bases {
             let rows = database::images::of_base(database, base).await?;
-            want(database, base, &head, &rows, now).await?;
+            let is_stale = fleet::is_stale(present, base);
+            want(database, base, &head, &rows, is_stale, now).await?;
         }
         database::bases::checked(database, repository, branch, Some(&head), now).await?;
     }

@@ -60,6 +60,7 @@ async fn stock(stack: &PlayedStack, number: u8, base: &Base) -> Result<SandboxId
         base: base.clone(),
         commit: "c0ffee".to_owned(),
         built_at: support::puppet::now(),
+        stale: false,
     };
     let warm = WarmSandbox {
         sandbox: sandbox.clone(),

@@ -192,6 +192,9 @@ pub struct HeldImage {
     pub base: Base,
     pub commit: String,
     pub built_at: Millis,
+    /// Whether the runner's system, or its way of making images, is not what this one was made with.
+    #[serde(default)]
+    pub stale: bool,
 }
 
 /// A sandbox whose agent answers, that no session has.

@@ -38,6 +38,12 @@ impl Ground {
         sha256(&json)
     }
 
+    /// Whether what is made on `system` today has this ground, but for its specification, which others
+    /// look after.
+    pub(super) fn is_current(&self, system: &System) -> bool {
+        self.system == *system && self.recipe == RECIPE
+    }
+
     /// Why an image of this commit is to be made, when `known` is what there is.
     pub(super) fn reason(&self, commit: &str, known: Option<&Image>) -> String {
         let Some(known) = known else {
@@ -123,6 +129,24 @@ mod tests {
             other.reason(NEW, Some(&image)),
             "main moved from 1a2b3c4 to 5d6e7f8, the specification changed, the system's packages changed"
         );
+    }
+
+    #[test]
+    fn a_ground_is_current_on_its_own_system_and_by_the_present_recipe() {
+        let ground = Ground {
+            recipe: RECIPE,
+            ..Ground::default()
+        };
+        let mut upgraded = ground.system.clone();
+        upgraded.packages = "changed".to_owned();
+        assert!(ground.is_current(&ground.system));
+        assert!(!ground.is_current(&upgraded));
+        let mut otherwise = ground.clone();
+        otherwise.recipe -= 1;
+        assert!(!otherwise.is_current(&ground.system));
+        let mut specified = ground.clone();
+        specified.specification.setup = Some("make".to_owned());
+        assert!(specified.is_current(&ground.system));
     }
 
     #[test]

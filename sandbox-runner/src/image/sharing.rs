@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use protocol::image::Base;
 
-use super::ground::{RECIPE, sha256};
+use super::ground::sha256;
 use super::{Image, ImageError, Workshop};
 use crate::cause;
 use crate::layer::depot::{Depot, DepotError};
@@ -61,8 +61,7 @@ impl Workshop {
         };
         let layers = manifest.layers.iter().map(|entry| &entry.layer);
         let is_usable = image.base == *base
-            && image.ground.system == self.supplies.system
-            && image.ground.recipe == RECIPE
+            && image.ground.is_current(&self.supplies.system)
             && layers.eq(&image.layers);
         if !is_usable {
             return Ok(None);

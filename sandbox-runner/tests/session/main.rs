@@ -20,6 +20,7 @@ mod retirement;
 mod stage;
 mod survival;
 mod terminal;
+mod upgrade;
 mod waits;
 mod warm;
 

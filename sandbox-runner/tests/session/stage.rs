@@ -258,9 +258,13 @@ impl Stage {
 
     /// What the runner keeps of the making of a branch's image.
     pub(crate) fn image_log(&self, branch: &str) -> String {
-        let images = self.path().join("state/images").join(OWNER);
-        let path = images.join(REPOSITORY).join(format!("{branch}.log"));
-        std::fs::read_to_string(path).unwrap()
+        std::fs::read_to_string(self.newest_image(branch).with_extension("log")).unwrap()
+    }
+
+    /// Where the runner has on record which image of a branch is the newest.
+    pub(crate) fn newest_image(&self, branch: &str) -> std::path::PathBuf {
+        let images = self.state().join("images").join(OWNER);
+        images.join(REPOSITORY).join(format!("{branch}.json"))
     }
 }
 

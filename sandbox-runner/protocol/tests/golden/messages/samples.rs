@@ -77,6 +77,7 @@ pub fn held_image() -> HeldImage {
         base: base(),
         commit: COMMIT.to_owned(),
         built_at: NOW,
+        stale: true,
     }
 }
 
