@@ -15,6 +15,7 @@
 
 mod artifacts;
 mod callbacks;
+mod conflicts;
 mod drill;
 mod forge;
 mod github;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         ("lists", lists::group),
         ("views", views::group),
         ("warm", warm::group),
+        ("conflicts", conflicts::group),
         ("images", images::group),
         ("loop", whole_loop::group),
         ("github", github::group),

@@ -180,20 +180,20 @@ async fn file(
     Ok((status, text))
 }
 
-async fn ticket(client: &Client, session: &SessionId) -> Result<TerminalTicket, ClientError> {
+pub async fn ticket(client: &Client, session: &SessionId) -> Result<TerminalTicket, ClientError> {
     let path = format!("/api/sessions/{session}/terminal");
     client.send(Method::POST, &path, Some(&json!({}))).await
 }
 
 /// One viewer of a terminal.
-struct Terminal {
+pub struct Terminal {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     output: String,
     yours: bool,
 }
 
 /// Opens one as a page of `origin` does.
-async fn open(
+pub async fn open(
     url: &str,
     ticket: &str,
     origin: &str,
@@ -232,7 +232,7 @@ fn status(outcome: Result<Terminal, tungstenite::Error>) -> u16 {
 }
 
 impl Terminal {
-    async fn type_in(&mut self, text: &str) -> Outcome {
+    pub async fn type_in(&mut self, text: &str) -> Outcome {
         let bytes = text.as_bytes().to_vec();
         Ok(self.socket.send(Message::binary(bytes)).await?)
     }
@@ -260,7 +260,7 @@ impl Terminal {
         }
     }
 
-    async fn sees(&mut self, text: &str) -> Outcome {
+    pub async fn sees(&mut self, text: &str) -> Outcome {
         while !self.output.contains(text) {
             let message = timeout(READY, self.socket.next()).await;
             let message = message.map_err(|_| format!("no {text} in {:?}", self.output))?;

@@ -346,6 +346,12 @@ impl Forge {
         self.site.tokens.expire_user(login);
     }
 
+    /// While set, whoever clones a repository or fetches from it waits.
+    pub fn hold_fetches(&self, owner: &str, name: &str, held: bool) -> Result<(), ForgeError> {
+        self.find(owner, name)?.holds_fetches.send_replace(held);
+        Ok(())
+    }
+
     /// How many webhook deliveries did not arrive.
     pub fn undelivered(&self) -> usize {
         self.site.hook.undelivered()

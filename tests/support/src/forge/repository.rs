@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::ForgeError;
 use super::git::{Git, GitError};
@@ -45,6 +45,8 @@ pub(super) struct Repository {
     pub(super) merges: RwLock<HashMap<u64, Merge>>,
     /// Pull requests that are told as if their branches were in somebody's fork.
     pub(super) forks: RwLock<HashMap<u64, String>>,
+    /// Whoever fetches waits while set.
+    pub(super) holds_fetches: watch::Sender<bool>,
 }
 
 impl Repository {
@@ -178,6 +180,7 @@ pub(super) async fn create(
         changes: Mutex::default(),
         merges: RwLock::default(),
         forks: RwLock::default(),
+        holds_fetches: watch::Sender::new(false),
     })
 }
 

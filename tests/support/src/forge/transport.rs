@@ -51,6 +51,11 @@ pub(super) async fn serve(
             None => Refusal::git_challenge(),
         })?;
     authorise(&repository, grant.as_ref(), service)?;
+    if service == Service::Fetch {
+        let mut held = repository.holds_fetches.subscribe();
+        // Its sender is the repository's own.
+        let _ = held.wait_for(|held| !held).await;
+    }
 
     let mut child = backend(&site, &repository, tail, &query, &request)
         .spawn()
