@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
@@ -85,6 +86,7 @@ pub struct Courier {
     /// Wakes whoever waits until a snapshot is in the depot.
     brought: Notify,
     places: Semaphore,
+    forgone: AtomicUsize,
 }
 
 impl Courier {
@@ -96,6 +98,7 @@ impl Courier {
             recorded: Notify::new(),
             brought: Notify::new(),
             places: Semaphore::new(AT_ONCE),
+            forgone: AtomicUsize::new(0),
         }
     }
 
@@ -138,6 +141,11 @@ impl Courier {
         }
     }
 
+    /// How many snapshots it owed to the depot and could not bring there any more.
+    pub fn forgone(&self) -> usize {
+        self.forgone.load(Ordering::Relaxed)
+    }
+
     async fn bring_owed(&self, depot: &Depot) -> bool {
         match self.store.unpublished() {
             Ok(owed) => {
@@ -145,7 +153,11 @@ impl Courier {
                 let brought = stream::iter(owed.into_iter().rev())
                     .map(async |snapshot| self.bring(depot, &snapshot).await)
                     .buffer_unordered(AT_ONCE);
-                let all = brought.fold(true, async |all, one| all && one != Brought::NotYet);
+                let all = brought.fold(true, async |all, one| {
+                    let is_forgone = usize::from(one == Brought::Never);
+                    self.forgone.fetch_add(is_forgone, Ordering::Relaxed);
+                    all && one != Brought::NotYet
+                });
                 all.await
             }
             Err(error) => {

@@ -82,13 +82,20 @@ pub enum RunnerError {
     )]
     Unreachable(#[source] DepotError),
     #[error(
-        "not all that the sandboxes held was in the depot within {} seconds; look at the log, then \
-         try again",
+        "not all that the sandboxes held was in the depot within {} seconds, {owed} snapshots among \
+         it; look at the log, then try again",
         PATIENCE.as_secs()
     )]
-    Retire,
-    #[error("ended {ended} sandboxes; of {unkept} nothing could be kept: see the log")]
-    Unkept { ended: usize, unkept: usize },
+    Retire { owed: usize },
+    #[error(
+        "ended {ended} sandboxes; of {unkept} nothing could be kept, and {forgone} snapshots from \
+         before never reached the depot: see the log"
+    )]
+    Unkept {
+        ended: usize,
+        unkept: usize,
+        forgone: usize,
+    },
     #[error("failed to place the hooks of {path}; check AGENT_HOOKS_DIR")]
     Hooks {
         path: PathBuf,
@@ -295,10 +302,18 @@ pub async fn retire(config: Config) -> Result<usize, RunnerError> {
         Ok(retired)
     };
     let retired = tokio::time::timeout(PATIENCE, retiring).await;
-    let retired = retired.map_err(|_| RunnerError::Retire);
-    let Retired { ended, unkept } = retired?.map_err(RunnerError::Store)?;
-    if unkept > 0 {
-        return Err(RunnerError::Unkept { ended, unkept });
+    let Ok(retired) = retired else {
+        let owed = machinery.store.unpublished().map_err(RunnerError::Store)?;
+        return Err(RunnerError::Retire { owed: owed.len() });
+    };
+    let Retired { ended, unkept } = retired.map_err(RunnerError::Store)?;
+    let forgone = machinery.courier.forgone();
+    if unkept + forgone > 0 {
+        return Err(RunnerError::Unkept {
+            ended,
+            unkept,
+            forgone,
+        });
     }
     Ok(ended)
 }

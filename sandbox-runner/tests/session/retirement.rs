@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use protocol::SnapshotId;
 use protocol::callback::{PromptResult, Report};
-use protocol::command::Start;
+use protocol::command::{Command, Start};
 
 use crate::stage::{LIMIT, Stage};
 use crate::survival::{GO_ON, WORK, is_at_work, lost, newest, open_from, until};
@@ -181,7 +181,7 @@ async fn a_sandbox_of_which_nothing_can_be_kept_is_said_and_the_others_are_kept(
     assert!(!success, "{said}");
     let last = said.lines().last().unwrap();
     let expected = "sandbox-runner: the runner cannot work: ended 2 sandboxes; of 1 nothing could be \
-                    kept: see the log";
+                    kept, and 0 snapshots from before never reached the depot: see the log";
     assert_eq!(last, expected);
     let unkept = said
         .lines()
@@ -207,4 +207,38 @@ async fn a_machine_whose_depot_does_not_answer_is_not_cleared() {
     assert!(!success, "{said}");
     assert!(said.contains("the depot cannot be reached"), "{said}");
     goes_on_here(&mut stage, &start).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_never_reached_the_depot_is_counted_and_said() {
+    let mut stage = Stage::start_with_depot().await;
+    let start = stage.open(1).await;
+    stage.ready(&start).await;
+    // Nothing that says what a layer is can be brought there.
+    let snapshots = stage.depot().join("snapshots");
+    let _ = std::fs::remove_dir_all(&snapshots);
+    std::os::unix::fs::symlink("nowhere", &snapshots).unwrap();
+    let sandbox = start.sandbox.clone();
+    stage.accept(&Command::Sleep { sandbox }).await;
+    let slept = stage.until(&start, "sleep", slept).await;
+    stage.kill_runner().await;
+    std::fs::remove_file(&snapshots).unwrap();
+    // The disk has lost the files before they were anywhere else.
+    let layers = std::fs::read_dir(stage.state().join("layers")).unwrap();
+    let own = |path: &std::path::PathBuf| path.to_string_lossy().contains(start.sandbox.as_str());
+    let own: Vec<_> = layers
+        .map(|entry| entry.unwrap().path())
+        .filter(own)
+        .collect();
+    assert_eq!(own.len(), 1, "{own:?}");
+    std::fs::remove_dir_all(&own[0]).unwrap();
+
+    let (success, said) = stage.try_to_retire().await;
+    assert!(!success, "{said}");
+    let last = said.lines().last().unwrap();
+    let expected = "sandbox-runner: the runner cannot work: ended 0 sandboxes; of 0 nothing could be \
+                    kept, and 1 snapshots from before never reached the depot: see the log";
+    assert_eq!(last, expected);
+    assert!(!is_in_depot(&stage, &slept));
+    stage.worker.assert_faultless();
 }
