@@ -5,6 +5,7 @@
 //! own branches.
 
 mod branches;
+mod conflict;
 mod difference;
 mod marks;
 pub mod message;

@@ -106,7 +106,7 @@ impl Workspace<'_> {
             self.git(&fetch).within(REMOTE).text().await?;
         }
         if !looked.is_unchanged() {
-            looked.changed = self.differing(&looked.head, looked.wanted()).await?;
+            looked.changed = self.differing(&[&looked.head, looked.wanted()]).await?;
         }
         Ok(looked)
     }
@@ -148,6 +148,7 @@ impl Workspace<'_> {
             });
         }
         let stayed = self.stay(looked).await?;
+        self.remember(wanted).await?;
         Ok(Synchronised {
             conflict: Some(Conflict {
                 paths,
@@ -186,16 +187,14 @@ impl Workspace<'_> {
         })
     }
 
-    async fn differing(&self, from: &str, to: &str) -> Result<Option<Vec<String>>, GitError> {
-        let diff = [
-            "diff",
-            "--name-only",
-            "--no-renames",
-            "--no-ext-diff",
-            "-z",
-            from,
-            to,
-        ];
+    /// The paths that differ between two commits, or between one and the working tree; `None` when
+    /// they are too many to name.
+    pub(super) async fn differing(
+        &self,
+        commits: &[&str],
+    ) -> Result<Option<Vec<String>>, GitError> {
+        let mut diff = vec!["diff", "--name-only", "--no-renames", "--no-ext-diff", "-z"];
+        diff.extend(commits);
         let output = self.git(&diff).run().await?;
         if !output.exit.success() {
             return Err(GitError::Failed {

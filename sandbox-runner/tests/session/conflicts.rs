@@ -6,10 +6,12 @@ use std::time::Duration;
 use futures_util::SinkExt as _;
 use protocol::api::FilePlace;
 use protocol::callback::{PromptResult, Report};
-use protocol::command::Start;
+use protocol::command::{Command, Start};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::stage::{LIMIT, Stage};
+use crate::survival::open_from;
+use crate::warm::kept;
 
 /// What people are told that contains this.
 async fn notice(stage: &Stage, start: &Start, text: &str) -> String {
@@ -83,6 +85,50 @@ async fn a_file_that_was_written_before_the_sync_and_changed_upstream_is_told_un
     let told: Vec<bool> = told.collect();
     assert_eq!(told[told.len() - 2..], [true, false]);
     assert_eq!(stage.git(&["rev-parse", "agent/work-8^2"]), newer);
+    stage.worker.assert_faultless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_sandbox_of_a_session_is_told_of_a_conflict_until_it_is_merged() {
+    let stage = Stage::start().await;
+    // It makes the image.
+    let other = stage.open_for(1, 8).await;
+    stage.ready(&other).await;
+    let newer = stage.move_main("README.md", "# hello again\n");
+    stage.worker.set_closed(true);
+    let first = stage.open(2).await;
+    stage.ready(&first).await;
+    write_by_hand(&stage, &first, "README.md", "mine").await;
+    stage.worker.set_closed(false);
+    notice(&stage, &first, "README.md").await;
+    let prompt = stage.prompt(&first, 1, r#"[[say text="One."]]"#).await;
+    let snapshot = kept(&stage, &first, &prompt).await;
+    let said = format!("newer changes to README.md. The newer commit {newer} is here");
+
+    let sandbox = first.sandbox.clone();
+    stage.accept(&Command::Sleep { sandbox }).await;
+    let second = open_from(&stage, 3, Some(snapshot)).await;
+    let merge = format!("git merge -q -X ours --no-edit {newer}");
+    let text = format!(r#"second [[bash command="{merge}"]] [[say text="Merged."]]"#);
+    let prompt = stage.prompt(&second, 2, &text).await;
+    let snapshot = kept(&stage, &second, &prompt).await;
+    assert!(stage.model_was_given(&["second", &merge, &said]));
+    // People were told once.
+    let repeats = |report: &Report| matches!(report, Report::Notice { .. });
+    assert!(!stage.reports(&second).iter().any(repeats));
+
+    let sandbox = second.sandbox.clone();
+    stage.accept(&Command::Sleep { sandbox }).await;
+    let third = open_from(&stage, 4, Some(snapshot)).await;
+    let text = r#"third [[bash command="touch made"]] [[say text="Done."]]"#;
+    let prompt = stage.prompt(&third, 3, text).await;
+    assert_eq!(
+        stage.finished(&third, &prompt).await,
+        PromptResult::Completed
+    );
+    // Its last request came after the write, and so after the sync.
+    let asked = stage.model.requests();
+    assert!(!asked.last().unwrap().body.to_string().contains(&said));
     stage.worker.assert_faultless();
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{WORKSPACE, tell};
 use crate::gateway::Gate;
-use crate::git::{BundleError, GitError, Restored, Synchronised, Workspace};
+use crate::git::{BundleError, Conflict, GitError, Restored, Synchronised, Workspace};
 use crate::session::Machinery;
 use crate::session::machine::{Ground, Input, Source};
 use crate::session::progress::{self, FindError};
@@ -42,12 +42,35 @@ pub(in crate::session) async fn synchronise(
             return Input::Unsynchronised { message: error };
         }
     };
-    match &synchronised.conflict {
+    let unmerged = match &synchronised.conflict {
+        Some(conflict) => Some(conflict.clone()),
+        None => unmerged(machinery, start, footing, &synchronised.head).await,
+    };
+    match unmerged {
         Some(conflict) => gate.conflict(&conflict.paths, &conflict.newest),
         None => gate.up_to_date(),
     }
     tell(told, StepName::Sync, began, detail.map(str::to_owned)).await;
     Input::Synchronised(Box::new(synchronised))
+}
+
+/// The conflict of a sandbox before this one, which its agent has to know of until it is merged. People
+/// were told of it.
+async fn unmerged(
+    machinery: &Machinery,
+    start: &Start,
+    footing: Footing<'_>,
+    head: &str,
+) -> Option<Conflict> {
+    if !matches!(footing.ground.source, Source::Snapshot | Source::Fork) {
+        return None;
+    }
+    let workspace = workspace(machinery, start, footing.place);
+    workspace.unmerged(head).await.unwrap_or_else(|error| {
+        let error = cause::chain(&error);
+        tracing::warn!(sandbox = %start.sandbox, error, "an earlier conflict is not told again");
+        None
+    })
 }
 
 async fn bring(
