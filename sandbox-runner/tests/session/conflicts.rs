@@ -109,7 +109,10 @@ async fn the_next_sandbox_of_a_session_is_told_of_a_conflict_until_it_is_merged(
     stage.accept(&Command::Sleep { sandbox }).await;
     let second = open_from(&stage, 3, Some(snapshot)).await;
     let merge = format!("git merge -q -X ours --no-edit {newer}");
-    let text = format!(r#"second [[bash command="{merge}"]] [[say text="Merged."]]"#);
+    // The first write waits for the sync.
+    let text = format!(
+        r#"second [[bash command="touch seen"]] [[bash command="{merge}"]] [[say text="Merged."]]"#
+    );
     let prompt = stage.prompt(&second, 2, &text).await;
     let snapshot = kept(&stage, &second, &prompt).await;
     assert!(stage.model_was_given(&["second", &merge, &said]));
