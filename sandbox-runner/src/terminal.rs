@@ -21,7 +21,7 @@ use protocol::api::TerminalUsed;
 use protocol::command::Start;
 use protocol::event::Person;
 use protocol::{SandboxId, UserId};
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::{Notify, OnceCell, mpsc};
 use tokio::time::Instant;
 
 use self::screen::{FIRST_WINDOW, Screen, Told};
@@ -56,6 +56,8 @@ pub struct Terminals {
     worker: Worker,
     /// By what the session knows the sandbox by.
     shells: Mutex<HashMap<SandboxId, Arc<OnceCell<Arc<Shell>>>>>,
+    /// Told of what is typed, by the same.
+    typed: Mutex<HashMap<SandboxId, Arc<Notify>>>,
 }
 
 /// A shell that runs, or has ended just now.
@@ -66,6 +68,7 @@ pub(crate) struct Shell {
     start: Start,
     worker: Worker,
     told_at: Mutex<Option<Instant>>,
+    typed: Arc<Notify>,
 }
 
 impl Terminals {
@@ -75,6 +78,7 @@ impl Terminals {
             backend,
             worker,
             shells: Mutex::default(),
+            typed: Mutex::default(),
         }
     }
 
@@ -117,6 +121,14 @@ impl Terminals {
             .map(|(_, number)| number)
     }
 
+    /// Told when somebody has typed in a sandbox's terminal: for one who waits.
+    pub(crate) fn typed(&self, sandbox: &SandboxId) -> Arc<Notify> {
+        let mut typed = self.typed.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that only this map has are of sandboxes that are gone.
+        typed.retain(|known, typed| known == sandbox || Arc::strong_count(typed) > 1);
+        Arc::clone(typed.entry(sandbox.clone()).or_default())
+    }
+
     async fn start(self: &Arc<Self>, sandbox: &SandboxId) -> Result<Arc<Shell>, TerminalError> {
         let stored = self.store.sandbox(sandbox)?;
         let start = stored.ok_or(TerminalError::Unknown)?.start;
@@ -136,6 +148,7 @@ impl Terminals {
             start,
             worker: self.worker.clone(),
             told_at: Mutex::default(),
+            typed: self.typed(sandbox),
         });
         tracing::info!(%sandbox, "a terminal was opened");
         let (terminals, served) = (Arc::clone(self), Arc::clone(&shell));
@@ -168,8 +181,10 @@ impl Terminals {
 }
 
 impl Shell {
-    /// Somebody types: the session learns of it now and then, so that the sandbox is not put to sleep.
+    /// Somebody types: what comes of it is kept, and the session learns of it now and then, so that the
+    /// sandbox is not put to sleep.
     fn used(&self) {
+        self.typed.notify_one();
         let now = Instant::now();
         let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
         if told_at.is_some_and(|at| now < at + TELLING) {

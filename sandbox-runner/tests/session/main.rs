@@ -20,6 +20,7 @@ mod retirement;
 mod stage;
 mod survival;
 mod terminal;
+mod terminals;
 mod upgrade;
 mod waits;
 mod warm;

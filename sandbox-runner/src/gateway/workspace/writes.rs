@@ -1,4 +1,4 @@
-//! Calls of the agent that wrote, counted, and how many of them lie where the loss of the machine does
+//! Calls of the agent that wrote, and what people wrote by hand, counted, and how many of them lie where the loss of the machine does
 //! not reach them. The plugin holds the next call that writes until then, not for long.
 //!
 //! Whoever tells may mean ill: it can have its own work kept more often, and nothing else.
@@ -113,6 +113,11 @@ impl Writes {
             false
         });
         lateness
+    }
+
+    /// Counts what people wrote by hand. Nobody waits for it.
+    pub fn by_hand(&self) {
+        self.standing.send_modify(|standing| standing.count += 1);
     }
 
     /// Counts a call that has ended, and says what became of all that was written by then.

@@ -2,18 +2,26 @@
 //! progress is kept, and writes that waited for either are told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::Millis;
 use protocol::event::{Limit, Step, StepName};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 
 use super::{Actor, Outcome};
 use crate::clock;
-use crate::gateway::{Serving, Wait, WaitCause, Wish};
+use crate::gateway::{Gate, Serving, Wait, WaitCause, Wish};
 use crate::session::keeping;
 use crate::session::machine::Input;
 use crate::session::progress::Site;
 use crate::session::provision::{Footing, synchronise};
 use crate::session::sharing::Desk;
+
+/// From something typed to the keeping of what came of it, and of all that was typed meanwhile.
+const TYPING: Duration = Duration::from_secs(2);
+/// After that long without anything typed, what programs went on to write is kept as well.
+const QUIET: Duration = Duration::from_secs(20);
 
 impl Actor {
     /// What the sandbox tells of its workspace is heard from now on.
@@ -86,7 +94,7 @@ impl Actor {
         });
     }
 
-    /// Keeps what the agent writes from now on.
+    /// Keeps what the agent writes from now on, and people in the terminal.
     pub(super) fn keep_progress(&mut self) {
         let gate = self.serving.as_ref().map(Serving::gate);
         let (Some(gate), Some(site)) = (gate, self.site()) else {
@@ -98,6 +106,12 @@ impl Actor {
         let (progress, served) = (Arc::clone(&self.progress), Arc::clone(&gate));
         self.spawn(async move {
             progress.ship(&served).await;
+            Outcome::Nothing
+        });
+        let typed = self.machinery.terminals.typed(&self.start.sandbox);
+        let written = Arc::clone(&gate);
+        self.spawn(async move {
+            heed(&typed, &written).await;
             Outcome::Nothing
         });
         let (progress, told) = (Arc::clone(&self.progress), self.told.clone());
@@ -121,6 +135,21 @@ impl Actor {
             place: self.place.clone(),
             base: self.ground.as_ref()?.commit.clone(),
         })
+    }
+}
+
+/// Counts what is typed in a terminal as writes.
+async fn heed(typed: &Notify, gate: &Gate) {
+    loop {
+        typed.notified().await;
+        loop {
+            sleep(TYPING).await;
+            gate.writes().by_hand();
+            if timeout(QUIET, typed.notified()).await.is_err() {
+                gate.writes().by_hand();
+                break;
+            }
+        }
     }
 }
 
