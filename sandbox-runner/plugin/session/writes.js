@@ -8,7 +8,7 @@ import { isReadOnly } from "./command.js"
 /** Tools that write no file. A sub-agent's own calls come by themselves, so `task` is one of them. */
 const READERS = new Set([
   "codesearch", "glob", "grep", "invalid", "list", "lsp", "pull_request", "question", "read", "share_file",
-  "skill", "task", "todoread", "todowrite", "webfetch", "websearch",
+  "skill", "task", "todoread", "todowrite", "update", "webfetch", "websearch",
 ])
 
 /** Tools that write the one file which they name. */

@@ -9,6 +9,9 @@ import { Changes, places, writes } from "../session/writes.js"
 test("a call writes the files that it names, or anything", () => {
   assert.equal(writes("read", { filePath: "a" }), undefined)
   assert.equal(writes("task", { prompt: "x" }), undefined)
+  for (const ours of ["pull_request", "share_file", "update"]) {
+    assert.equal(writes(ours, { text: "infra/" }), undefined)
+  }
   assert.equal(writes("bash", { command: "git status" }), undefined)
   assert.deepEqual(writes("bash", { command: "make" }), { anything: true })
   assert.deepEqual(writes("bash", {}), { anything: true })
