@@ -20,7 +20,7 @@ use protocol::command::Start;
 use protocol::{SandboxId, SnapshotId};
 use tokio::fs;
 use tokio::sync::{Mutex, MutexGuard, mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Machinery;
 use super::machine::Input;
@@ -39,8 +39,10 @@ const PACE: Duration = Duration::from_millis(100);
 /// Between two attempts, at first and at most.
 const PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// Attempts at one bundle: what git refuses so often, it refuses until something else is written.
+/// Attempts at one bundle that whoever wrote is kept waiting for. Later ones are made beside the agent.
 const ATTEMPTS: u32 = 5;
+/// Until what was given up is tried again, if nothing is written meanwhile.
+const AGAIN: Duration = Duration::from_secs(60);
 /// The largest bundle.
 const LIMIT: u64 = 256 << 20;
 
@@ -121,16 +123,25 @@ impl Progress {
 
     /// Keeps the work whenever a tool has written.
     pub(super) async fn follow(&self, site: &Site, gate: &Gate, told: &mpsc::Sender<Input>) {
-        let mut too_large = false;
+        // Whether people were told that nothing is kept now.
+        let mut is_told = false;
+        // Whether the same work may be kept another time.
+        let mut is_passing = false;
         let mut seen = 0;
         loop {
-            let upto = gate.writes().after(seen).await;
+            let newer = gate.writes().after(seen);
+            let upto = if is_passing {
+                timeout(AGAIN, newer).await.unwrap_or(seen)
+            } else {
+                newer.await
+            };
             let began = Instant::now();
             match self.insist(site, gate, upto).await {
-                Ok(()) => too_large = false,
+                Ok(()) => (is_told, is_passing) = (false, false),
                 Err(error) => {
                     gate.writes().give_up(upto);
-                    if error.is_too_large() && !std::mem::replace(&mut too_large, true) {
+                    is_passing = !error.is_too_large();
+                    if !std::mem::replace(&mut is_told, true) {
                         let error = cause::chain(&error);
                         let message = format!(
                             "Work that is not pushed would not survive a loss of the sandbox: {error}."
