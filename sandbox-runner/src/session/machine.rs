@@ -88,6 +88,11 @@ impl Machine {
         self.state.standing.is_some()
     }
 
+    /// Whether the workspace is as it was when the sandbox was made, until it is brought up to date.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.state.tried
+    }
+
     /// What the sandbox was made of, if it was ready.
     pub(super) fn ground(&self) -> Option<&Ground> {
         let running = self.state.running.as_ref()?;

@@ -1,4 +1,4 @@
-//! A session's files are older than what it pushed: its last sandbox was lost before it kept them.
+//! A sandbox that is behind its session's work, when its runner is killed before it brought it there.
 
 use std::path::PathBuf;
 
@@ -6,6 +6,7 @@ use protocol::callback::PromptResult;
 use protocol::command::{Command, Start};
 
 use crate::stage::Stage;
+use crate::survival::lost;
 use crate::warm::kept;
 
 const WORK_BRANCH: &str = "agent/work";
@@ -71,4 +72,33 @@ async fn a_sandbox_that_its_runner_left_behind_what_was_pushed_is_brought_there_
     let work = stage.git(&["show", &format!("{WORK_BRANCH}:2.txt")]);
     assert_eq!(work, "2");
     assert_eq!(stage.git(&["merge-base", WORK_BRANCH, &later]), later);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_in_progress_outlives_a_runner_that_was_killed_before_it_came_to_restore_it() {
+    let mut stage = Stage::start().await;
+    let first = stage.open(1).await;
+    let text = r#"[[write path="a.txt" content="kept"]] [[bash command="sleep 300"]]"#;
+    stage.prompt(&first, 1, text).await;
+    stage.work_in_progress(&first).await;
+    stage.kill_runner().await;
+    stage.sweep();
+    stage.start_runner().await;
+    lost(&stage, &first).await;
+
+    let held = Held::take(&stage);
+    let second = stage.open(2).await;
+    stage.ready(&second).await;
+    stage.kill_runner().await;
+    drop(held);
+    stage.start_runner().await;
+    let text = r#"[[bash command="touch made; cat a.txt"]] [[say text="Done."]]"#;
+    let prompt = stage.prompt_again(&second, 1, text).await;
+    let result = stage.finished(&second, &prompt).await;
+    assert_eq!(result, PromptResult::Completed);
+    assert_eq!(stage.texts(&second), ["kept", "Done."]);
+    assert_eq!(
+        stage.git(&["show", &format!("{WORK_BRANCH}:a.txt")]),
+        "kept"
+    );
 }

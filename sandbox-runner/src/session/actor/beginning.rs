@@ -54,7 +54,10 @@ impl Actor {
                 self.stand_on(self.machine.ground().cloned());
                 self.serve_requests(serving);
                 self.reach(agent, conversation);
-                self.keep_progress();
+                // Else it might take the place of what is to be restored still.
+                if !self.machine.is_untouched() {
+                    self.keep_progress();
+                }
                 let effects = self.machine.resume(now());
                 self.carry_out(effects, &[])?;
                 if origin == Origin::Retired {

@@ -82,7 +82,7 @@ impl Actor {
         };
         let (machinery, start) = (Arc::clone(&self.machinery), self.start.clone());
         let (place, told) = (self.place.clone(), self.told.clone());
-        let untouched = !self.keeping;
+        let untouched = self.machine.is_untouched();
         self.spawn(async move {
             let footing = Footing {
                 place: &place,

@@ -26,6 +26,7 @@ impl Machine {
         effects: &mut Effects,
     ) {
         self.synchronising = false;
+        self.state.tried = true;
         if let Some(conflict) = &synchronised.conflict {
             let message = told(conflict, &synchronised.head);
             self.report(Report::Notice { message }, now, effects);
@@ -49,6 +50,7 @@ impl Machine {
     /// The next prompt tries again. One that is done is over: its work is kept in the sandbox.
     pub(super) fn unsynchronised(&mut self, message: &str, now: Moment, effects: &mut Effects) {
         self.synchronising = false;
+        self.state.tried = true;
         let message = format!(
             "The workspace is not up to date, since the repository could not be read; its work stays in the sandbox until that works: {message}"
         );

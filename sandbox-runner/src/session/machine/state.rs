@@ -20,6 +20,9 @@ pub(in crate::session) struct State {
     /// Present once the workspace is up to date.
     #[serde(default)]
     pub(super) standing: Option<Standing>,
+    /// Whether it was tried to its end to bring it there: from then on the agent may have written.
+    #[serde(default)]
+    pub(super) tried: bool,
     pub(super) coalescer: Coalescer,
     pub(super) waiting: VecDeque<SendPrompt>,
     /// Every prompt that was ever taken, so that none is taken twice.
