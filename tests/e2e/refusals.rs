@@ -229,7 +229,8 @@ async fn a_forged_signature_changes_nothing(world: &World) -> Outcome {
 }
 
 async fn an_old_timestamp_is_refused(world: &World) -> Outcome {
-    for offset in [-301_000, 301_000] {
+    // What is of the future comes nearer to now while it is on its way.
+    for offset in [-301_000, 330_000] {
         spoiled(world, "stale_timestamp", 401, |played, path, body| {
             let at = Millis(support::puppet::now().0 + offset);
             played
@@ -252,7 +253,7 @@ async fn who_is_refused_before_they_are_heard_out_gets_the_answer(world: &World)
         let client = reqwest::Client::new();
         refused(client.post(&url).body("x".repeat(60_000))).await
     };
-    let answers = stream::iter(0..400).map(ask).buffer_unordered(4);
+    let answers = stream::iter(0..200).map(ask).buffer_unordered(4);
     let answers: BTreeSet<_> = answers.collect().await;
     assert_eq!(
         answers,
