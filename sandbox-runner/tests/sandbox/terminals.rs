@@ -249,11 +249,11 @@ async fn a_shell_is_in_the_workspace_on_a_terminal_of_its_own() {
     assert!(ada.text().contains("/dev/pts/0"), "{}", ada.text());
     assert!(ada.text().contains("24 80"), "{}", ada.text());
     // Keys reach what runs in the foreground.
-    ada.type_in("sleep 1000\n").await;
-    scene.runs("sleep").await;
+    let trap = "sh -c 'trap \"printf %s%s cau ght; exit\" INT; printf %s%s rea dy; while :; do sleep 1; done'\n";
+    ada.type_in(trap).await;
+    ada.sees("ready").await;
     ada.type_in("\u{3}").await;
-    ada.type_in("echo in\"terru\"pted\n").await;
-    ada.sees("interrupted").await;
+    ada.sees("caught").await;
 }
 
 #[tokio::test]
